@@ -1,0 +1,48 @@
+import type { Logger } from 'pino'
+
+/** Why a request was refused. Closed, and stable: dashboards and alarms are built on these (docs/audit.md). */
+export type RefusalReason =
+  | 'method_not_allowed'
+  | 'missing_authorization'
+  | 'malformed_authorization'
+  | 'unknown_app'
+  | 'bad_secret'
+  | 'bad_parameter'
+  | 'foreign_id'
+  | 'task_not_allowed'
+  | 'bcid_not_allowed'
+  | 'internal_error'
+
+/** What every decision says. */
+interface Decision {
+  readonly contract: 'bws' | 'idscan' | 'nevisfido'
+  /** The App-ID; only of an app that exists, since anything else may be a secret in the wrong place. */
+  readonly app?: string | undefined
+  /** The caller's address, as `trustProxy` makes it out. */
+  readonly address: string
+  readonly requestId: string
+}
+
+export interface Issued extends Decision {
+  readonly tokenId: string
+}
+
+export interface Refused extends Decision {
+  readonly reason: RefusalReason
+  /** The names of the parameters that are at fault, never their values. */
+  readonly parameters?: readonly string[] | undefined
+}
+
+/** Where decisions are written down: one line each. */
+export interface Audit {
+  issued(decision: Issued): void
+  refused(decision: Refused): void
+}
+
+/** Writes decisions to a log: what was issued at level info, what was refused at level warn. */
+export function createAudit(logger: Logger): Audit {
+  return {
+    issued: (decision) => logger.info({ event: 'token.issued', ...decision }),
+    refused: (decision) => logger.warn({ event: 'token.refused', ...decision }),
+  }
+}

@@ -1,0 +1,28 @@
+import { formatFault } from '../config/fault.ts'
+import type { Configuration } from '../config/schema.ts'
+import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { CommandFailure, type CommandIo } from './io.ts'
+
+/** Says what the server would say at its start. */
+export function checkConfig(io: CommandIo, file: string | undefined): void {
+  const environment = environmentOf(io)
+  const loaded = loadAsServer(io, file ? { ...environment, TRIMINT_CONFIG: file } : environment)
+  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  for (const warning of loaded.warnings) io.stderr.write(`warning: ${formatFault(warning)}\n`)
+  io.stdout.write(`${loaded.file ?? 'built-in development configuration'}: good\n${summarise(loaded.configuration)}`)
+}
+
+function summarise({ bws, idscan, nevisfido, keys, resourceServers, store }: Configuration): string {
+  const rows = {
+    keys: keys.length,
+    bws: bws ? `${bws.apps.length} apps` : 'off',
+    idscan: idscan ? `${idscan.accounts.length} accounts` : 'off',
+    nevisfido: nevisfido ? `${nevisfido.clients.length} clients` : 'off',
+    'resource servers': resourceServers.length,
+    // A Redis URL may hold a password.
+    store: store.replace(/\/\/[^@/]*@/, '//…@'),
+  }
+  return Object.entries(rows)
+    .map(([name, value]) => `  ${name}: ${value}\n`)
+    .join('')
+}

@@ -1,0 +1,46 @@
+import { decodeTask } from '../core/bws/task.ts'
+import { decodeTraits } from '../core/bws/traits.ts'
+import { type Claims, decodeJws, verifyJws } from '../core/jws.ts'
+import { createKey } from '../core/keyring.ts'
+import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { CommandFailure, type CommandIo } from './io.ts'
+
+/** Prints what a signed token says, with the bits spelled out. Without `verify` it needs no key and proves nothing. */
+export function decode(io: CommandIo, token: string, verify: boolean): void {
+  const decoded = decodeJws(token)
+  if (!decoded)
+    throw new CommandFailure(
+      'this is not a signed token: three base64url parts with dots between, JSON in the first two',
+    )
+  const { header, claims } = decoded
+  io.stdout.write(`${JSON.stringify({ header, claims, meaning: explain(claims) }, undefined, 2)}\n`)
+  if (verify) verifyToken(io, token, claims)
+}
+
+function verifyToken(io: CommandIo, token: string, claims: Claims): void {
+  const loaded = loadAsServer(io, environmentOf(io))
+  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  const keyring = loaded.configuration.keys.map(({ id = '', secret, notAfter }) => createKey(id, secret, notAfter))
+  const now = io.clock()
+  if (!verifyJws(token, keyring, now)) throw new CommandFailure('the signature is not by any key of the configuration')
+  const { exp, nbf } = claims
+  if (typeof exp === 'number' && now >= exp * 1000)
+    throw new CommandFailure('the signature is good, the token has expired')
+  if (typeof nbf === 'number' && now < nbf * 1000)
+    throw new CommandFailure('the signature is good, the token is not valid yet')
+  io.stderr.write('the signature is good, the token is valid now\n')
+}
+
+function explain({ task, traits, nbf, exp }: Claims): Record<string, unknown> {
+  return {
+    ...(typeof task === 'number' ? (decodeTask(task) ?? { task: 'unknown' }) : {}),
+    ...(typeof traits === 'number' ? { traits: decodeTraits(traits) } : {}),
+    ...(typeof nbf === 'number' ? { notBefore: toIso(nbf) } : {}),
+    ...(typeof exp === 'number' ? { expires: toIso(exp) } : {}),
+  }
+}
+
+/** RFC 7519 NumericDate as ISO 8601; null for what no calendar holds. */
+function toIso(numericDate: number): string | null {
+  return new Date(numericDate * 1000).toJSON()
+}

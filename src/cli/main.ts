@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { systemClock, systemRandomness } from '../system.ts'
+import { runCommand } from './program.ts'
+
+process.exitCode = await runCommand(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  variables: process.env,
+  clock: systemClock,
+  randomness: systemRandomness,
+})

@@ -1,0 +1,89 @@
+import { Command, CommanderError } from 'commander'
+import { MINIMUM_KEY_BYTES } from '../core/keyring.ts'
+import { hashPassword } from '../core/passwords.ts'
+import { digestSecret } from '../core/secrets.ts'
+import { checkConfig } from './check-config.ts'
+import { decode } from './decode.ts'
+import { healthcheck } from './healthcheck.ts'
+import { CommandFailure, type CommandIo, readSecret } from './io.ts'
+
+/**
+ * Runs one command line.
+ *
+ * @param words what follows the program's name.
+ * @returns the exit code: 0 done, 1 the answer is no, 2 the words are off.
+ */
+export async function runCommand(words: readonly string[], io: CommandIo): Promise<number> {
+  try {
+    await createProgram(io).parseAsync(words, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (!(error instanceof CommandFailure)) throw error
+    io.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
+
+function createProgram(io: CommandIo): Command {
+  const program = new Command('trimint')
+    .description('Tools for operators of a Trimint. Exit codes: 0 done, 1 the answer is no, 2 wrong usage.')
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+    })
+    .exitOverride()
+    .showHelpAfterError('(see trimint --help)')
+  const print = (text: string): void => void io.stdout.write(`${text}\n`)
+
+  program
+    .command('new-key')
+    .description('print a new random signing key, for "keys" in the configuration')
+    .action(() => print(randomText(io)))
+
+  program
+    .command('hash-secret')
+    .description('make a random secret for an app, a client or a resource server, and the digest to configure')
+    .option('--stdin', 'take the secret from standard input instead')
+    .action(async ({ stdin }: { stdin?: true }) => {
+      const secret = stdin ? await readSecret(io, 'Secret') : randomText(io)
+      if (!secret) throw new CommandFailure('the secret is empty')
+      if (!stdin) print(`secret: ${secret}`)
+      print(`digest: sha256:${Buffer.from(digestSecret(secret)).toString('hex')}`)
+    })
+
+  program
+    .command('hash-password')
+    .description("hash an account's password, from standard input, for the configuration (argon2id)")
+    .action(async () => {
+      const password = await readSecret(io, 'Password')
+      if (!password) throw new CommandFailure('the password is empty')
+      print(await hashPassword(password, io.randomness))
+    })
+
+  program
+    .command('check-config')
+    .description('check a configuration as a start would, and print every fault')
+    .argument('[file]', 'default: TRIMINT_CONFIG, or ./trimint.yaml')
+    .action((file?: string) => checkConfig(io, file))
+
+  program
+    .command('decode')
+    .description('print what a signed token says, the bits spelled out')
+    .argument('[token]', 'default: from standard input')
+    .option('--verify', "check signature and times with the configuration's keys; exit code 1 when it is not valid")
+    .action(async (token: string | undefined, { verify = false }: { verify?: boolean }) => {
+      decode(io, (token ?? (await readSecret(io, 'Token'))).trim(), verify)
+    })
+
+  program
+    .command('healthcheck')
+    .description('ask the server that has this environment and configuration whether it is alive')
+    .action(() => healthcheck(io))
+
+  return program
+}
+
+function randomText({ randomness }: CommandIo): string {
+  return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+}

@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type Scalar,
+  visit,
+} from 'yaml'
+import type { Variables } from './environment.ts'
+
+/** A place in a file, counted from 1. */
+export interface Position {
+  readonly line: number
+  readonly column: number
+}
+
+/** Something wrong with the text itself, before any schema looks at it. */
+export interface TextFault extends Position {
+  /** Empty for a fault of the YAML itself. */
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** A piece of text with its `${NAME}` and `file:` filled in. */
+export interface ExpandedText extends Position {
+  readonly path: readonly PropertyKey[]
+  readonly value: string
+}
+
+/** A YAML file as plain data, with every `${NAME}` and `file:` filled in. */
+export interface ConfigurationDocument {
+  readonly value: unknown
+  readonly faults: TextFault[]
+  readonly texts: ExpandedText[]
+  /** Where a path stands, or the nearest place above it that exists. */
+  locate(path: readonly PropertyKey[]): Position
+}
+
+/** Reads YAML (1.2, core schema). Faults never repeat the text: it may hold a secret. */
+export function readDocument(source: string, variables: Variables): ConfigurationDocument {
+  const lines = new LineCounter()
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
+  const positionAt = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  const positionOf = (node: Node): Position => positionAt(node.range?.[0] ?? 0)
+
+  const faults: TextFault[] = [...document.errors, ...document.warnings].map(({ pos, code }) => ({
+    ...positionAt(pos[0]),
+    path: [],
+    message: YAML_FAULTS[code] ?? `is not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
+  }))
+
+  const texts: ExpandedText[] = []
+  visit(document, {
+    Scalar(role, node: Scalar, ancestors) {
+      if (role === 'key' || typeof node.value !== 'string') return
+      const place = { ...positionOf(node), path: pathOf([...ancestors, node]) }
+      const expanded = expand(node.value, variables)
+      if ('fault' in expanded) return void faults.push({ ...place, message: expanded.fault })
+      node.value = expanded.value
+      texts.push({ ...place, value: expanded.value })
+    },
+  })
+
+  const locate = (path: readonly PropertyKey[]): Position => {
+    let node: unknown = document.contents
+    let position: Position = { line: 1, column: 1 }
+    for (const part of path) {
+      if (isAlias(node)) node = node.resolve(document)
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part)
+        if (!pair) break
+        if (isScalar(pair.key)) position = positionOf(pair.key)
+        node = pair.value
+      } else if (isSeq(node)) {
+        const item = node.items[Number(part)] as Node | undefined
+        if (!item) break
+        position = positionOf(item)
+        node = item
+      } else break
+    }
+    return position
+  }
+
+  return { value: document.errors.length === 0 ? toPlainData(document) : undefined, faults, texts, locate }
+
+  function toPlainData(parsed: typeof document): unknown {
+    try {
+      return parsed.toJS({ maxAliasCount: 100 })
+    } catch {
+      faults.push({ line: 1, column: 1, path: [], message: 'has too many aliases; allowed: 100' })
+      return undefined
+    }
+  }
+}
+
+/** The way from the root to the last of these nodes. */
+function pathOf(nodes: readonly unknown[]): PropertyKey[] {
+  return nodes.flatMap((node, depth): PropertyKey[] => {
+    if (isPair(node)) return isScalar(node.key) ? [String(node.key.value)] : []
+    return isSeq(node) ? [node.items.indexOf(nodes[depth + 1])] : []
+  })
+}
+
+const YAML_FAULTS: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: 'this key stands here twice; allowed: each key once',
+  TAB_AS_INDENT: 'is indented with a tab; allowed: blanks',
+  BAD_INDENT: 'is indented wrongly; allowed: the same indentation for all lines of a block',
+  MULTIPLE_DOCS: 'holds several YAML documents; allowed: one',
+}
+
+type Expanded = { readonly value: string } | { readonly fault: string }
+
+/** `file:/path` is that file's content; `${NAME}` is an environment variable; `$${` is a literal `${`. */
+function expand(written: string, variables: Variables): Expanded {
+  const missing: string[] = []
+  const value = written.replace(/\$\$\{|\$\{([^}]*)\}/g, (whole, name?: string) => {
+    if (name === undefined) return '${'
+    const variable = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? variables[name] : undefined
+    if (variable === undefined) missing.push(name)
+    return variable ?? whole
+  })
+  if (missing.length > 0) {
+    const names = missing.map((name) => `\${${name}}`).join(', ')
+    return { fault: `${names} is not set; allowed: the name of an environment variable that is set` }
+  }
+  // Only what is written here names a file: a variable's content is never followed.
+  return written.startsWith('file:') ? readFile(value.slice('file:'.length)) : { value }
+}
+
+function readFile(path: string): Expanded {
+  if (!isAbsolute(path)) return { fault: 'names a relative file; allowed: file: and an absolute path' }
+  try {
+    return { value: readFileSync(path, 'utf8').replace(/\r?\n$/, '') }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return { fault: `names a file that cannot be read (${code}); allowed: a readable file` }
+  }
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import type { Randomness } from '../core/randomness.ts'
+import { digestSecret } from '../core/secrets.ts'
+import { DEMO_PASSWORD_HASH, DEMO_SECRET, developmentConfiguration, isLoopback } from './development.ts'
+import { readDocument } from './document.ts'
+import { type Environment, isProduction, type Variables } from './environment.ts'
+import { type Fault, findProblems, formatPath } from './fault.ts'
+import { type Configuration, configurationSchema } from './schema.ts'
+
+const DEFAULT_FILE = './trimint.yaml'
+const DATA_FOLDER = './data'
+
+export type LoadResult =
+  | {
+      readonly configuration: Configuration
+      /** The file, or undefined for the built-in development configuration. */
+      readonly file: string | undefined
+      readonly warnings: readonly Fault[]
+    }
+  | { readonly faults: readonly Fault[] }
+
+/**
+ * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
+ * built-in development configuration. Never throws for what a user wrote; every fault comes in one go.
+ *
+ * @param now milliseconds since the epoch.
+ */
+export function loadConfiguration(
+  environment: Environment,
+  variables: Variables,
+  randomness: Randomness,
+  now: number,
+): LoadResult {
+  const file = environment.TRIMINT_CONFIG ?? DEFAULT_FILE
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const absent = code === 'ENOENT' && environment.TRIMINT_CONFIG === undefined
+    if (absent && !isProduction(environment)) return loadDevelopment(environment, randomness)
+    const message = absent
+      ? `no such file; in production write one, see trimint.example.yaml, or name it in TRIMINT_CONFIG`
+      : `cannot be read (${code}); allowed: a readable configuration file`
+    return { faults: [{ file, path: '', message }] }
+  }
+  return checkConfiguration(file, source, environment, variables, now)
+}
+
+function loadDevelopment(environment: Environment, randomness: Randomness): LoadResult {
+  if (!isLoopback(environment.HOST)) {
+    const message =
+      'the built-in development configuration serves this machine only; allowed: 127.0.0.1, localhost, ::1, or a configuration file'
+    return { faults: [{ file: 'environment', path: 'HOST', message }] }
+  }
+  try {
+    const input = developmentConfiguration(environment, DATA_FOLDER, randomness)
+    return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'development.key is damaged, delete it'
+    return { faults: [{ file: DATA_FOLDER, path: '', message: `cannot keep the development key (${reason})` }] }
+  }
+}
+
+function checkConfiguration(
+  file: string,
+  source: string,
+  environment: Environment,
+  variables: Variables,
+  now: number,
+): LoadResult {
+  const document = readDocument(source, variables)
+  const faults: Fault[] = document.faults.map((fault) => ({ file, ...fault, path: formatPath(fault.path) }))
+  const warnings: Fault[] = []
+  for (const { path, value, ...position } of document.texts) {
+    const message = describeUnsafeSecret(path.at(-1), value)
+    const list = isProduction(environment) ? faults : warnings
+    if (message) list.push({ file, ...position, path: formatPath(path), message })
+  }
+  if (document.value !== undefined) {
+    const known = new Set(faults.map(({ path }) => path))
+    for (const { path, message } of findProblems(configurationSchema, document.value)) {
+      const text = formatPath(path)
+      if (!text || !known.has(text)) faults.push({ file, ...document.locate(path), path: text, message })
+    }
+  }
+  const result = configurationSchema.safeParse(document.value)
+  if (result.success && result.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
+    const message = 'every key has expired; allowed: at least one whose notAfter lies ahead'
+    faults.push({ file, ...document.locate(['keys']), path: 'keys', message })
+  }
+  if (faults.length > 0 || !result.success) return { faults: faults.toSorted(byPlace) }
+  return { configuration: result.data, file, warnings }
+}
+
+function byPlace(a: Fault, b: Fault): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
+}
+
+/** What docker-compose.yml signs with until TRIMINT_KEY is set. */
+const EXAMPLE_KEY = 'bG9jYWwtZGV2ZWxvcG1lbnQtb25seS1kby1ub3QtdXNl'
+
+/** Everyone can read these in this repository. */
+const PUBLIC_SECRETS: ReadonlySet<string> = new Set([
+  `sha256:${Buffer.from(digestSecret(DEMO_SECRET)).toString('hex')}`,
+  DEMO_PASSWORD_HASH,
+  EXAMPLE_KEY,
+])
+
+/** What is fine on a developer's machine and nowhere else. */
+function describeUnsafeSecret(key: PropertyKey | undefined, value: string): string | undefined {
+  if (key !== 'secret' && key !== 'password') return undefined
+  const allowed = 'allowed in production: one of your own, made with npm run trimint'
+  if (value.startsWith('plain:')) return `is written in plain; ${allowed}`
+  const isPublic = PUBLIC_SECRETS.has(value) || PUBLIC_SECRETS.has(value.toLowerCase())
+  return isPublic ? `is the public example; ${allowed}` : undefined
+}

@@ -1,0 +1,69 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import type { Audit, RefusalReason } from '../../audit.ts'
+import { Refusal } from '../../refusal.ts'
+import type { bwsError } from './schema.ts'
+
+type Reply = readonly [status: number, message: string]
+
+const UNAUTHORIZED: Reply = [401, 'Unauthorized']
+const FAILED: Reply = [500, 'An error has occurred.']
+
+/** What each reason looks like to the caller; the log says the rest. */
+const REPLIES: Readonly<Record<RefusalReason, Reply>> = {
+  method_not_allowed: [405, 'The requested resource supports GET and HEAD only.'],
+  missing_authorization: UNAUTHORIZED,
+  malformed_authorization: UNAUTHORIZED,
+  unknown_app: UNAUTHORIZED,
+  bad_secret: UNAUTHORIZED,
+  bad_parameter: [400, 'The request is invalid.'],
+  foreign_id: [403, 'The id is not the App-ID of the caller.'],
+  task_not_allowed: [403, 'The app may not use this task.'],
+  bcid_not_allowed: [403, 'The app may not use this storage and partition.'],
+  internal_error: FAILED,
+}
+
+/** A refusal that names every parameter at fault and what is allowed (B5, B20). */
+export function invalidParameters(
+  app: string,
+  repeated: readonly string[],
+  issues: readonly z.core.$ZodIssue[],
+): Refusal {
+  const messages = new Map<string, string>()
+  for (const { path, message } of issues) {
+    const name = String(path[0])
+    messages.set(name, `${name} must be ${message}.`)
+  }
+  for (const name of repeated) messages.set(name, `${name} must be given only once.`)
+  const parameters = [...messages.keys()]
+  return new Refusal('bad_parameter', { app, parameters, message: [...messages.values()].join(' ') })
+}
+
+/** The one place where an error of this contract becomes a reply (B20 to B22). */
+export function createErrorHandler(audit: Audit) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { reason, details } = toRefusal(error, request)
+    const [status, message] = REPLIES[reason]
+    if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
+    audit.refused({
+      contract: 'bws',
+      reason,
+      app: details.app,
+      parameters: details.parameters,
+      address: request.ip,
+      requestId: request.id,
+    })
+    if (status === 405) reply.header('allow', 'GET, HEAD')
+    const body: z.output<typeof bwsError> = { Message: details.message ?? message }
+    return reply.code(status).header('cache-control', 'no-store').send(body)
+  }
+}
+
+function toRefusal(error: unknown, request: FastifyRequest): Refusal {
+  if (error instanceof Refusal) return error
+  const { code } = error as { code?: unknown }
+  if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
+    return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')
+  }
+  return new Refusal('internal_error')
+}

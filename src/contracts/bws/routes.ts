@@ -1,0 +1,68 @@
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Audit } from '../../audit.ts'
+import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
+import { matchSecret } from '../../core/secrets.ts'
+import { Refusal } from '../../refusal.ts'
+import { createErrorHandler, invalidParameters } from './errors.ts'
+import { readParameters } from './parameters.ts'
+import { bwsTokenQuery, PARAMETER_NAMES } from './schema.ts'
+
+export interface BwsRoutesOptions {
+  readonly apps: ReadonlyMap<string, BwsApp>
+  readonly issuer: BwsIssuer
+  readonly audit: Audit
+}
+
+/** Both spellings of the vendor (B1). */
+export const BWS_PATHS = ['/token', '/extension/token'] as const
+
+/**
+ * BioID's BWS Token Web API, in the order of B36: method, credentials, parameters, what the app may do.
+ *
+ * @see docs/contracts/bws.md
+ */
+export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { apps, issuer, audit }) => {
+  app.setErrorHandler(createErrorHandler(audit))
+  app.decorateRequest('bwsApp', null)
+  await app.register(basicAuth, { validate: authenticate, authenticate: { realm: 'BWS' }, strictCredentials: false })
+
+  for (const url of BWS_PATHS) {
+    app.route({ method: 'GET', url, exposeHeadRoute: true, onRequest: app.basicAuth, handler: issue })
+    const others = app.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD')
+    app.route({ method: others, url, onRequest: refuseMethod, handler: refuseMethod })
+  }
+
+  async function authenticate(id: string, secret: string, request: FastifyRequest): Promise<void> {
+    const candidate = apps.get(id)
+    const slot = matchSecret(secret, candidate?.secrets, issuer.clock())
+    if (!candidate) throw new Refusal('unknown_app')
+    if (slot === undefined) throw new Refusal('bad_secret', { app: id })
+    request.setDecorator('bwsApp', candidate)
+  }
+
+  async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+    const caller = request.getDecorator<BwsApp>('bwsApp')
+    const { values, repeated } = readParameters(request.raw.url ?? '', PARAMETER_NAMES)
+    const query = bwsTokenQuery.safeParse(values)
+    if (!query.success || repeated.length > 0) throw invalidParameters(caller.id, repeated, query.error?.issues ?? [])
+
+    const result = issueBwsToken(caller, query.data, issuer)
+    if ('refused' in result) throw new Refusal(result.refused, { app: caller.id })
+
+    audit.issued({
+      contract: 'bws',
+      app: caller.id,
+      tokenId: result.tokenId,
+      address: request.ip,
+      requestId: request.id,
+    })
+    reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-store')
+    return result.token
+  }
+
+  /** In a hook, so that it comes before any look at credentials or body (B2). */
+  async function refuseMethod(): Promise<never> {
+    throw new Refusal('method_not_allowed')
+  }
+}

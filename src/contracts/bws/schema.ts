@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { parseBcid } from '../../core/bws/bcid.ts'
+import { CHALLENGES } from '../../core/bws/challenges.ts'
+import { BWS_TASKS, MAX_TRIES } from '../../core/bws/task.ts'
+import { BWS_TRAITS } from '../../core/bws/traits.ts'
+
+// The one description of the request. Each parameter's message says what is allowed; errors.ts puts the name before it.
+
+function wholeNumber({ minimum, maximum }: { minimum: number; maximum: number }) {
+  const error = `an integer from ${minimum} to ${maximum}`
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value),
+    z.int({ error }).min(minimum, { error }).max(maximum, { error }),
+  )
+}
+
+const boolean = z.preprocess(
+  (value) => {
+    const text = typeof value === 'string' ? value.toLowerCase() : value
+    return text === 'true' ? true : text === 'false' ? false : value
+  },
+  z.boolean({ error: 'true or false' }),
+)
+
+const TRAITS_BY_NAME: Readonly<Record<string, string>> = Object.assign(
+  Object.create(null),
+  Object.fromEntries(BWS_TRAITS.map((trait) => [trait.toLowerCase(), trait])),
+)
+
+const traits = z.preprocess(
+  (value) => {
+    if (typeof value !== 'string') return value
+    return value.split(',').map((item) => TRAITS_BY_NAME[item.trim().toLowerCase()] ?? item)
+  },
+  z.array(z.enum(BWS_TRAITS, { error: `a list of ${BWS_TRAITS.join(', ')}, with commas between` })),
+)
+
+const parameters = z.object({
+  id: z
+    .string({ error: 'your App-ID' })
+    .min(1, { error: 'your App-ID' })
+    .meta({ description: 'The App-ID of the caller.', example: 'demo-app' }),
+  bcid: z.string().transform(parseBcid).optional().meta({
+    description:
+      'Biometric Class ID: `storage.partition.classid`, with `.` or `/` between. Partition and class id are signed 32-bit integers. Required, but for `livenessdetection`, where also any other text is taken and ignored.',
+    example: 'bws.112.12345',
+  }),
+  task: z
+    .enum(BWS_TASKS, { error: `one of ${BWS_TASKS.join(', ')}` })
+    .default('verify')
+    .meta({ description: 'What the token is for.' }),
+  maxtries: wholeNumber(MAX_TRIES).default(3).meta({ description: 'How often the token may be used.' }),
+  livedetection: boolean.default(true).meta({
+    description: 'Whether the subject has to be alive. Always on for `livenessdetection`.',
+  }),
+  challenge: boolean.default(false).meta({
+    description: 'Whether the subject has to move the head as told. Only with liveness detection.',
+  }),
+  challenges: wholeNumber(CHALLENGES).default(3).meta({ description: 'How many movements a challenge has.' }),
+  autoenroll: boolean.default(false).meta({
+    description: 'Whether a successful verification also enrolls. Only with `verify`.',
+  }),
+  traits: traits.default(['Face', 'Periocular']).meta({
+    description: 'What is looked at; names in any case.',
+    param: { style: 'form', explode: false },
+  }),
+})
+
+/** The parameters' names, as {@link readParameters} needs them. */
+export const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(parameters.shape))
+
+/** The query of `GET /token`, names in lower case. */
+export const bwsTokenQuery = parameters.refine(({ task, bcid }) => bcid !== undefined || task === 'livenessdetection', {
+  path: ['bcid'],
+  error: 'storage.partition.classid, the last two signed 32-bit integers, with "." or "/" between',
+  // Even when other parameters are faulty, so that one reply names them all.
+  when: () => true,
+})
+
+/** Every error of this contract (B20). */
+export const bwsError = z.object({ Message: z.string() })

@@ -1,0 +1,82 @@
+import { type Clock, numericDate } from '../clock.ts'
+import { signJws } from '../jws.ts'
+import { type Keyring, signingKey } from '../keyring.ts'
+import type { Randomness } from '../randomness.ts'
+import type { SecretSlot } from '../secrets.ts'
+import { type Bcid, formatBcid, partitionOf } from './bcid.ts'
+import { createChallenges } from './challenges.ts'
+import { type BwsTask, effectiveOptions, encodeTask, type TaskOptions } from './task.ts'
+import { type BwsTrait, encodeTraits } from './traits.ts'
+
+/** An app: a caller of BWS's token service, and what its tokens may say. */
+export interface BwsApp {
+  readonly id: string
+  readonly secrets: readonly SecretSlot[]
+  /** The client's name, claim `clnt`. */
+  readonly client: string
+  readonly issuer: string
+  readonly audience: string
+  /** Seconds. */
+  readonly lifetime: number
+  /** How the `challenge` claim is written: as an array, or as JSON text (B30). */
+  readonly challengeClaim: 'array' | 'string'
+  readonly tasks: ReadonlySet<BwsTask>
+  /** As `storage/partition`. */
+  readonly partitions: ReadonlySet<string> | '*'
+}
+
+/** A well-formed request, with every default in place. */
+export interface BwsTokenRequest extends TaskOptions {
+  readonly id: string
+  /** Only a liveness detection does without one (B9). */
+  readonly bcid?: Bcid | undefined
+  /** Movements in each row of a challenge. */
+  readonly challenges: number
+  readonly traits: readonly BwsTrait[]
+}
+
+export type BwsTokenResult =
+  | { readonly token: string; readonly tokenId: string }
+  | { readonly refused: 'foreign_id' | 'task_not_allowed' | 'bcid_not_allowed' }
+
+export interface BwsIssuer {
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly randomness: Randomness
+}
+
+/**
+ * Issues a BWS token, or says what the app may not do.
+ *
+ * @see docs/contracts/bws.md
+ */
+export function issueBwsToken(app: BwsApp, request: BwsTokenRequest, issuer: BwsIssuer): BwsTokenResult {
+  const { id, bcid, task, traits } = request
+  if (id !== app.id) return { refused: 'foreign_id' }
+  if (!app.tasks.has(task)) return { refused: 'task_not_allowed' }
+  if (bcid && app.partitions !== '*' && !app.partitions.has(partitionOf(bcid))) return { refused: 'bcid_not_allowed' }
+
+  const now = issuer.clock()
+  const notBefore = numericDate(now)
+  const tokenId = issuer.randomness.uuid()
+  const claims = {
+    tokenid: tokenId,
+    clnt: app.client,
+    app: app.id,
+    bcid: bcid ? formatBcid(bcid) : '',
+    traits: encodeTraits(traits),
+    task: encodeTask(request),
+    ...challengeClaim(app, request, issuer.randomness),
+    iss: app.issuer,
+    aud: app.audience,
+    exp: notBefore + app.lifetime,
+    nbf: notBefore,
+  }
+  return { token: signJws(claims, signingKey(issuer.keyring, now)), tokenId }
+}
+
+function challengeClaim(app: BwsApp, request: BwsTokenRequest, randomness: Randomness): { challenge?: unknown } {
+  if (!effectiveOptions(request).challenge) return {}
+  const rows = createChallenges(request.maxtries, request.challenges, randomness)
+  return { challenge: app.challengeClaim === 'string' ? JSON.stringify(rows) : rows }
+}

@@ -1,0 +1,69 @@
+/** What a token may be used for, and the bits that say so in the `task` claim (B29). */
+const TASK_BITS = { verify: 0, identify: 0x10, enroll: 0x20, livenessdetection: 0x80 } as const
+const MAX_TRIES_MASK = 0x0f
+const LIVE_DETECTION = 0x100
+const CHALLENGE_RESPONSE = 0x200
+const AUTO_ENROLL = 0x1000
+
+export type BwsTask = keyof typeof TASK_BITS
+export const BWS_TASKS = Object.keys(TASK_BITS) as [BwsTask, ...BwsTask[]]
+
+/** How often a token may be used: the nibble of the `task` claim, never 0 (B11). */
+export const MAX_TRIES = { minimum: 1, maximum: 15 } as const
+
+export interface TaskOptions {
+  readonly task: BwsTask
+  readonly maxtries: number
+  readonly livedetection: boolean
+  readonly challenge: boolean
+  readonly autoenroll: boolean
+}
+
+/**
+ * What a request means: liveness detection is always on where it is the task (B12), a challenge needs liveness detection
+ * (B13), and only a verification enrolls on its own (B15).
+ */
+export function effectiveOptions(asked: TaskOptions): TaskOptions {
+  const livedetection = asked.livedetection || asked.task === 'livenessdetection'
+  return {
+    task: asked.task,
+    maxtries: asked.maxtries,
+    livedetection,
+    challenge: asked.challenge && livedetection,
+    autoenroll: asked.autoenroll && asked.task === 'verify',
+  }
+}
+
+/**
+ * The `task` claim.
+ *
+ * @throws RangeError when `maxtries` does not fit its nibble, or would leave it 0.
+ */
+export function encodeTask(asked: TaskOptions): number {
+  const { task, maxtries, livedetection, challenge, autoenroll } = effectiveOptions(asked)
+  if (!Number.isInteger(maxtries) || maxtries < MAX_TRIES.minimum || maxtries > MAX_TRIES.maximum) {
+    throw new RangeError(`maxtries is an integer from ${MAX_TRIES.minimum} to ${MAX_TRIES.maximum}`)
+  }
+  return (
+    TASK_BITS[task] |
+    maxtries |
+    (livedetection ? LIVE_DETECTION : 0) |
+    (challenge ? CHALLENGE_RESPONSE : 0) |
+    (autoenroll ? AUTO_ENROLL : 0)
+  )
+}
+
+/** Reads a `task` claim back; undefined for a number that {@link encodeTask} never makes. */
+export function decodeTask(bits: number): TaskOptions | undefined {
+  for (const task of BWS_TASKS) {
+    const options = {
+      task,
+      maxtries: bits & MAX_TRIES_MASK,
+      livedetection: (bits & LIVE_DETECTION) !== 0,
+      challenge: (bits & CHALLENGE_RESPONSE) !== 0,
+      autoenroll: (bits & AUTO_ENROLL) !== 0,
+    }
+    if (options.maxtries > 0 && encodeTask(options) === bits) return options
+  }
+  return undefined
+}

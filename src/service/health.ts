@@ -1,0 +1,9 @@
+import type { FastifyPluginAsync } from 'fastify'
+
+/** `GET /healthz`: alive. Touches nothing else, so that a store that is away never gets a healthy process killed. */
+export const healthRoutes: FastifyPluginAsync = async (app) => {
+  app.get('/healthz', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return { status: 'ok' }
+  })
+}
