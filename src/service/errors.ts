@@ -19,6 +19,8 @@ export function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Fa
 /** The one place where an error outside the contracts becomes a reply. */
 export function replyWithServiceError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode = 500 } = error as { statusCode?: number }
+  // Set here once more: a path that cannot be decoded never meets a hook.
+  reply.header('x-request-id', request.id)
   if (statusCode === 413) return reply.code(413).send(TOO_LARGE)
   if (statusCode < 500) return reply.code(400).send(BAD_REQUEST)
   request.log.error({ err: error, requestId: request.id }, 'unexpected error')

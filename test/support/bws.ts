@@ -1,0 +1,21 @@
+import { APP, APP_SECRET, type Reply, type RequestOptions, type Service } from './service.ts'
+
+export const CALLER = { id: APP.id, secret: APP_SECRET }
+export const BCID = 'bws.112.12345'
+
+/** The least that a BWS token needs. */
+export const QUERY = `id=${APP.id}&bcid=${BCID}`
+
+export function getToken(service: Service, query: string, options: RequestOptions = {}): Promise<Reply> {
+  return service.request(`/token?${query}`, { as: CALLER, ...options })
+}
+
+/** The claims of a token reply, decoded without any check. */
+export function claimsOf({ body }: Reply): Record<string, unknown> {
+  return JSON.parse(Buffer.from(body.split('.')[1] ?? '', 'base64url').toString())
+}
+
+/** The message of an error reply. */
+export function messageOf({ body }: Reply): string {
+  return (JSON.parse(body) as { Message: string }).Message
+}

@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { writeLog } from './journal.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+
+export interface StartedProcess extends AsyncDisposable {
+  readonly child: ChildProcess
+  /** An empty folder of its own, where it was started. */
+  readonly folder: string
+  out(): string
+  err(): string
+  /** Waits until what it has written so far matches. */
+  sees(pattern: RegExp): Promise<RegExpMatchArray>
+  /** Its exit code, once it has ended. */
+  ended(): Promise<number | null>
+}
+
+/** Starts `npm start`'s own command in an empty folder, on a free port unless told otherwise. */
+export async function startProcess(variables: Record<string, string> = {}): Promise<StartedProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-process-'))
+  const words = ['--require', join(ROOT, 'src/require-node.cjs'), join(ROOT, 'src/main.ts')]
+  const { PATH = '', HOME = '' } = process.env
+  const env = { PATH, HOME, PORT: '0', LOG_LEVEL: 'trace', ...variables }
+  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const written = { out: '', err: '' }
+  child.stdout.on('data', (chunk) => {
+    written.out += chunk
+    writeLog(String(chunk))
+  })
+  child.stderr.on('data', (chunk) => {
+    written.err += chunk
+  })
+  const exit = once(child, 'close').then(([code]) => code as number | null)
+
+  async function sees(pattern: RegExp): Promise<RegExpMatchArray> {
+    for (let waited = 0; waited < 15_000; waited += 20) {
+      const match = `${written.out}\n${written.err}`.match(pattern)
+      if (match) return match
+      if (child.exitCode !== null) break
+      await new Promise((done) => setTimeout(done, 20))
+    }
+    throw new Error(`never saw ${pattern} in:\n${written.out}\n${written.err}`)
+  }
+
+  return {
+    child,
+    folder,
+    out: () => written.out,
+    err: () => written.err,
+    sees,
+    ended: () => exit,
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL')
+      await exit
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

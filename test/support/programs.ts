@@ -1,0 +1,22 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/**
+ * Whether a program is on the PATH, for `test.skipIf`. With CI=true a missing one is a failure: there, .ci/run installs
+ * what is missing.
+ */
+export function hasProgram(name: string): boolean {
+  const found = (process.env.PATH ?? '').split(delimiter).some((folder) => isExecutable(join(folder, name)))
+  if (!found && process.env.CI === 'true') throw new Error(`${name} is missing, and CI skips nothing`)
+  if (!found) process.stderr.write(`skipped: tests that need ${name}, which is not installed\n`)
+  return found
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,109 @@
+import type { AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import { Client, type Dispatcher } from 'undici'
+import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
+import type { Clock } from '../../src/core/clock.ts'
+import type { Randomness } from '../../src/core/randomness.ts'
+import { createLogger } from '../../src/logger.ts'
+import { buildServer } from '../../src/server.ts'
+import { systemClock, systemRandomness } from '../../src/system.ts'
+import { noteSecret, writeLog } from './journal.ts'
+
+/** 32 bytes, base64url. */
+export const KEY = 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4'
+export const APP_SECRET = 'app+secret/with=all:the~odd characters'
+
+export const APP = { id: 'app-1', secret: `plain:${APP_SECRET}`, client: 'BWS-Test', bcids: '*' } as const
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Record<string, string | string[] | undefined>
+  readonly body: string
+}
+
+export interface RequestOptions {
+  readonly method?: string
+  readonly headers?: Record<string, string | string[]>
+  readonly body?: string | Buffer
+  /** Sent as HTTP Basic. */
+  readonly as?: { id: string; secret: string }
+}
+
+/** A server that listens on a port of its own, and a client that sends paths as they are. */
+export interface Service extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly app: FastifyInstance
+  /** Every line it has logged. */
+  readonly log: Record<string, unknown>[]
+  request(path: string, options?: RequestOptions): Promise<Reply>
+  close(): Promise<void>
+}
+
+export interface ServiceOptions {
+  readonly configuration?: Partial<ConfigurationInput>
+  readonly clock?: Clock
+  readonly randomness?: Randomness
+}
+
+/** Parses a configuration as a file would be, with one app unless told otherwise. */
+export function configure(overrides: Partial<ConfigurationInput> = {}) {
+  noteSecret(KEY)
+  return configurationSchema.parse({
+    publicUrl: 'https://tokens.example.com/some/path',
+    keys: [{ secret: KEY }],
+    bws: { apps: [APP] },
+    ...overrides,
+  })
+}
+
+export async function startService(options: ServiceOptions = {}): Promise<Service> {
+  const { clock = systemClock, randomness = systemRandomness } = options
+  const log: Record<string, unknown>[] = []
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      writeLog(String(chunk))
+      log.push(JSON.parse(String(chunk)))
+      done()
+    },
+  })
+  const logger = createLogger('trace', clock, destination)
+  const configuration = configure(options.configuration)
+  const app = await buildServer({ configuration, clock, randomness, logger })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const url = `${configuration.tls ? 'https' : 'http'}://127.0.0.1:${port}`
+  const client = new Client(url, { pipelining: 1, connect: { rejectUnauthorized: false } })
+
+  async function request(
+    path: string,
+    { method = 'GET', headers = {}, body, as }: RequestOptions = {},
+  ): Promise<Reply> {
+    const sent = { ...headers, ...(as ? { authorization: basic(as.id, as.secret) } : {}) }
+    const response = await client.request({
+      path,
+      method: method as Dispatcher.HttpMethod,
+      headers: sent,
+      ...(body === undefined ? {} : { body }),
+    })
+    const reply = { status: response.statusCode, headers: response.headers, body: await response.body.text() }
+    if (reply.body.startsWith('eyJ')) noteSecret(reply.body)
+    return reply
+  }
+
+  async function close(): Promise<void> {
+    await client.close()
+    await app.close()
+  }
+
+  return { url, port, app, log, request, close, [Symbol.asyncDispose]: close }
+}
+
+/** The value of an `Authorization` header (RFC 7617). */
+export function basic(id: string, secret: string): string {
+  const credentials = Buffer.from(`${id}:${secret}`).toString('base64')
+  noteSecret(credentials)
+  if (secret.length > 4) noteSecret(secret)
+  return `Basic ${credentials}`
+}
