@@ -1,17 +1,20 @@
 import type { Logger } from 'pino'
 
 /** Why a request was refused. Closed, and stable: dashboards and alarms are built on these (docs/audit.md). */
-export type RefusalReason =
-  | 'method_not_allowed'
-  | 'missing_authorization'
-  | 'malformed_authorization'
-  | 'unknown_app'
-  | 'bad_secret'
-  | 'bad_parameter'
-  | 'foreign_id'
-  | 'task_not_allowed'
-  | 'bcid_not_allowed'
-  | 'internal_error'
+export const REFUSAL_REASONS = [
+  'method_not_allowed',
+  'missing_authorization',
+  'malformed_authorization',
+  'unknown_app',
+  'bad_secret',
+  'bad_parameter',
+  'foreign_id',
+  'task_not_allowed',
+  'bcid_not_allowed',
+  'internal_error',
+] as const
+
+export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
 /** What every decision says. */
 interface Decision {
@@ -23,11 +26,11 @@ interface Decision {
   readonly requestId: string
 }
 
-export interface Issued extends Decision {
+interface Issued extends Decision {
   readonly tokenId: string
 }
 
-export interface Refused extends Decision {
+interface Refused extends Decision {
   readonly reason: RefusalReason
   /** The names of the parameters that are at fault, never their values. */
   readonly parameters?: readonly string[] | undefined

@@ -15,20 +15,20 @@ import {
 import type { Variables } from './environment.ts'
 
 /** A place in a file, counted from 1. */
-export interface Position {
+interface Position {
   readonly line: number
   readonly column: number
 }
 
 /** Something wrong with the text itself, before any schema looks at it. */
-export interface TextFault extends Position {
+interface TextFault extends Position {
   /** Empty for a fault of the YAML itself. */
   readonly path: readonly PropertyKey[]
   readonly message: string
 }
 
 /** A piece of text with its `${NAME}` and `file:` filled in. */
-export interface ExpandedText extends Position {
+interface ExpandedText extends Position {
   readonly path: readonly PropertyKey[]
   readonly value: string
 }

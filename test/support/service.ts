@@ -48,7 +48,7 @@ export interface ServiceOptions {
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
-export function configure(overrides: Partial<ConfigurationInput> = {}) {
+function configure(overrides: Partial<ConfigurationInput> = {}) {
   noteSecret(KEY)
   return configurationSchema.parse({
     publicUrl: 'https://tokens.example.com/some/path',

@@ -49,18 +49,18 @@ const parameters = z.object({
     .enum(BWS_TASKS, { error: `one of ${BWS_TASKS.join(', ')}` })
     .default('verify')
     .meta({ description: 'What the token is for.' }),
-  maxtries: wholeNumber(MAX_TRIES).default(3).meta({ description: 'How often the token may be used.' }),
-  livedetection: boolean.default(true).meta({
+  maxtries: wholeNumber(MAX_TRIES).prefault(3).meta({ description: 'How often the token may be used.' }),
+  livedetection: boolean.prefault(true).meta({
     description: 'Whether the subject has to be alive. Always on for `livenessdetection`.',
   }),
-  challenge: boolean.default(false).meta({
+  challenge: boolean.prefault(false).meta({
     description: 'Whether the subject has to move the head as told. Only with liveness detection.',
   }),
-  challenges: wholeNumber(CHALLENGES).default(3).meta({ description: 'How many movements a challenge has.' }),
-  autoenroll: boolean.default(false).meta({
+  challenges: wholeNumber(CHALLENGES).prefault(3).meta({ description: 'How many movements a challenge has.' }),
+  autoenroll: boolean.prefault(false).meta({
     description: 'Whether a successful verification also enrolls. Only with `verify`.',
   }),
-  traits: traits.default(['Face', 'Periocular']).meta({
+  traits: traits.prefault(['Face', 'Periocular']).meta({
     description: 'What is looked at; names in any case.',
     param: { style: 'form', explode: false },
   }),

@@ -1,0 +1,24 @@
+import { createDocument } from 'zod-openapi'
+import packageJson from '../package.json' with { type: 'json' }
+import { bwsPaths } from './bws.ts'
+import { servicePaths } from './service.ts'
+
+/** The OpenAPI 3.1 document of everything that the service answers, as JSON text. */
+export function createOpenApi(): string {
+  const document = createDocument({
+    openapi: '3.1.0',
+    info: { title: 'Trimint', version: packageJson.version, description: packageJson.description },
+    servers: [{ url: 'http://127.0.0.1:8080', description: 'npm start' }],
+    tags: [
+      { name: 'BWS', description: 'Signed tokens, as BioID’s BWS issues them.' },
+      { name: 'Service', description: 'What is ours: operations.' },
+    ],
+    paths: { ...bwsPaths, ...servicePaths },
+    components: {
+      securitySchemes: {
+        basic: { type: 'http', scheme: 'basic', description: 'App-ID and App-Secret (RFC 7617).' },
+      },
+    },
+  })
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}

@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createOpenApi } from '../openapi/document.ts'
+
+// npm run rows: every row of a contract page stands in the name of a test over real HTTP, as soon as its route exists.
+
+/** Which part of which page is about which route. */
+const SECTIONS = [
+  { page: 'bws', from: /^# /m, to: /^## How the token is used/m, path: '/token' },
+  { page: 'bws', from: /^## How the token is used/m, to: /$/, path: '/authz/bws/{operation}' },
+  { page: 'idscan', from: /^# /m, to: /^## How the token is used/m, path: '/idscanenterprisesvc/token' },
+  { page: 'idscan', from: /^## How the token is used/m, to: /$/, path: '/authz/idscan/{area}' },
+  { page: 'nevisfido', from: /^# /m, to: /^## Redeem/m, path: '/nevisfido/token/create/{operation}' },
+  { page: 'nevisfido', from: /^## Redeem/m, to: /^## Status/m, path: '/nevisfido/token/redeem/{operation}' },
+  { page: 'nevisfido', from: /^## Status/m, to: /$/, path: '/nevisfido/status' },
+]
+
+const { paths } = JSON.parse(createOpenApi()) as { paths: Record<string, unknown> }
+const listed = execFileSync('node_modules/.bin/vitest', ['list', 'test/contracts', '--json', '--no-static-parse'], {
+  maxBuffer: 1 << 28,
+})
+const names = (JSON.parse(String(listed)) as { name: string }[]).map(({ name }) => name)
+const tested = new Set(names.flatMap((name) => name.match(/\b[BIN][0-9]+\b/g) ?? []))
+
+let rows = 0
+let missing = 0
+for (const { page, from, to, path } of SECTIONS) {
+  const text = readFileSync(new URL(`../docs/contracts/${page}.md`, import.meta.url), 'utf8')
+  const section = text.slice(text.search(from), text.search(to))
+  const ids = [...section.matchAll(/(?:^\| |\b)([BIN][0-9]+)(?=\s+\||:)/gm)].map(([, id = '']) => id)
+  if (ids.length === 0) throw new Error(`docs/contracts/${page}.md: no rows found for ${path}`)
+  if (!(path in paths)) continue
+  rows += ids.length
+  for (const id of ids.filter((candidate) => !tested.has(candidate))) {
+    missing += 1
+    process.stderr.write(`docs/contracts/${page}.md: no test is named after row ${id}\n`)
+  }
+}
+process.stdout.write(`${rows} rows of the contract pages have a route, ${missing} of them no test\n`)
+process.exitCode = missing === 0 ? 0 : 1
