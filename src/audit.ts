@@ -6,11 +6,19 @@ export const REFUSAL_REASONS = [
   'missing_authorization',
   'malformed_authorization',
   'unknown_app',
+  'unknown_account',
   'bad_secret',
+  'bad_password',
+  'account_disabled',
+  'blocked',
+  'overloaded',
+  'bad_body',
+  'unsupported_grant_type',
   'bad_parameter',
   'foreign_id',
   'task_not_allowed',
   'bcid_not_allowed',
+  'area_not_allowed',
   'internal_error',
 ] as const
 
@@ -21,6 +29,8 @@ interface Decision {
   readonly contract: 'bws' | 'idscan' | 'nevisfido'
   /** The App-ID; only of an app that exists, since anything else may be a secret in the wrong place. */
   readonly app?: string | undefined
+  /** The login name; only of an account that exists, for the same reason. */
+  readonly account?: string | undefined
   /** The caller's address, as `trustProxy` makes it out. */
   readonly address: string
   readonly requestId: string

@@ -6,6 +6,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createLogger } from './logger.ts'
 import { buildServer } from './server.ts'
+import { openFailureStore } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
 
 const read = readEnvironment(process.env)
@@ -20,12 +21,20 @@ const { configuration, file, warnings } = loaded
 const destination = pino.destination({ fd: process.stdout.fd, sync: false })
 const logger = createLogger(environment.LOG_LEVEL, systemClock, destination)
 
-const app = await buildServer({ configuration, clock: systemClock, randomness: systemRandomness, logger })
+const failureStore = await openFailureStore(configuration.store, (error) => {
+  logger.warn({ event: 'store.failed', error: error.message })
+}).catch((error: Error) =>
+  exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${error.message}` }]),
+)
+
+const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, failureStore }
+const app = await buildServer(parts)
 
 closeWithGrace({ delay: environment.DRAIN_TIMEOUT, logger: false }, async ({ signal, err }) => {
   if (err) logger.fatal({ event: 'server.failed', err })
   else logger.info({ event: 'server.closing', signal })
   await app.close()
+  await failureStore.close()
   destination.flushSync()
 })
 

@@ -2,9 +2,12 @@ import type { RefusalReason } from './audit.ts'
 
 interface RefusalDetails {
   readonly app?: string | undefined
+  readonly account?: string | undefined
   readonly parameters?: readonly string[]
   /** For the caller; each contract has its own words for the reasons that need none. */
   readonly message?: string
+  /** Milliseconds until another attempt makes sense. */
+  readonly retryAfter?: number
 }
 
 /** A request that is refused. The contract's errors.ts turns the reason into its vendor's reply. */
@@ -17,4 +20,9 @@ export class Refusal extends Error {
     this.reason = reason
     this.details = details
   }
+}
+
+/** The value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, at least one. */
+export function toRetryAfter(milliseconds: number): string {
+  return String(Math.max(1, Math.ceil(milliseconds / 1000)))
 }

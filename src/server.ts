@@ -1,22 +1,32 @@
 import { METHODS, type ServerOptions } from 'node:http'
+import { availableParallelism } from 'node:os'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
 import type { Configuration } from './config/schema.ts'
 import { createBwsApps } from './contracts/bws/apps.ts'
 import { bwsRoutes } from './contracts/bws/routes.ts'
+import { createIdscanAccounts } from './contracts/idscan/accounts.ts'
+import { canonicalTarget } from './contracts/idscan/path.ts'
+import { idscanRoutes } from './contracts/idscan/routes.ts'
 import type { Clock } from './core/clock.ts'
+import { createGuard, type Guard, noGuard } from './core/guard.ts'
+import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKey } from './core/keyring.ts'
+import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import { createRequestIds } from './request-id.ts'
 import { replyNotFound, replyToBrokenRequest, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
+import type { FailureStore } from './store/failure-store.ts'
 
 export interface ServerParts {
   readonly configuration: Configuration
   readonly clock: Clock
   readonly randomness: Randomness
   readonly logger: Logger
+  /** Opened, and closed again, by the caller. */
+  readonly failureStore: FailureStore
 }
 
 /** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
@@ -37,6 +47,16 @@ const LIMITS = {
   connectionTimeout: 90_000,
 } as const
 
+/** One core stays free for the event loop. What waits longest waits for about two seconds. */
+const PASSWORD_CONCURRENCY = Math.max(1, availableParallelism() - 1)
+const PASSWORD_CHECKS = { concurrency: PASSWORD_CONCURRENCY, waiting: 64 * PASSWORD_CONCURRENCY }
+
+/** Milliseconds between two looks at what other processes have counted. */
+const GUARD_REFRESH = 1_000
+
+/** Milliseconds between two log lines about a store that is away. */
+const STORE_ERROR_PAUSE = 10_000
+
 /** Builds the server, ready to listen. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const { configuration, clock, randomness, logger } = parts
@@ -54,6 +74,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     trustProxy: configuration.trustProxy,
+    rewriteUrl: ({ url = '' }) => canonicalTarget(url),
     genReqId: createRequestIds(randomness),
     // On a connection that is still open while the server closes, a request is answered, not turned away.
     return503OnClosing: false,
@@ -76,13 +97,53 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   app.setNotFoundHandler(replyNotFound)
 
   const audit = createAudit(logger)
+  const guard = createServerGuard(app, parts)
   const keyring = configuration.keys.map(({ id, secret, notAfter }, index) =>
     createKey(id ?? `key-${index + 1}`, secret, notAfter),
   )
+  const issuer = { keyring, clock, randomness }
+
   await app.register(healthRoutes)
   if (configuration.bws) {
     const apps = createBwsApps(configuration.bws, configuration.publicUrl)
-    await app.register(bwsRoutes, { apps, issuer: { keyring, clock, randomness }, audit })
+    await app.register(bwsRoutes, { apps, issuer, guard, audit })
+  }
+  if (configuration.idscan) {
+    const { idscan, publicUrl } = configuration
+    const login = createIdscanLogin({
+      accounts: createIdscanAccounts(idscan),
+      usernameCase: idscan.usernameCase,
+      passwords: createPasswordChecker(PASSWORD_CHECKS),
+      guard,
+      ...issuer,
+    })
+    await app.register(idscanRoutes, {
+      login,
+      issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime: idscan.lifetime },
+      audit,
+      idleTimeout: idscan.idleTimeout,
+      requireArea: idscan.requireArea,
+      corsOrigins: new Set(idscan.corsOrigins),
+      secure: new URL(publicUrl).protocol === 'https:',
+    })
   }
   return app
+}
+
+/** The guard, kept in step with what other processes count and an operator lifts. */
+function createServerGuard(app: FastifyInstance, { configuration, failureStore, clock, logger }: ServerParts): Guard {
+  if (!configuration.guard) return noGuard
+  let quietUntil = 0
+  const guard = createGuard(configuration.guard, failureStore, clock, (error) => {
+    if (clock() < quietUntil) return
+    quietUntil = clock() + STORE_ERROR_PAUSE
+    logger.warn({ event: 'store.failed', error: (error as Error).message })
+  })
+  let timer: NodeJS.Timeout | undefined
+  app.addHook('onReady', async () => {
+    await guard.refresh()
+    timer = setInterval(() => void guard.refresh(), GUARD_REFRESH)
+  })
+  app.addHook('onClose', async () => clearInterval(timer))
+  return guard
 }

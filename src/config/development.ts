@@ -7,7 +7,9 @@ import type { ConfigurationInput } from './schema.ts'
 
 /** What everyone may know. Refused in production (load.ts). */
 export const DEMO_SECRET = 'demo-secret'
-/** The argon2id hash of `demo-password`: computed once, so that a start does not have to. */
+export const DEMO_PASSWORD = 'demo-password'
+
+/** The argon2id hash of {@link DEMO_PASSWORD}: computed once, so that a start does not have to. */
 export const DEMO_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$xoidRLqFn/n5PiPVtd927A$5I1+28qJ7kpnXFkJ25W/EUjgAiviR3BSnXR/rAbI+T8'
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { BWS_TASKS } from '../core/bws/task.ts'
+import { IDSCAN_AREAS } from '../core/idscan/account.ts'
 import type { SecretSlot } from '../core/secrets.ts'
 import {
   absoluteUrl,
@@ -111,7 +112,7 @@ const account = z.strictObject({
   password,
   fullName: label.optional(),
   role: label.optional(),
-  areas: z.array(oneOf('scanning', 'investigation')).default([]),
+  areas: z.array(oneOf(...IDSCAN_AREAS)).default([]),
   memberOf: z.array(label).default([]),
   tenant: label.optional(),
   branchCode: label.optional(),
@@ -250,3 +251,4 @@ export function secretSlots(entry: {
 }
 
 export type BwsConfiguration = Exclude<Configuration['bws'], false>
+export type IdscanConfiguration = Exclude<Configuration['idscan'], false>

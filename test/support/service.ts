@@ -7,6 +7,8 @@ import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createLogger } from '../../src/logger.ts'
 import { buildServer } from '../../src/server.ts'
+import type { FailureStore } from '../../src/store/failure-store.ts'
+import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
 import { noteSecret, writeLog } from './journal.ts'
 
@@ -45,6 +47,8 @@ export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
   readonly randomness?: Randomness
+  /** Shared with another service, and closed by the test. */
+  readonly failureStore?: FailureStore
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
@@ -70,7 +74,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   })
   const logger = createLogger('trace', clock, destination)
   const configuration = configure(options.configuration)
-  const app = await buildServer({ configuration, clock, randomness, logger })
+  const failureStore = options.failureStore ?? openSqliteFailureStore(':memory:')
+  const app = await buildServer({ configuration, clock, randomness, logger, failureStore })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
   const url = `${configuration.tls ? 'https' : 'http'}://127.0.0.1:${port}`
@@ -95,6 +100,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   async function close(): Promise<void> {
     await client.close()
     await app.close()
+    if (!options.failureStore) await failureStore.close()
   }
 
   return { url, port, app, log, request, close, [Symbol.asyncDispose]: close }

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal, toRetryAfter } from '../../refusal.ts'
 import type { bwsError } from './schema.ts'
 
 type Reply = readonly [status: number, message: string]
@@ -10,7 +10,7 @@ const UNAUTHORIZED: Reply = [401, 'Unauthorized']
 const FAILED: Reply = [500, 'An error has occurred.']
 
 /** What each reason looks like to the caller; the log says the rest. */
-const REPLIES: Readonly<Record<RefusalReason, Reply>> = {
+const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   method_not_allowed: [405, 'The requested resource supports GET and HEAD only.'],
   missing_authorization: UNAUTHORIZED,
   malformed_authorization: UNAUTHORIZED,
@@ -20,6 +20,7 @@ const REPLIES: Readonly<Record<RefusalReason, Reply>> = {
   foreign_id: [403, 'The id is not the App-ID of the caller.'],
   task_not_allowed: [403, 'The app may not use this task.'],
   bcid_not_allowed: [403, 'The app may not use this storage and partition.'],
+  blocked: [429, 'Too many failed attempts. Try again later.'],
   internal_error: FAILED,
 }
 
@@ -43,7 +44,7 @@ export function invalidParameters(
 export function createErrorHandler(audit: Audit) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { reason, details } = toRefusal(error, request)
-    const [status, message] = REPLIES[reason]
+    const [status, message] = REPLIES[reason] ?? FAILED
     if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
     audit.refused({
       contract: 'bws',
@@ -54,6 +55,7 @@ export function createErrorHandler(audit: Audit) {
       requestId: request.id,
     })
     if (status === 405) reply.header('allow', 'GET, HEAD')
+    if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
     const body: z.output<typeof bwsError> = { Message: details.message ?? message }
     return reply.code(status).header('cache-control', 'no-store').send(body)
   }

@@ -1,16 +1,19 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Audit } from '../../audit.ts'
+import { callerNetwork } from '../../core/address.ts'
 import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
+import type { Guard } from '../../core/guard.ts'
 import { matchSecret } from '../../core/secrets.ts'
 import { Refusal } from '../../refusal.ts'
+import { readParameters } from '../parameters.ts'
 import { createErrorHandler, invalidParameters } from './errors.ts'
-import { readParameters } from './parameters.ts'
 import { bwsTokenQuery, PARAMETER_NAMES } from './schema.ts'
 
 export interface BwsRoutesOptions {
   readonly apps: ReadonlyMap<string, BwsApp>
   readonly issuer: BwsIssuer
+  readonly guard: Guard
   readonly audit: Audit
 }
 
@@ -22,7 +25,7 @@ export const BWS_PATHS = ['/token', '/extension/token'] as const
  *
  * @see docs/contracts/bws.md
  */
-export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { apps, issuer, audit }) => {
+export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { apps, issuer, guard, audit }) => {
   app.setErrorHandler(createErrorHandler(audit))
   app.decorateRequest('bwsApp', null)
   await app.register(basicAuth, { validate: authenticate, authenticate: { realm: 'BWS' }, strictCredentials: false })
@@ -34,16 +37,23 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
   }
 
   async function authenticate(id: string, secret: string, request: FastifyRequest): Promise<void> {
+    const attempt = { address: callerNetwork(request.ip) }
+    const retryAfter = guard.blockedFor(attempt)
+    if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
+
     const candidate = apps.get(id)
     const slot = matchSecret(secret, candidate?.secrets, issuer.clock())
-    if (!candidate) throw new Refusal('unknown_app')
-    if (slot === undefined) throw new Refusal('bad_secret', { app: id })
-    request.setDecorator('bwsApp', candidate)
+    if (candidate && slot !== undefined) {
+      request.setDecorator('bwsApp', candidate)
+      return
+    }
+    await guard.fail(attempt)
+    throw candidate ? new Refusal('bad_secret', { app: id }) : new Refusal('unknown_app')
   }
 
   async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
     const caller = request.getDecorator<BwsApp>('bwsApp')
-    const { values, repeated } = readParameters(request.raw.url ?? '', PARAMETER_NAMES)
+    const { values, repeated } = readParameters(queryOf(request.raw.url ?? ''), PARAMETER_NAMES)
     const query = bwsTokenQuery.safeParse(values)
     if (!query.success || repeated.length > 0) throw invalidParameters(caller.id, repeated, query.error?.issues ?? [])
 
@@ -65,4 +75,9 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
   async function refuseMethod(): Promise<never> {
     throw new Refusal('method_not_allowed')
   }
+}
+
+function queryOf(target: string): string {
+  const start = target.indexOf('?')
+  return start === -1 ? '' : target.slice(start + 1)
 }

@@ -1,0 +1,73 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import type { Audit, RefusalReason } from '../../audit.ts'
+import { PasswordsSaturated } from '../../core/passwords.ts'
+import { Refusal, toRetryAfter } from '../../refusal.ts'
+import type { idscanError } from './schema.ts'
+
+type Reply = readonly [status: number, error: string, description: string]
+
+/** Spelled as the vendor's server does (I15). */
+export const CONTENT_TYPE = 'application/json;charset=UTF-8'
+
+/** One and the same for everything that a caller could tell accounts apart by (I23). */
+const INVALID_GRANT: Reply = [400, 'invalid_grant', 'The user name or password is incorrect.']
+const FAILED: Reply = [500, 'server_error', 'Something went wrong.']
+
+const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
+  method_not_allowed: [405, 'invalid_request', 'Only POST is supported.'],
+  unsupported_grant_type: [400, 'unsupported_grant_type', 'The body has to be a form with grant_type=password, once.'],
+  bad_parameter: [400, 'invalid_request', 'The request is invalid.'],
+  bad_body: [413, 'invalid_request', 'The body is too large.'],
+  unknown_account: INVALID_GRANT,
+  bad_password: INVALID_GRANT,
+  account_disabled: INVALID_GRANT,
+  area_not_allowed: [400, 'invalid_grant', 'The account may not use this area.'],
+  blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
+  overloaded: [503, 'temporarily_unavailable', 'Too many logins at once. Try again later.'],
+  internal_error: FAILED,
+}
+
+/** How long a caller should wait when password checks are saturated, in milliseconds. */
+const OVERLOAD_PAUSE = 1_000
+
+/** A refusal that names every parameter at fault and what is allowed. */
+export function invalidParameters(repeated: readonly string[], issues: readonly z.core.$ZodIssue[]): Refusal {
+  const messages = new Map(
+    issues.map(({ path, message }) => [String(path[0]), `${String(path[0])} must be ${message}.`]),
+  )
+  for (const name of repeated) messages.set(name, `${name} must be given only once.`)
+  return new Refusal('bad_parameter', { parameters: [...messages.keys()], message: [...messages.values()].join(' ') })
+}
+
+/** The one place where an error of this contract becomes a reply (I23 to I26). */
+export function createErrorHandler(audit: Audit) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { reason, details } = toRefusal(error)
+    const [status, code, description] = REPLIES[reason] ?? FAILED
+    if (status === 500) request.log.error({ err: error, requestId: request.id }, 'unexpected error')
+    audit.refused({
+      contract: 'idscan',
+      reason,
+      account: details.account,
+      parameters: details.parameters,
+      address: request.ip,
+      requestId: request.id,
+    })
+    if (status === 405) reply.header('allow', 'POST, OPTIONS')
+    if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
+    const body: z.output<typeof idscanError> = { error: code, error_description: details.message ?? description }
+    // Fastify has taken the content type away, as it does before every error handler.
+    return reply.code(status).header('content-type', CONTENT_TYPE).send(JSON.stringify(body))
+  }
+}
+
+function toRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof PasswordsSaturated) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
+  const { code = '', statusCode } = error as { code?: string; statusCode?: number }
+  if (statusCode === 413) return new Refusal('bad_body')
+  // Whatever else Fastify finds wrong with a body: it is not the form that it has to be (I3).
+  if (code.startsWith('FST_ERR_CTP_')) return new Refusal('unsupported_grant_type')
+  return new Refusal('internal_error')
+}

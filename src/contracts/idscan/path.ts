@@ -1,0 +1,18 @@
+/** The one path of this contract (I1). */
+export const IDSCAN_PATH = '/idscanenterprisesvc/token'
+
+/**
+ * Any spelling of the path, with or without a slash behind it, becomes {@link IDSCAN_PATH} (I1); every other target stays as
+ * it is. The query is cut: it is neither read nor logged (I14).
+ */
+export function canonicalTarget(target: string): string {
+  // Most requests end here, after one comparison.
+  if (target.charCodeAt(1) !== LOWER_I && target.charCodeAt(1) !== UPPER_I) return target
+  const end = target.indexOf('?')
+  const path = end === -1 ? target : target.slice(0, end)
+  const trimmed = path.endsWith('/') ? path.slice(0, -1) : path
+  return trimmed.toLowerCase() === IDSCAN_PATH ? IDSCAN_PATH : target
+}
+
+const LOWER_I = 'i'.charCodeAt(0)
+const UPPER_I = 'I'.charCodeAt(0)

@@ -1,0 +1,109 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Audit } from '../../audit.ts'
+import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
+import type { IdscanLogin } from '../../core/idscan/login.ts'
+import { Refusal } from '../../refusal.ts'
+import { type ReadParameters, readParameters } from '../parameters.ts'
+import { allowOrigin } from './cors.ts'
+import { CONTENT_TYPE, createErrorHandler, invalidParameters } from './errors.ts'
+import { IDSCAN_PATH } from './path.ts'
+import { createCookies, createReply } from './reply.ts'
+import { grantType, idscanTokenForm, idscanTokenFormWithArea, PARAMETER_NAMES } from './schema.ts'
+
+export interface IdscanRoutesOptions {
+  readonly login: IdscanLogin
+  readonly issuer: IdscanIssuer
+  readonly audit: Audit
+  /** Seconds; echoed. */
+  readonly idleTimeout: number
+  readonly requireArea: boolean
+  readonly corsOrigins: ReadonlySet<string>
+  /** Whether callers come over https even where this process does not see it. */
+  readonly secure: boolean
+}
+
+const NO_FORM: ReadParameters = { values: {}, repeated: [] }
+const CSRF_BYTES = 24
+
+/**
+ * GBG IDscan Enterprise's token authentication, an OAuth 2.0 password grant (RFC 6749 section 4.3): grant type, parameters,
+ * password, area.
+ *
+ * @see docs/contracts/idscan.md
+ */
+export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app, options) => {
+  const { login, issuer, audit, corsOrigins } = options
+  const form = options.requireArea ? idscanTokenFormWithArea : idscanTokenForm
+  const readForm = (text: string): ReadParameters => readParameters(text, PARAMETER_NAMES)
+
+  app.setErrorHandler(createErrorHandler(audit))
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'content-type': CONTENT_TYPE,
+      'cache-control': 'no-cache, no-store',
+      pragma: 'no-cache',
+      expires: '-1',
+    })
+    allowOrigin(corsOrigins, request, reply)
+  })
+
+  app.removeAllContentTypeParsers()
+  await app.register(formbody, { parser: (text) => ({ ...readForm(text) }) })
+  // A body without a Content-Type is a form; one of any other type is none (I3).
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
+    done(null, request.headers['content-type'] === undefined ? readForm(String(body)) : NO_FORM)
+  })
+
+  app.route({ method: 'POST', url: IDSCAN_PATH, handler: issue })
+  app.route({ method: 'OPTIONS', url: IDSCAN_PATH, handler: answerPreflight, onRequest: answerPreflight })
+  const others = app.supportedMethods.filter((method) => method !== 'POST' && method !== 'OPTIONS')
+  app.route({
+    method: others,
+    url: IDSCAN_PATH,
+    exposeHeadRoute: false,
+    onRequest: refuseMethod,
+    handler: refuseMethod,
+  })
+
+  async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+    const { values, repeated } = (request.body ?? NO_FORM) as ReadParameters
+    if (!grantType.safeParse(values.grant_type).success || repeated.includes('grant_type')) {
+      throw new Refusal('unsupported_grant_type')
+    }
+    const asked = form.safeParse(values)
+    if (!asked.success || repeated.length > 0) throw invalidParameters(repeated, asked.error?.issues ?? [])
+    const { username, password, area } = asked.data
+
+    const result = await login(username, password, request.ip)
+    if ('refused' in result) {
+      const account = 'account' in result ? result.account?.username : undefined
+      throw new Refusal(result.refused, {
+        account,
+        ...('retryAfter' in result ? { retryAfter: result.retryAfter } : {}),
+      })
+    }
+    const { account } = result
+    if (area && !account.areas.has(area)) throw new Refusal('area_not_allowed', { account: account.username })
+
+    const issued = issueIdscanToken(account, area, issuer)
+    audit.issued({
+      contract: 'idscan',
+      account: account.username,
+      tokenId: issued.tokenId,
+      address: request.ip,
+      requestId: request.id,
+    })
+    const secure = options.secure || request.protocol === 'https'
+    reply.header('set-cookie', createCookies(issued.token, issuer.randomness.bytes(CSRF_BYTES), secure))
+    return JSON.stringify(createReply(account, issued, options.idleTimeout))
+  }
+
+  async function answerPreflight(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    return reply.code(204).removeHeader('content-type').send()
+  }
+
+  async function refuseMethod(): Promise<never> {
+    throw new Refusal('method_not_allowed')
+  }
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { IDSCAN_AREAS } from '../../core/idscan/account.ts'
+
+// The one description of the request and its replies. Each message says what is allowed; errors.ts puts the name before it.
+
+const given = { error: 'given and not empty' }
+
+/** Judged before everything else (I6). */
+export const grantType = z.literal('password').meta({ description: 'Exactly `password`.' })
+
+const area = z.enum(IDSCAN_AREAS, { error: `one of ${IDSCAN_AREAS.join(', ')}` })
+
+/** The form, names in lower case. */
+export const idscanTokenForm = z.object({
+  grant_type: grantType,
+  username: z.string(given).min(1, given).meta({ description: 'Login name, compared exactly.', example: 'demo' }),
+  password: z.string(given).min(1, given).meta({ description: 'Never trimmed.', format: 'password' }),
+  area: z
+    .preprocess((value) => (value === '' ? undefined : value), area.optional())
+    .meta({ description: 'What the token is for; without one it is accepted by no check of an area.' }),
+})
+
+/** The same, where the configuration has `requireArea: true` (I11). */
+export const idscanTokenFormWithArea = idscanTokenForm.extend({ area })
+
+/** The parameters' names, as {@link readParameters} needs them. */
+export const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(idscanTokenForm.shape))
+
+const NAME = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name'
+const ROLE = 'http://schemas.microsoft.com/ws/2008/06/identity/claims/role'
+
+/** The reply, its keys in the vendor's order (I16). */
+export const idscanTokenReply = z.object({
+  access_token: z.string(),
+  token_type: z.literal('bearer'),
+  expires_in: z.int().meta({ description: 'Seconds: the lifetime less one (I18).' }),
+  BranchCode: z.string(),
+  [NAME]: z.string().meta({ description: 'Login name.' }),
+  FullName: z.string(),
+  AbbeyServiceCentre: z.string(),
+  JourneyId: z.string(),
+  IdleSessionTimeout: z.string().meta({ description: 'Minutes.' }),
+  [ROLE]: z.string(),
+  memberOf: z.string().meta({ description: 'With commas between.' }),
+  tenant: z.string(),
+  '.issued': z.string().meta({ description: 'IMF-fixdate (RFC 9110).' }),
+  '.expires': z.string().meta({ description: 'IMF-fixdate (RFC 9110).' }),
+})
+
+export type IdscanTokenReply = z.output<typeof idscanTokenReply>
+
+/** Every error of this contract (RFC 6749 section 5.2). */
+export const idscanError = z.object({ error: z.string(), error_description: z.string() })

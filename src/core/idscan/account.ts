@@ -1,0 +1,16 @@
+export const IDSCAN_AREAS = ['scanning', 'investigation'] as const
+export type IdscanArea = (typeof IDSCAN_AREAS)[number]
+
+/** An account: someone who logs in with a password, and what their tokens say. */
+export interface IdscanAccount {
+  readonly username: string
+  /** argon2id in PHC string format or, outside production, `plain:` and the password. */
+  readonly password: string
+  readonly disabled: boolean
+  readonly areas: ReadonlySet<IdscanArea>
+  readonly fullName?: string | undefined
+  readonly role?: string | undefined
+  readonly memberOf: readonly string[]
+  readonly tenant?: string | undefined
+  readonly branchCode?: string | undefined
+}

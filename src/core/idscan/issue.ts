@@ -1,0 +1,54 @@
+import { type Clock, numericDate } from '../clock.ts'
+import { signJws } from '../jws.ts'
+import { type Keyring, signingKey } from '../keyring.ts'
+import type { Randomness } from '../randomness.ts'
+import type { IdscanAccount, IdscanArea } from './account.ts'
+
+export interface IdscanIssuer {
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly randomness: Randomness
+  readonly issuer: string
+  readonly audience: string
+  /** Seconds. */
+  readonly lifetime: number
+}
+
+export interface IdscanToken {
+  readonly token: string
+  readonly tokenId: string
+  /** Seconds since the epoch (RFC 7519 NumericDate). */
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
+/**
+ * Issues a token for an account that has proved its password (I22). What is not set is no claim.
+ *
+ * @param area undefined for a token that no check of an area accepts (I11).
+ * @see docs/contracts/idscan.md
+ */
+export function issueIdscanToken(
+  account: IdscanAccount,
+  area: IdscanArea | undefined,
+  { keyring, clock, randomness, issuer, audience, lifetime }: IdscanIssuer,
+): IdscanToken {
+  const now = clock()
+  const issuedAt = numericDate(now)
+  const expiresAt = issuedAt + lifetime
+  const tokenId = randomness.uuid()
+  const claims = {
+    jti: tokenId,
+    sub: account.username,
+    name: account.fullName,
+    role: account.role,
+    area,
+    tenant: account.tenant,
+    iss: issuer,
+    aud: audience,
+    iat: issuedAt,
+    nbf: issuedAt,
+    exp: expiresAt,
+  }
+  return { token: signJws(claims, signingKey(keyring, now)), tokenId, issuedAt, expiresAt }
+}

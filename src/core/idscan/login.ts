@@ -1,0 +1,95 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { callerNetwork } from '../address.ts'
+import type { Clock } from '../clock.ts'
+import type { Guard } from '../guard.ts'
+import { type Keyring, signingKey } from '../keyring.ts'
+import type { PasswordChecker } from '../passwords.ts'
+import type { Randomness } from '../randomness.ts'
+import type { IdscanAccount } from './account.ts'
+
+/** How long a password that was verified is taken at its word, in milliseconds. */
+const REMEMBERED = 300_000
+
+/** argon2id of a password nobody knows: what an unknown name is checked against where no account is configured. */
+const NOBODY = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+
+export type LoginResult =
+  | { readonly account: IdscanAccount }
+  | { readonly refused: 'unknown_account' }
+  | { readonly refused: 'bad_password' | 'account_disabled'; readonly account: IdscanAccount }
+  | { readonly refused: 'blocked'; readonly account: IdscanAccount | undefined; readonly retryAfter: number }
+
+export interface IdscanLoginParts {
+  readonly accounts: readonly IdscanAccount[]
+  readonly usernameCase: 'sensitive' | 'insensitive'
+  readonly passwords: PasswordChecker
+  readonly guard: Guard
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly randomness: Randomness
+}
+
+/**
+ * Checks a name and a password from an address. Unknown, disabled and wrong take the same time.
+ *
+ * @throws PasswordsSaturated when too many checks are waiting.
+ */
+export type IdscanLogin = (username: string, password: string, address: string) => Promise<LoginResult>
+
+export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
+  const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = parts
+  const fold = usernameCase === 'insensitive' ? (name: string) => name.toLowerCase() : (name: string) => name
+  const byName = new Map(accounts.map((account) => [fold(account.username), account]))
+
+  // Forgotten with the process and with its configuration. One entry an account, so it cannot grow.
+  const memoryKey = randomness.bytes(32)
+  const remembered = new Map<IdscanAccount, { digest: Buffer; until: number }>()
+  const digestPassword = (stored: string, password: string): Buffer =>
+    createHmac('sha256', memoryKey).update(`${stored}\0${password}`).digest()
+
+  /** Not this process's key: every replica has to count a name that nobody has under the same key. */
+  const digestName = (name: string): Buffer => {
+    const { secret } = signingKey(keyring, clock())
+    return createHmac('sha256', secret).update(`account name\0${name}`).digest()
+  }
+
+  /** A hash for a name that nobody has: one of those that are configured, always the same, so that it costs the same. */
+  function decoyFor(name: string): string {
+    return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? NOBODY
+  }
+
+  function isRemembered(account: IdscanAccount, digest: Buffer): boolean {
+    const entry = remembered.get(account)
+    return entry !== undefined && clock() < entry.until && timingSafeEqual(entry.digest, digest)
+  }
+
+  return async (username, password, address) => {
+    const name = fold(username)
+    const account = byName.get(name)
+    // A name that does not exist may be a password in the wrong field: only its keyed digest is kept.
+    const counted = account ? account.username : `unknown-${digestName(name).toString('hex', 0, 8)}`
+    const attempt = { address: callerNetwork(address), account: counted }
+    const blocked = () => guard.blockedFor(attempt)
+    const refuseBlocked = () => ({ refused: 'blocked', account, retryAfter: blocked() }) as const
+    if (blocked() > 0) return refuseBlocked()
+
+    const stored = account?.password ?? decoyFor(name)
+    const digest = digestPassword(stored, password)
+    if (account && !account.disabled && isRemembered(account, digest)) {
+      guard.succeed(attempt)
+      return { account }
+    }
+
+    const matches = await passwords.check(stored, password, () => blocked() === 0)
+    // Somebody else's failures may have closed the door while this one was waiting.
+    if (blocked() > 0) return refuseBlocked()
+    if (matches && account && !account.disabled) {
+      remembered.set(account, { digest, until: clock() + REMEMBERED })
+      guard.succeed(attempt)
+      return { account }
+    }
+    await guard.fail(attempt)
+    if (!account) return { refused: 'unknown_account' }
+    return { refused: matches ? 'account_disabled' : 'bad_password', account }
+  }
+}

@@ -1,0 +1,23 @@
+/** How often a secret was guessed wrong, and until when that counts. */
+export interface FailureCount {
+  readonly key: string
+  readonly failures: number
+  /** Milliseconds since the epoch. */
+  readonly expires: number
+}
+
+/**
+ * Where the guard counts. All times are the service's clock, in milliseconds since the epoch; a count that has expired is
+ * as good as none. Every step is atomic, whichever process takes it.
+ */
+export interface FailureStore {
+  /** Counts one failure. A new count expires after `lifetime` milliseconds, a running one keeps its end. */
+  add(key: string, lifetime: number, now: number): Promise<FailureCount>
+  /** Gives a running count another end; one that has meanwhile gone stays gone. */
+  extend(key: string, expires: number, now: number): Promise<void>
+  /** Whether there was one. */
+  remove(key: string): Promise<boolean>
+  /** Those that run, the longest first. */
+  list(now: number, limit: number): Promise<FailureCount[]>
+  close(): Promise<void>
+}

@@ -1,0 +1,47 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+/** Each entry brings a database one version further; an entry that has been released never changes. */
+const MIGRATIONS = [
+  `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE INDEX failures_by_expiry ON failures (expires);`,
+]
+
+/** How long a writer waits for another process to finish, in milliseconds. */
+const BUSY_TIMEOUT = 2_000
+
+/**
+ * Opens the embedded store, readable by its owner alone, and brings it to this version.
+ *
+ * @param path a file, or `:memory:`.
+ * @throws Error for a file of a newer version, and for what is no database.
+ */
+export function openDatabase(path: string): DatabaseSync {
+  if (path !== ':memory:') {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    // SQLite gives its side files the mode of the database itself.
+    closeSync(openSync(path, 'a', 0o600))
+    chmodSync(path, 0o600)
+  }
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT })
+  try {
+    database.exec('PRAGMA journal_mode = WAL')
+    migrate(database)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  return database
+}
+
+function migrate(database: DatabaseSync): void {
+  database.exec('BEGIN IMMEDIATE')
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version > MIGRATIONS.length) {
+    throw new Error(`the store is of version ${version}, this release knows versions up to ${MIGRATIONS.length}`)
+  }
+  for (const migration of MIGRATIONS.slice(version)) database.exec(migration)
+  database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
+  database.exec('COMMIT')
+}
