@@ -12,7 +12,7 @@ import { idscanRoutes } from './contracts/idscan/routes.ts'
 import type { Clock } from './core/clock.ts'
 import { createGuard, type Guard, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
-import { createKey } from './core/keyring.ts'
+import { createKeyring } from './core/keyring.ts'
 import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import { createRequestIds } from './request-id.ts'
@@ -92,16 +92,15 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    // At once: nobody is interested in the body, and so none can be wrong.
+    return request.is404 ? replyNotFound(request, reply) : undefined
   })
   app.setErrorHandler(replyWithServiceError)
   app.setNotFoundHandler(replyNotFound)
 
   const audit = createAudit(logger)
   const guard = createServerGuard(app, parts)
-  const keyring = configuration.keys.map(({ id, secret, notAfter }, index) =>
-    createKey(id ?? `key-${index + 1}`, secret, notAfter),
-  )
-  const issuer = { keyring, clock, randomness }
+  const issuer = { keyring: createKeyring(configuration.keys), clock, randomness }
 
   await app.register(healthRoutes)
   if (configuration.bws) {
@@ -134,10 +133,16 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 function createServerGuard(app: FastifyInstance, { configuration, failureStore, clock, logger }: ServerParts): Guard {
   if (!configuration.guard) return noGuard
   let quietUntil = 0
-  const guard = createGuard(configuration.guard, failureStore, clock, (error) => {
-    if (clock() < quietUntil) return
-    quietUntil = clock() + STORE_ERROR_PAUSE
-    logger.warn({ event: 'store.failed', error: (error as Error).message })
+  const guard = createGuard({
+    settings: configuration.guard,
+    store: failureStore,
+    clock,
+    onBlock: (key) => logger.warn({ event: 'guard.blocked', key }),
+    onStoreError: (error) => {
+      if (clock() < quietUntil) return
+      quietUntil = clock() + STORE_ERROR_PAUSE
+      logger.warn({ event: 'store.failed', error: (error as Error).message })
+    },
   })
   let timer: NodeJS.Timeout | undefined
   app.addHook('onReady', async () => {

@@ -20,7 +20,7 @@ function summarise({ bws, idscan, nevisfido, keys, resourceServers, store }: Con
     nevisfido: nevisfido ? `${nevisfido.clients.length} clients` : 'off',
     'resource servers': resourceServers.length,
     // A Redis URL may hold a password.
-    store: store.replace(/\/\/[^@/]*@/, '//…@'),
+    store: store.replace(/\/\/.*@/, '//…@'),
   }
   return Object.entries(rows)
     .map(([name, value]) => `  ${name}: ${value}\n`)

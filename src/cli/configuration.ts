@@ -4,14 +4,14 @@ import { type LoadResult, loadConfiguration } from '../config/load.ts'
 import { CommandFailure, type CommandIo } from './io.ts'
 
 export function environmentOf({ variables }: CommandIo): Environment {
-  const read = readEnvironment(variables)
-  if ('faults' in read) throw new CommandFailure(formatFaults(read.faults))
-  return read.environment
+  const { environment, faults } = readEnvironment(variables)
+  if (faults.length > 0) throw new CommandFailure(formatFaults(faults))
+  return environment
 }
 
-/** What the server itself would load. */
+/** What the server itself would load. Writes nothing. */
 export function loadAsServer(io: CommandIo, environment: Environment): LoadResult {
-  return loadConfiguration(environment, io.variables, io.randomness, io.clock())
+  return loadConfiguration(environment, io.variables, io.clock())
 }
 
 export function formatFaults(faults: readonly Fault[]): string {

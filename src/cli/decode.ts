@@ -1,7 +1,7 @@
 import { decodeTask } from '../core/bws/task.ts'
 import { decodeTraits } from '../core/bws/traits.ts'
 import { type Claims, decodeJws, verifyJws } from '../core/jws.ts'
-import { createKey } from '../core/keyring.ts'
+import { createKeyring } from '../core/keyring.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
 import { CommandFailure, type CommandIo } from './io.ts'
 
@@ -20,9 +20,9 @@ export function decode(io: CommandIo, token: string, verify: boolean): void {
 function verifyToken(io: CommandIo, token: string, claims: Claims): void {
   const loaded = loadAsServer(io, environmentOf(io))
   if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
-  const keyring = loaded.configuration.keys.map(({ id = '', secret, notAfter }) => createKey(id, secret, notAfter))
   const now = io.clock()
-  if (!verifyJws(token, keyring, now)) throw new CommandFailure('the signature is not by any key of the configuration')
+  if (!verifyJws(token, createKeyring(loaded.configuration.keys), now))
+    throw new CommandFailure('the signature is not by any key of the configuration')
   const { exp, nbf } = claims
   if (typeof exp === 'number' && now >= exp * 1000)
     throw new CommandFailure('the signature is good, the token has expired')

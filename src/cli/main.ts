@@ -2,6 +2,9 @@
 import { systemClock, systemRandomness } from '../system.ts'
 import { runCommand } from './program.ts'
 
+// Whoever reads may have read enough: trimint … | head.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
+
 process.exitCode = await runCommand(process.argv.slice(2), {
   stdin: process.stdin,
   stdout: process.stdout,

@@ -4,6 +4,7 @@ import { hashPassword } from '../core/passwords.ts'
 import { digestSecret } from '../core/secrets.ts'
 import { checkConfig } from './check-config.ts'
 import { decode } from './decode.ts'
+import { type LiftOptions, liftGuard, listGuard } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
 import { CommandFailure, type CommandIo, readSecret } from './io.ts'
 
@@ -80,6 +81,19 @@ function createProgram(io: CommandIo): Command {
     .command('healthcheck')
     .description('ask the server that has this environment and configuration whether it is alive')
     .action(() => healthcheck(io))
+
+  const guard = program.command('guard').description('what the brute-force guard has counted')
+  guard
+    .command('list')
+    .description('show failures and blocks, and until when they count')
+    .action(() => listGuard(io))
+  guard
+    .command('lift')
+    .description('forget failures, and with them a block')
+    .option('--account <name>', 'of this account, from everywhere unless --address is given too')
+    .option('--address <address>', 'from this address')
+    .option('--all', 'everything')
+    .action((options: LiftOptions) => liftGuard(io, options))
 
   return program
 }

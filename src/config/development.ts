@@ -24,11 +24,12 @@ export function isLoopback(host: string): boolean {
  * The configuration of a start without a file, outside production.
  *
  * @param folder where its key is kept between starts.
+ * @param randomness makes the key where there is none yet; without it that is an error.
  */
 export function developmentConfiguration(
   environment: Environment,
   folder: string,
-  randomness: Randomness,
+  randomness: Randomness | undefined,
 ): ConfigurationInput {
   const host = environment.HOST.includes(':') ? `[${environment.HOST}]` : environment.HOST
   const publicUrl = `http://${host}:${environment.PORT || 8080}`
@@ -63,8 +64,9 @@ export function developmentConfiguration(
 }
 
 /** Made once and kept, so that tokens outlive a restart. Another process that starts at the same time gets the same key. */
-function developmentKey(folder: string, randomness: Randomness): string {
+function developmentKey(folder: string, randomness: Randomness | undefined): string {
   const file = join(folder, 'development.key')
+  if (!randomness) return readFileSync(file, 'utf8')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   try {
     const key = Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')

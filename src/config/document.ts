@@ -27,17 +27,10 @@ interface TextFault extends Position {
   readonly message: string
 }
 
-/** A piece of text with its `${NAME}` and `file:` filled in. */
-interface ExpandedText extends Position {
-  readonly path: readonly PropertyKey[]
-  readonly value: string
-}
-
 /** A YAML file as plain data, with every `${NAME}` and `file:` filled in. */
 export interface ConfigurationDocument {
   readonly value: unknown
   readonly faults: TextFault[]
-  readonly texts: ExpandedText[]
   /** Where a path stands, or the nearest place above it that exists. */
   locate(path: readonly PropertyKey[]): Position
 }
@@ -45,7 +38,7 @@ export interface ConfigurationDocument {
 /** Reads YAML (1.2, core schema). Faults never repeat the text: it may hold a secret. */
 export function readDocument(source: string, variables: Variables): ConfigurationDocument {
   const lines = new LineCounter()
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
   const positionAt = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
@@ -58,15 +51,27 @@ export function readDocument(source: string, variables: Variables): Configuratio
     message: YAML_FAULTS[code] ?? `is not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
   }))
 
-  const texts: ExpandedText[] = []
+  let aliases = true
   visit(document, {
+    Pair(_key, pair, ancestors) {
+      if (isScalar(pair.key)) return
+      // Such a key would be written out as text, and with it what stands in it: often an unquoted template.
+      const message = 'has a key that is no text; allowed: text (a value that begins with { or [ needs quotes)'
+      faults.push({ ...positionOf((pair.key ?? pair.value) as Node), path: pathOf(ancestors), message })
+      aliases = false
+    },
+    Alias(_key, node, ancestors) {
+      if (node.resolve(document)) return
+      const message = 'names no anchor; allowed: the name of one above (a text that begins with * needs quotes)'
+      faults.push({ ...positionOf(node), path: pathOf([...ancestors, node]), message })
+      aliases = false
+    },
     Scalar(role, node: Scalar, ancestors) {
       if (role === 'key' || typeof node.value !== 'string') return
       const place = { ...positionOf(node), path: pathOf([...ancestors, node]) }
       const expanded = expand(node.value, variables)
       if ('fault' in expanded) return void faults.push({ ...place, message: expanded.fault })
       node.value = expanded.value
-      texts.push({ ...place, value: expanded.value })
     },
   })
 
@@ -90,7 +95,9 @@ export function readDocument(source: string, variables: Variables): Configuratio
     return position
   }
 
-  return { value: document.errors.length === 0 ? toPlainData(document) : undefined, faults, texts, locate }
+  // Only what has a meaning is handed on: with a key twice it has one, with a bracket missing it has not.
+  const readable = aliases && document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
+  return { value: readable ? toPlainData(document) : undefined, faults, locate }
 
   function toPlainData(parsed: typeof document): unknown {
     try {
@@ -113,6 +120,7 @@ function pathOf(nodes: readonly unknown[]): PropertyKey[] {
 const YAML_FAULTS: Readonly<Record<string, string>> = {
   DUPLICATE_KEY: 'this key stands here twice; allowed: each key once',
   TAB_AS_INDENT: 'is indented with a tab; allowed: blanks',
+  BAD_ALIAS: 'has an alias without a name; allowed: quotes around a text that begins with *',
   BAD_INDENT: 'is indented wrongly; allowed: the same indentation for all lines of a block',
   MULTIPLE_DOCS: 'holds several YAML documents; allowed: one',
 }
@@ -124,13 +132,14 @@ function expand(written: string, variables: Variables): Expanded {
   const missing: string[] = []
   const value = written.replace(/\$\$\{|\$\{([^}]*)\}/g, (whole, name?: string) => {
     if (name === undefined) return '${'
-    const variable = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? variables[name] : undefined
-    if (variable === undefined) missing.push(name)
+    const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+    const variable = isName ? variables[name] : undefined
+    // What is no name may be part of a secret.
+    if (variable === undefined) missing.push(isName ? whole : '${}')
     return variable ?? whole
   })
   if (missing.length > 0) {
-    const names = missing.map((name) => `\${${name}}`).join(', ')
-    return { fault: `${names} is not set; allowed: the name of an environment variable that is set` }
+    return { fault: `${missing.join(', ')} is not set; allowed: the name of an environment variable that is set` }
   }
   // Only what is written here names a file: a variable's content is never followed.
   return written.startsWith('file:') ? readFile(value.slice('file:'.length)) : { value }

@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { type Fault, findProblems, formatPath } from './fault.ts'
+import { check, type Fault, formatPath } from './fault.ts'
 import { expected, milliseconds, wholeNumber } from './values.ts'
 
+/** A closed list: `prod` would be served as what is not production. */
+const NODE_ENVS = ['development', 'test', 'production'] as const
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** What the process takes from its environment. An empty variable counts as one that is not set. */
@@ -11,7 +13,7 @@ const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(8080),
   METRICS_PORT: wholeNumber(0, 65_535).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS, expected(LOG_LEVELS.join(', '))).default('info'),
-  NODE_ENV: z.string().default('development'),
+  NODE_ENV: z.enum(NODE_ENVS, expected(NODE_ENVS.join(', '))).default('development'),
   DRAIN_DELAY: milliseconds('10m').default(5_000),
   DRAIN_TIMEOUT: milliseconds('1h').default(30_000),
 })
@@ -22,19 +24,17 @@ export type Environment = z.output<typeof environmentSchema>
 /** Environment variables as the system hands them over. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
-/** Reads and checks the environment; every fault at once. */
-export function readEnvironment(
-  variables: Variables,
-): { readonly environment: Environment } | { readonly faults: Fault[] } {
+/**
+ * Reads and checks the environment. With faults, what is faulty has its default, so that the configuration can be looked at
+ * as well and everything be told in one go.
+ */
+export function readEnvironment(variables: Variables): { environment: Environment; faults: Fault[] } {
   const set = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''))
-  const result = environmentSchema.safeParse(set)
-  if (result.success) return { environment: result.data }
-  const faults = findProblems(environmentSchema, set).map(({ path, message }) => ({
-    file: 'environment',
-    path: formatPath(path),
-    message,
-  }))
-  return { faults }
+  const checked = check(environmentSchema, set)
+  if ('data' in checked) return { environment: checked.data, faults: [] }
+  for (const { path } of checked.problems) delete set[String(path[0])]
+  const faults = checked.problems.map(({ path, message }) => ({ file: 'environment', path: formatPath(path), message }))
+  return { environment: environmentSchema.parse(set), faults }
 }
 
 export function isProduction(environment: Environment): boolean {

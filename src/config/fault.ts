@@ -16,7 +16,7 @@ export interface Fault {
 type Path = readonly PropertyKey[]
 
 /** A fault whose place is still a path. */
-export interface Problem {
+interface Problem {
   readonly path: Path
   readonly message: string
 }
@@ -34,10 +34,14 @@ export function formatPath(path: Path): string {
   }, '')
 }
 
-/** Everything that is wrong with a value, in words. */
-export function findProblems(schema: z.ZodType, value: unknown): Problem[] {
+/** Checks a value: what it is read into, or everything that is wrong with it, in words. */
+export function check<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+): { readonly data: z.output<Schema> } | { readonly problems: Problem[] } {
   const result = schema.safeParse(value, { error: describeIssue })
-  return result.success ? [] : result.error.issues.flatMap((issue) => toProblems(issue, []))
+  if (result.success) return { data: result.data }
+  return { problems: result.error.issues.flatMap((issue) => toProblems(issue, [])) }
 }
 
 function toProblems(issue: z.core.$ZodIssue, parent: Path): Problem[] {
@@ -49,7 +53,10 @@ function toProblems(issue: z.core.$ZodIssue, parent: Path): Problem[] {
   }
   if (isUnknownKey(issue)) {
     const messages = issue.message.split('\n')
-    return issue.keys.map((key, index) => ({ path: [...path, key], message: messages[index] ?? issue.message }))
+    return issue.keys.map((key, index) => {
+      const message = messages[index] ?? issue.message
+      return { path: message === UNNAMED ? path : [...path, key], message }
+    })
   }
   return [{ path, message: issue.message }]
 }
@@ -63,13 +70,15 @@ function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const wrong = issue.input === undefined ? 'is missing' : 'is not valid'
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => describeUnknownKey(key, knownKeys(issue.inst))).join('\n')
+      return issue.keys.map((key) => describeUnknownKey(key, issue.input, knownKeys(issue.inst))).join('\n')
     case 'invalid_type':
       return `${wrong}; allowed: ${KINDS[issue.expected] ?? issue.expected}`
     case 'invalid_value':
       return `${wrong}; allowed: ${issue.values.join(', ')}`
     case 'invalid_union':
       return `${wrong}; allowed: false, or the settings of this section`
+    case 'invalid_key':
+      return 'has a name that is not valid; allowed: 1 to 256 characters, no control characters'
     case 'too_small':
       return `is too short; allowed: at least ${issue.minimum}`
     case 'too_big':
@@ -88,9 +97,13 @@ const KINDS: Readonly<Record<string, string>> = {
   number: 'a number',
 }
 
-function describeUnknownKey(key: string, known: readonly string[]): string {
+/** For a key that is not repeated: `secret: a,b` in braces makes `b` a key, and it may be half a secret. */
+const UNNAMED = 'has a key without a value; allowed: quotes around a text that holds a comma'
+
+function describeUnknownKey(key: string, value: unknown, known: readonly string[]): string {
   const near = known.filter((candidate) => distance(candidate.toLowerCase(), key.toLowerCase()) <= 2)
   const [closest] = near.sort((a, b) => distance(a, key) - distance(b, key))
+  if (!closest && (value as Record<string, unknown> | undefined)?.[key] === null) return UNNAMED
   const suggestion = closest ? `, did you mean ${closest}?` : ''
   return `is not a known key${suggestion}; allowed: ${known.join(', ')}`
 }

@@ -4,7 +4,7 @@ import { digestSecret } from '../core/secrets.ts'
 import { DEMO_PASSWORD_HASH, DEMO_SECRET, developmentConfiguration, isLoopback } from './development.ts'
 import { readDocument } from './document.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
-import { type Fault, findProblems, formatPath } from './fault.ts'
+import { check, type Fault, formatPath } from './fault.ts'
 import { type Configuration, configurationSchema } from './schema.ts'
 
 const DEFAULT_FILE = './trimint.yaml'
@@ -24,12 +24,13 @@ export type LoadResult =
  * built-in development configuration. Never throws for what a user wrote; every fault comes in one go.
  *
  * @param now milliseconds since the epoch.
+ * @param randomness makes the key of the development configuration where there is none yet; without it, nothing is written.
  */
 export function loadConfiguration(
   environment: Environment,
   variables: Variables,
-  randomness: Randomness,
   now: number,
+  randomness?: Randomness,
 ): LoadResult {
   const file = environment.TRIMINT_CONFIG ?? DEFAULT_FILE
   let source: string
@@ -47,7 +48,7 @@ export function loadConfiguration(
   return checkConfiguration(file, source, environment, variables, now)
 }
 
-function loadDevelopment(environment: Environment, randomness: Randomness): LoadResult {
+function loadDevelopment(environment: Environment, randomness: Randomness | undefined): LoadResult {
   if (!isLoopback(environment.HOST)) {
     const message =
       'the built-in development configuration serves this machine only; allowed: 127.0.0.1, localhost, ::1, or a configuration file'
@@ -57,8 +58,12 @@ function loadDevelopment(environment: Environment, randomness: Randomness): Load
     const input = developmentConfiguration(environment, DATA_FOLDER, randomness)
     return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'development.key is damaged, delete it'
-    return { faults: [{ file: DATA_FOLDER, path: '', message: `cannot keep the development key (${reason})` }] }
+    const { code = 'development.key is damaged, delete it' } = error as NodeJS.ErrnoException
+    const message =
+      code === 'ENOENT' && !randomness
+        ? 'there is neither a configuration file nor, yet, the key of the demo (npm start makes it)'
+        : `cannot keep the key of the demo (${code})`
+    return { faults: [{ file: DATA_FOLDER, path: '', message }] }
   }
 }
 
@@ -72,25 +77,28 @@ function checkConfiguration(
   const document = readDocument(source, variables)
   const faults: Fault[] = document.faults.map((fault) => ({ file, ...fault, path: formatPath(fault.path) }))
   const warnings: Fault[] = []
-  for (const { path, value, ...position } of document.texts) {
-    const message = describeUnsafeSecret(path.at(-1), value)
+  const known = new Set(faults.map(({ path }) => path).filter(Boolean))
+  const toFault = (path: readonly PropertyKey[], message: string): Fault => ({
+    file,
+    ...document.locate(path),
+    path: formatPath(path),
+    message,
+  })
+
+  for (const { path, message } of findUnsafeSecrets(document.value)) {
     const list = isProduction(environment) ? faults : warnings
-    if (message) list.push({ file, ...position, path: formatPath(path), message })
+    list.push(toFault(path, message))
   }
-  if (document.value !== undefined) {
-    const known = new Set(faults.map(({ path }) => path))
-    for (const { path, message } of findProblems(configurationSchema, document.value)) {
-      const text = formatPath(path)
-      if (!text || !known.has(text)) faults.push({ file, ...document.locate(path), path: text, message })
-    }
+  const checked = document.value === undefined ? { problems: [] } : check(configurationSchema, document.value)
+  if ('problems' in checked) {
+    const problems = checked.problems.map(({ path, message }) => toFault(path, message))
+    // What the text was found wrong about already is not said twice.
+    faults.push(...problems.filter(({ path }) => !known.has(path)))
+  } else if (checked.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
+    faults.push(toFault(['keys'], 'every key has expired; allowed: at least one whose notAfter lies ahead'))
   }
-  const result = configurationSchema.safeParse(document.value)
-  if (result.success && result.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
-    const message = 'every key has expired; allowed: at least one whose notAfter lies ahead'
-    faults.push({ file, ...document.locate(['keys']), path: 'keys', message })
-  }
-  if (faults.length > 0 || !result.success) return { faults: faults.toSorted(byPlace) }
-  return { configuration: result.data, file, warnings }
+  if (faults.length > 0 || 'problems' in checked) return { faults: faults.toSorted(byPlace) }
+  return { configuration: checked.data, file, warnings }
 }
 
 function byPlace(a: Fault, b: Fault): number {
@@ -107,11 +115,19 @@ const PUBLIC_SECRETS: ReadonlySet<string> = new Set([
   EXAMPLE_KEY,
 ])
 
-/** What is fine on a developer's machine and nowhere else. */
-function describeUnsafeSecret(key: PropertyKey | undefined, value: string): string | undefined {
-  if (key !== 'secret' && key !== 'password') return undefined
+/** What is fine on a developer's machine and nowhere else, wherever in the configuration a secret stands. */
+function findUnsafeSecrets(
+  value: unknown,
+  path: readonly PropertyKey[] = [],
+): { path: readonly PropertyKey[]; message: string }[] {
+  if (typeof value === 'object' && value !== null) {
+    const entries = Array.isArray(value) ? value.entries() : Object.entries(value)
+    return [...entries].flatMap(([key, nested]) => findUnsafeSecrets(nested, [...path, key]))
+  }
+  const key = path.at(-1)
+  if (typeof value !== 'string' || (key !== 'secret' && key !== 'password')) return []
   const allowed = 'allowed in production: one of your own, made with npm run trimint'
-  if (value.startsWith('plain:')) return `is written in plain; ${allowed}`
+  if (value.startsWith('plain:')) return [{ path, message: `is written in plain; ${allowed}` }]
   const isPublic = PUBLIC_SECRETS.has(value) || PUBLIC_SECRETS.has(value.toLowerCase())
-  return isPublic ? `is the public example; ${allowed}` : undefined
+  return isPublic ? [{ path, message: `is the public example; ${allowed}` }] : []
 }

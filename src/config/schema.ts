@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { BWS_TASKS } from '../core/bws/task.ts'
 import { IDSCAN_AREAS } from '../core/idscan/account.ts'
@@ -218,6 +219,21 @@ const trustProxy = z.union(
   expected('true, false, or the proxies: addresses and networks such as 10.0.0.0/8, loopback, linklocal, uniquelocal'),
 )
 
+const tls = z.strictObject({ cert: pem('a certificate chain'), key: pem('a private key') }).refine(isUsablePair, {
+  message: 'cannot be used; allowed: a certificate chain and the private key that belongs to it',
+})
+
+function isUsablePair(pair: { cert: string; key: string }): boolean {
+  // What is no PEM has a fault of its own.
+  if (!pair.cert.startsWith('-----') || !pair.key.startsWith('-----')) return true
+  try {
+    createSecureContext(pair)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export const configurationSchema = z
   .strictObject({
     publicUrl: absoluteUrl,
@@ -229,7 +245,7 @@ export const configurationSchema = z
     resourceServers: uniqueList(withSlots({}), 'id').default([]),
     guard: z.union([z.literal(false), guard]).prefault({}),
     trustProxy: trustProxy.default(false),
-    tls: z.strictObject({ cert: pem('a certificate chain'), key: pem('a private key') }).optional(),
+    tls: tls.optional(),
   })
   .readonly()
 

@@ -100,8 +100,8 @@ function parseUrl(value: string, protocols: readonly string[]): URL | undefined 
 export const absoluteUrl = readText(
   'an absolute http or https URL without credentials, query and fragment',
   (value) => {
-    const url = parseUrl(value, ['http:', 'https:'])
-    return url && !url.username && !url.password && !/[?#]/.test(value) ? value : undefined
+    const url = /^https?:\/\/[^\s?#]+$/.test(value) ? parseUrl(value, ['http:', 'https:']) : undefined
+    return url && !url.username && !url.password ? value : undefined
   },
 )
 
@@ -132,7 +132,10 @@ export const machineSecret = readText(
   (value) => {
     const digest = /^sha256:([0-9a-f]{64})$/i.exec(value)?.[1]
     if (digest) return new Uint8Array(Buffer.from(digest, 'hex'))
-    return value.startsWith('plain:') && value.length > 6 ? digestSecret(value.slice(6)) : undefined
+    // HTTP Basic carries no control characters, so a secret with one could never be given.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+    const plain = /^plain:([^\u0000-\u001f\u007f]+)$/u.exec(value)?.[1]
+    return plain === undefined ? undefined : digestSecret(plain)
   },
 )
 
@@ -155,7 +158,7 @@ const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
 function isNetwork(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/')
   const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
-  const fits = prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= bits)
+  const fits = prefix === undefined || (/^[1-9][0-9]{0,2}$/.test(prefix) && Number(prefix) <= bits)
   return NAMED_NETWORKS.includes(text) || (bits > 0 && fits && rest.length === 0)
 }
 

@@ -17,7 +17,7 @@ export function readParameters(text: string, known: ReadonlySet<string>): ReadPa
   for (const pair of text.split('&')) {
     const equals = pair.indexOf('=')
     if (equals === -1) continue
-    const name = decode(pair.slice(0, equals)).toLowerCase()
+    const name = decode(pair.slice(0, equals)).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
     if (!known.has(name)) continue
     if (name in values) repeated.add(name)
     values[name] = decode(pair.slice(equals + 1))

@@ -67,18 +67,21 @@ export function isBlock({ key, failures }: FailureCount, settings: GuardSettings
   return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? EVERYWHERE : 1)
 }
 
+export interface GuardParts {
+  readonly settings: GuardSettings
+  readonly store: FailureStore
+  readonly clock: Clock
+  /** Told of every block that begins. */
+  readonly onBlock: (key: string) => void
+  /** Told of every step that the store did not take. */
+  readonly onStoreError: (error: unknown) => void
+}
+
 /**
  * Cuts off guessing. Every decision is made from memory, so it costs a look-up; failures are counted in the store, where
  * other processes see them with their next {@link Guard.refresh}. While the store is away they count in this process.
- *
- * @param onStoreError told of every step that the store did not take.
  */
-export function createGuard(
-  settings: GuardSettings,
-  store: FailureStore,
-  clock: Clock,
-  onStoreError: (error: unknown) => void,
-): Guard {
+export function createGuard({ settings, store, clock, onBlock, onStoreError }: GuardParts): Guard {
   let counts = new Map<string, FailureCount>()
   const window = settings.window * 1000
   const block = settings.block * 1000
@@ -103,6 +106,7 @@ export function createGuard(
     const before = running(key, now)
     const failures = (before?.failures ?? 0) + 1
     remember({ key, failures, expires: failures >= limit ? now + block : (before?.expires ?? now + window) })
+    if (failures === limit) onBlock(key)
     try {
       const stored = await store.add(key, window, now)
       const blocks = stored.failures >= limit
@@ -134,7 +138,7 @@ export function createGuard(
     succeed({ address, account }) {
       if (account === undefined) return
       const key = accountKey(account, address)
-      if (counts.delete(key)) store.remove(key).catch(onStoreError)
+      if (counts.delete(key)) store.remove(key, settings.accountFailures).catch(onStoreError)
     },
 
     async refresh() {

@@ -27,6 +27,13 @@ export function createKey(id: string, secret: Uint8Array, notAfter = Number.POSI
   return { id, secret: createSecretKey(secret), notAfter }
 }
 
+/** Prepares keys as they are configured; see {@link createKey}. */
+export function createKeyring(
+  keys: readonly { id?: string | undefined; secret: Uint8Array; notAfter?: number | undefined }[],
+): Keyring {
+  return keys.map(({ id, secret, notAfter }, index) => createKey(id ?? `key-${index + 1}`, secret, notAfter))
+}
+
 /** The keys that are valid at a time (milliseconds since the epoch). */
 export function liveKeys(keyring: Keyring, now: number): Keyring {
   return keyring.filter((key) => now < key.notAfter)

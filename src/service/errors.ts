@@ -37,7 +37,9 @@ const BROKEN: Readonly<Record<string, readonly [status: string, body: ServiceErr
 
 /** What is not HTTP gets a last word and no connection. It is not logged: its bytes may hold credentials. */
 export function replyToBrokenRequest({ code }: { code: string }, socket: Duplex): void {
-  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // While an earlier request on this connection is being answered, these bytes would be taken for its answer.
+  const isAnswering = Boolean((socket as { _httpMessage?: unknown })._httpMessage)
+  if (code === 'ECONNRESET' || !socket.writable || isAnswering) return void socket.destroy()
   const [status, body] = BROKEN[code] ?? ['400 Bad Request', BAD_REQUEST]
   const json = JSON.stringify(body)
   const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${json.length}`

@@ -15,8 +15,8 @@ export interface FailureStore {
   add(key: string, lifetime: number, now: number): Promise<FailureCount>
   /** Gives a running count another end; one that has meanwhile gone stays gone. */
   extend(key: string, expires: number, now: number): Promise<void>
-  /** Whether there was one. */
-  remove(key: string): Promise<boolean>
+  /** Forgets a count that is below `limit`; whether it did. What has reached it elsewhere in the meantime stays. */
+  remove(key: string, limit: number): Promise<boolean>
   /** Those that run, the longest first. */
   list(now: number, limit: number): Promise<FailureCount[]>
   close(): Promise<void>

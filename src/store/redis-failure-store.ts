@@ -24,6 +24,12 @@ redis.call('HSET', KEYS[1], 'expires', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2] - ARGV[1])
 return 1`
 
+/** KEYS: the count. ARGV: the limit that it has to be below. Answers whether there was one. */
+const REMOVE = `
+local failures = redis.call('HGET', KEYS[1], 'failures')
+if not failures or tonumber(failures) >= tonumber(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])`
+
 /** Counts failures in Redis. Each step touches one count; the index follows it and may lag behind. */
 export function createRedisFailureStore(client: RedisClient): FailureStore {
   const run = (script: string, key: string, ...numbers: number[]) =>
@@ -39,9 +45,10 @@ export function createRedisFailureStore(client: RedisClient): FailureStore {
     async extend(key, expires, now) {
       if (await run(EXTEND, key, now, expires)) await client.zAdd(INDEX, { value: key, score: expires })
     },
-    async remove(key) {
-      const [removed] = await Promise.all([client.del(PREFIX + key), client.zRem(INDEX, key)])
-      return removed > 0
+    async remove(key, limit) {
+      if (!(await run(REMOVE, key, limit))) return false
+      await client.zRem(INDEX, key)
+      return true
     },
     async list(now, limit) {
       await client.zRemRangeByScore(INDEX, '-inf', now)

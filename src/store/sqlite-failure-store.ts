@@ -21,7 +21,7 @@ export function openSqliteFailureStore(path: string): FailureStore {
      RETURNING key, failures, expires`,
   )
   const extend = database.prepare('UPDATE failures SET expires = $expires WHERE key = $key AND expires > $now')
-  const remove = database.prepare('DELETE FROM failures WHERE key = $key')
+  const remove = database.prepare('DELETE FROM failures WHERE key = $key AND failures < $limit')
   const list = database.prepare('SELECT * FROM failures WHERE expires > $now ORDER BY expires DESC, key LIMIT $limit')
   const sweep = database.prepare(
     `DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE expires <= $now LIMIT ${SWEEP})`,
@@ -35,8 +35,8 @@ export function openSqliteFailureStore(path: string): FailureStore {
     async extend(key, expires, now) {
       extend.run({ key, expires, now })
     },
-    async remove(key) {
-      return remove.run({ key }).changes > 0
+    async remove(key, limit) {
+      return remove.run({ key, limit }).changes > 0
     },
     async list(now, limit) {
       return list.all({ now, limit }).map(toCount)

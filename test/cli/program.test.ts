@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
@@ -168,6 +168,24 @@ describe('check-config', () => {
     expect(err).toContain(`${file}:2:1 keyz: is not a known key, did you mean keys?`)
   })
 
+  test('a password with an @ in it is not shown either', async () => {
+    const file = writeConfiguration(
+      `publicUrl: https://t.example.com\nstore: "redis://u:p@hunter2@host:6379/0"\nkeys: [{ secret: ${KEY} }]`,
+    )
+    const { out } = await run(`check-config ${file}`)
+    expect(out).toContain('store: redis://…@host:6379/0')
+    expect(out).not.toContain('hunter2')
+  })
+
+  test('where there is no file, it says so and writes nothing', async () => {
+    const before = process.cwd()
+    process.chdir(folder)
+    const outcome = await run('check-config', { variables: { TRIMINT_CONFIG: '' } })
+    process.chdir(before)
+    expect(outcome).toMatchObject({ code: 1, err: expect.stringMatching(/neither a configuration file/) })
+    expect(existsSync(join(folder, 'data'))).toBe(false)
+  })
+
   test('a bad environment is a fault as well', async () => {
     expect(await run('check-config', { variables: { PORT: 'x' } })).toMatchObject({
       code: 1,
@@ -230,6 +248,16 @@ describe('decode', () => {
     const outcome = await run(`decode --verify ${text}`, { now })
     expect(outcome).toMatchObject({ code, err: expect.stringContaining(says) })
     expect(JSON.parse(outcome.out)).toHaveProperty('claims')
+  })
+
+  test('--verify with a key that has expired: not by any key', async () => {
+    const other = 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4'
+    const text = `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY}, notAfter: 2026-01-01 }, { secret: ${other} }]`
+    const variables = { TRIMINT_CONFIG: writeConfiguration(text) }
+    expect(await run(`decode --verify ${token}`, { variables })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('not by any key'),
+    })
   })
 
   test('--verify with a bad configuration says so', async () => {

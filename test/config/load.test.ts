@@ -20,13 +20,13 @@ afterAll(() => {
 })
 
 function environmentOf(variables: Variables): Environment {
-  const read = readEnvironment(variables)
-  if ('faults' in read) throw new Error(read.faults.map(formatFault).join('\n'))
-  return read.environment
+  const { environment, faults } = readEnvironment(variables)
+  if (faults.length > 0) throw new Error(faults.map(formatFault).join('\n'))
+  return environment
 }
 
 function load(variables: Variables) {
-  return loadConfiguration(environmentOf(variables), variables, createPredictableRandomness(), FROZEN_TIME)
+  return loadConfiguration(environmentOf(variables), variables, FROZEN_TIME, createPredictableRandomness())
 }
 
 /** Loads YAML from a file of its own. */
@@ -99,7 +99,7 @@ describe('the built-in development configuration', () => {
 
   test('a damaged or unreadable key is a fault, never a new key', () => {
     writeFileSync('data/development.key', 'short')
-    expect(faultsOf(load({}))[0]).toMatch(/development key.*damaged/)
+    expect(faultsOf(load({}))[0]).toMatch(/key of the demo.*damaged/)
     expect(readFileSync('data/development.key', 'utf8')).toBe('short')
     rmSync('data', { recursive: true })
     writeFileSync('data', 'a file where the folder should be')
@@ -343,7 +343,40 @@ describe('faults', () => {
     {
       what: 'a bad name in ${}',
       text: 'store: "${a-b}"',
-      fault: /store: \$\{a-b\} is not set; allowed: the name of an environment variable/,
+      fault: /store: \$\{\} is not set; allowed: the name of an environment variable/,
+    },
+    { what: 'an alias of nothing', text: 'store: *nothing', fault: /^3:8 store: names no anchor; allowed: / },
+    {
+      what: 'a star without quotes',
+      text: 'nevisfido: { appId: https://f.example.com, users: * }',
+      fault: /alias without a name; allowed: quotes/,
+    },
+    { what: 'a template without quotes', text: 'store: {{ name }}', fault: /has a key that is no text; allowed: text/ },
+    {
+      what: 'half a secret as a key',
+      text: 'resourceServers: [{ id: a, secret: plain:foo,hunter2 }]',
+      fault: /^3:19 resourceServers\[0\]: has a key without a value; allowed: quotes/,
+    },
+    {
+      what: 'a policy without a name',
+      text: 'nevisfido: { appId: https://f.example.com, users: "*", policies: { "": { accepted: [[{}]] } } }',
+      fault: /policies.*: has a name that is not valid; allowed: /,
+    },
+    { what: 'everyone as a proxy', text: 'trustProxy: 0.0.0.0/0', fault: /trustProxy: is not valid/ },
+    {
+      what: 'a certificate that is none',
+      text: 'tls: { cert: "-----BEGIN X-----\\nAAAA\\n-----END X-----", key: "-----BEGIN X-----\\nAAAA\\n-----END X-----" }',
+      fault: /tls: cannot be used; allowed: a certificate chain/,
+    },
+    {
+      what: 'an audience that only parses',
+      text: 'bws: { apps: [], audience: " https:b.example.com" }',
+      fault: /audience: is not valid; allowed: an absolute/,
+    },
+    {
+      what: 'a control character in a secret',
+      text: 'resourceServers: [{ id: a, secret: "plain:a\\tb" }]',
+      fault: /secret: is not valid/,
     },
     { what: 'a prototype', text: '__proto__: { polluted: true }', fault: /__proto__: is not a known key/ },
   ]
@@ -382,6 +415,26 @@ describe('faults', () => {
     expect(faultsOf(loadText(`${MINIMAL}tls: { cert: "file:${file}", key: "file:${file}" }`)).join()).toMatch(/EISDIR/)
   })
 
+  test('a key twice does not hide the other faults', () => {
+    expect(faultsOf(loadText(`${MINIMAL}store: "sqlite:a"\nstore: "sqlite:b"\nguard: { window: never }`))).toHaveLength(
+      2,
+    )
+  })
+
+  test('an alias does not carry a public secret into production', () => {
+    const text = `${MINIMAL}bws: { apps: [{ id: a, client: &p "plain:hello", secret: *p, bcids: "*" }] }`
+    expect(faultsOf(loadText(text, { NODE_ENV: 'production' })).join()).toMatch(
+      /bws\.apps\[0\]\.secret: is written in plain/,
+    )
+  })
+
+  test("compose's own key is refused in production", () => {
+    const text = 'publicUrl: https://t.example.com\nkeys: [{ secret: bG9jYWwtZGV2ZWxvcG1lbnQtb25seS1kby1ub3QtdXNl }]'
+    expect(faultsOf(loadText(text, { NODE_ENV: 'production' }))).toEqual([
+      expect.stringMatching(/^2:10 keys\[0\]\.secret: is the public/),
+    ])
+  })
+
   test('no fault repeats what was configured', () => {
     const secret = 'hunter2hunter2hunter2'
     const text = [
@@ -394,6 +447,14 @@ describe('faults', () => {
       `trustProxy: "${secret}"`,
       `broken: "${secret}`,
     ]
+    const odd = [
+      `keys: [{ secret: {{${secret}}} }]`,
+      `? [a, ${secret}]`,
+      `store: plain:a,${secret}`,
+      `store: "\${x-${secret}}"`,
+      `store: *${secret}`,
+    ]
+    for (const line of odd) expect(faultsOf(loadText(MINIMAL + line)).join('\n')).not.toContain(secret)
     expect(faultsOf(loadText(text.slice(0, -1).join('\n'))).length).toBeGreaterThan(9)
     for (const lines of [text.slice(0, -1), text])
       expect(faultsOf(loadText(lines.join('\n'))).join('\n')).not.toContain(secret)
@@ -443,7 +504,7 @@ describe('the environment', () => {
       DRAIN_DELAY: '5',
       DRAIN_TIMEOUT: '2h',
     })
-    expect('faults' in read && read.faults.map(({ path }) => path)).toEqual([
+    expect(read.faults.map(({ path }) => path)).toEqual([
       'PORT',
       'METRICS_PORT',
       'LOG_LEVEL',
@@ -451,4 +512,13 @@ describe('the environment', () => {
       'DRAIN_TIMEOUT',
     ])
   })
+
+  test.each(['prod', 'Production', 'PRODUCTION', 'staging'])(
+    'NODE_ENV=%s is a fault: it would be served as what is not production',
+    (NODE_ENV) => {
+      expect(readEnvironment({ NODE_ENV }).faults).toMatchObject([
+        { path: 'NODE_ENV', message: expect.stringMatching(/development, test, production/) },
+      ])
+    },
+  )
 })

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, describe, expect, test } from 'vitest'
 import { BCID, CALLER, getToken, QUERY } from '../support/bws.ts'
 import { cert, key } from '../support/certificate.ts'
+import { noteSecret } from '../support/journal.ts'
 import { createPredictableRandomness } from '../support/randomness.ts'
 import { APP_SECRET, basic, startService } from '../support/service.ts'
 import { createFrozenClock, FROZEN_TIME } from '../support/time.ts'
@@ -39,9 +40,15 @@ describe('outside the contracts', () => {
     },
   )
 
-  test('a POST with a body is a 404 too', async () => {
-    const headers = { 'content-type': 'application/xml' }
-    expect(await service.request('/nothing', { method: 'POST', headers, body: '<a/>' })).toMatchObject({ status: 404 })
+  test.each([
+    ['application/xml', '<a/>'],
+    ['application/json', '{b'],
+    ['application/json', ''],
+    [';;;', 'x'],
+    ['text/plain', 'x'.repeat(70_000)],
+  ])('a POST of %s is a 404 too, whatever its body', async (contentType, body) => {
+    const headers = { 'content-type': contentType }
+    expect(await service.request('/nothing', { method: 'POST', headers, body })).toMatchObject({ status: 404 })
   })
 
   test('a path that cannot be decoded is 400', async () => {
@@ -123,11 +130,29 @@ describe('the audit line', () => {
     expect(service.log.at(-1)).not.toHaveProperty('app')
   })
 
+  test('has nothing of the query and of the headers', async () => {
+    const marker = 'marker-that-no-log-may-hold'
+    noteSecret(marker)
+    const headers = { 'user-agent': marker, referer: `http://${marker}/`, cookie: marker, [marker]: marker }
+    for (const query of [
+      `${QUERY}&${marker}=1`,
+      `${QUERY}&x=${marker}`,
+      `${QUERY}&task=${marker}`,
+      `id=${marker}&bcid=${marker}.1.1`,
+    ]) {
+      await getToken(service, query, { headers })
+    }
+    await service.request(`/${marker}?${marker}`, { headers })
+    await service.request(`/token/${marker}`, { method: 'POST', headers, body: marker })
+    await service.request('/token', { headers: { authorization: marker } })
+    expect(JSON.stringify(service.log)).not.toContain(marker)
+  })
+
   test("has the proxy's word for the address only where the proxy is trusted", async () => {
     const headers = { 'x-forwarded-for': '203.0.113.9' }
     await getToken(service, QUERY, { headers })
     expect(service.log.at(-1)).toMatchObject({ address: '127.0.0.1' })
-    await using trusting = await startService({ configuration: { trustProxy: ['loopback'] } })
+    await using trusting = await startService({ configuration: { trustProxy: ['192.0.2.1', 'loopback'] } })
     await getToken(trusting, QUERY, { headers })
     expect(trusting.log.at(-1)).toMatchObject({ address: '203.0.113.9' })
   })
@@ -173,7 +198,22 @@ describe('what is not HTTP, or too much of it', () => {
     expect(reply.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200'])
   })
 
-  test('Expect: 100-continue and Upgrade: h2c are answered normally', async () => {
+  test('a broken request behind a good one never answers for it', async () => {
+    const good = `GET /token?${QUERY} HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(CALLER.id, CALLER.secret)}\r\n\r\n`
+    expect(await sendRaw(`${good}garbage\r\n\r\n`).catch(() => '')).not.toMatch(/HTTP\/1\.1 400/)
+  })
+
+  test('a request that never ends is 408', { timeout: 30_000 }, async () => {
+    expect(await sendRaw('GET /healthz HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1\.1 408 /)
+  })
+
+  test('Expect: 100-continue is answered normally', async () => {
+    const head =
+      'POST /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n'
+    expect(await sendRaw(head)).toMatch(/HTTP\/1\.1 404 /)
+  })
+
+  test('Upgrade: h2c is answered normally', async () => {
     const head = `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`
     expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 200 /)
   })
@@ -186,6 +226,8 @@ test('every limit of a connection is set on purpose', () => {
     requestTimeout: 15_000,
     keepAliveTimeout: 72_000,
     timeout: 90_000,
+    connectionsCheckingInterval: 2_000,
+    maxHeaderSize: 16_384,
   })
   expect(initialConfig).toMatchObject({ bodyLimit: 65_536 })
 })

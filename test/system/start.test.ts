@@ -20,9 +20,11 @@ describe('a start without a configuration', () => {
       const { index } = await started.sees(/Your own configuration/)
       expect(index).toBeGreaterThan(0)
       const lines = started.err().match(/^ {2}curl .*$/gm) ?? []
-      expect(lines).toHaveLength(1)
-      const { stdout } = await promisify(exec)(lines[0] ?? '')
-      expect(stdout).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/)
+      const replies = await Promise.all(lines.map((line) => promisify(exec)(line)))
+      expect(replies.map(({ stdout }) => stdout)).toEqual([
+        expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/),
+        expect.stringMatching(/^{"access_token":"eyJ/),
+      ])
     },
   )
 
@@ -70,6 +72,19 @@ describe('a start with a configuration', () => {
     await using started = await startProcess({ PORT: 'x', LOG_LEVEL: 'y' })
     expect(await started.ended()).toBe(1)
     expect(started.err().match(/environment/g)).toHaveLength(2)
+  })
+
+  test('faults of the environment and of the file come together', async () => {
+    const file = join(import.meta.dirname, 'faulty.yaml')
+    await using started = await startProcess({ PORT: 'x', TRIMINT_CONFIG: file })
+    expect(await started.ended()).toBe(1)
+    expect(started.err()).toMatch(/environment PORT: .*\n.*faulty\.yaml:1:1 publicUrl: /)
+  })
+
+  test('a store that cannot be opened is one clear line', async () => {
+    await using started = await startProcess({ TRIMINT_CONFIG: join(import.meta.dirname, 'no-store.yaml') })
+    expect(await started.ended()).toBe(1)
+    expect(started.err()).toMatch(/^trimint cannot start:\n {2}\S+no-store\.yaml store: cannot be opened: .*\n$/)
   })
 
   test('a port in use is one clear line', async () => {

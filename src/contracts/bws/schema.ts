@@ -30,7 +30,7 @@ const TRAITS_BY_NAME: Readonly<Record<string, string>> = Object.assign(
 const traits = z.preprocess(
   (value) => {
     if (typeof value !== 'string') return value
-    return value.split(',').map((item) => TRAITS_BY_NAME[item.trim().toLowerCase()] ?? item)
+    return value.split(',').map((item) => TRAITS_BY_NAME[item.replace(/^ +| +$/g, '').toLowerCase()] ?? item)
   },
   z.array(z.enum(BWS_TRAITS, { error: `a list of ${BWS_TRAITS.join(', ')}, with commas between` })),
 )

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { BCID, CALLER, claimsOf, getToken, messageOf, QUERY } from '../../support/bws.ts'
 import { APP, APP_SECRET, basic, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
 
 const service = await startService({
   configuration: {
@@ -113,6 +114,17 @@ describe('authentication', () => {
     expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', contract: 'bws', reason })
   })
 
+  test('B3: of two secrets at once, each is accepted until its notAfter', async () => {
+    const clock = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
+    const secrets = [{ secret: 'plain:the old secret', notAfter: '2026-01-01' }, { secret: 'plain:the new secret' }]
+    const apps = [{ id: 'app-1', bcids: '*' as const, secrets }]
+    await using service = await startService({ clock, configuration: { bws: { apps } } })
+    const status = async (secret: string) => (await getToken(service, QUERY, { as: { id: 'app-1', secret } })).status
+    expect([await status('the old secret'), await status('the new secret')]).toEqual([200, 200])
+    clock.advance(1)
+    expect([await status('the old secret'), await status('the new secret')]).toEqual([401, 200])
+  })
+
   test('B3: credentials are judged before the parameters', async () => {
     const reply = await service.request('/token?maxtries=99', { as: { id: 'app-1', secret: 'wrong secret' } })
     expect(reply.status).toBe(401)
@@ -140,6 +152,7 @@ describe('parameters', () => {
     { row: 'B4', what: 'encoded names', query: `%69d=app-1&bci%64=${BCID}`, claims: { app: 'app-1' } },
     { row: 'B4', what: 'broken encoding in unknown ones', query: `${QUERY}&x=%zz&%zz=1&y=%ff`, claims: { task: 259 } },
     { row: 'B4', what: 'a fragment of a name', query: `${QUERY}&__proto__=x&constructor=y`, claims: { task: 259 } },
+    { row: 'B4', what: 'names that only look like ours', query: `${QUERY}&tas%E2%84%AA=enroll`, claims: { task: 259 } },
     { row: 'B5', what: 'the same unknown one twice', query: `${QUERY}&x=1&x=2`, claims: { task: 259 } },
     {
       row: 'B5',
@@ -245,6 +258,13 @@ describe('parameters', () => {
       allowed: /only once/,
     },
     { row: 'B6', query: `bcid=${BCID}`, names: ['id'], allowed: /App-ID/ },
+    ...['verify', 'identify', 'enroll'].flatMap((task) =>
+      ['', '&bcid=', '&bcid=xxx'].map((bcid) => ({
+        row: 'B7',
+        query: `id=app-1&task=${task}${bcid}`,
+        names: ['bcid'],
+      })),
+    ),
     { row: 'B7', query: 'id=app-1', names: ['bcid'], allowed: /storage\.partition\.classid/ },
     ...[
       'bws',
@@ -329,6 +349,12 @@ describe('parameters', () => {
 })
 
 describe('what an app may do', () => {
+  test('B6, B36: a foreign id is named before a task and a partition that the app may not use', async () => {
+    const reply = await getToken(service, 'id=app-1&bcid=no.1.1&task=enroll', { as: limited })
+    expect(messageOf(reply)).toMatch(/App-ID/)
+    expect(service.log.at(-1)).toMatchObject({ reason: 'foreign_id' })
+  })
+
   const forbidden: [row: string, query: string, reason: string][] = [
     ['B6', `id=limited&bcid=${BCID}`, 'foreign_id'],
     ['B6', `id=nobody&bcid=${BCID}`, 'foreign_id'],

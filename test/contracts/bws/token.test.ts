@@ -77,6 +77,29 @@ test('B26: a token lives for 600 s by default, in whole seconds from now', async
   expect(claims).toMatchObject({ nbf: Math.floor(FROZEN_TIME / 1000), exp: Math.floor(FROZEN_TIME / 1000) + 600 })
 })
 
+test('B24: the first live key signs, until its notAfter', async () => {
+  const moving = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
+  const other = 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4'
+  const keys = [{ secret: other, notAfter: '2026-01-01' }, { secret: KEY }]
+  await using rotating = await startService({ clock: moving, configuration: { keys } })
+  const signer = async (secret: string) => {
+    const { body } = await getToken(rotating, QUERY)
+    await jwtVerify(body, createSecretKey(Buffer.from(secret, 'base64url')), { currentDate: new Date(moving()) })
+  }
+  await signer(other)
+  moving.advance(1)
+  await signer(KEY)
+})
+
+test('B26: lifetime may be set for all apps, and otherwise for one', async () => {
+  const bws = { lifetime: '90s', apps: [APP, { ...APP, id: 'short', lifetime: '30s' }] }
+  await using other = await startService({ clock, configuration: { bws } })
+  const lifetimeOf = (reply: Reply) => Number(claimsOf(reply).exp) - Number(claimsOf(reply).nbf)
+  expect(lifetimeOf(await getToken(other, QUERY))).toBe(90)
+  const as = { id: 'short', secret: APP_SECRET }
+  expect(lifetimeOf(await getToken(other, `id=short&bcid=${BCID}`, { as }))).toBe(30)
+})
+
 test('B26: or as long as its app is configured', async () => {
   const { claims } = await issue('', 'short')
   expect(Number(claims.exp) - Number(claims.nbf)).toBe(30)
@@ -157,6 +180,34 @@ describe('the challenge claim', () => {
     const as = { id: 'array', secret: APP_SECRET }
     const reply = await getToken(service, `id=array&bcid=${BCID}&challenge=true`, { as })
     expect(claimsOf(reply).challenge).toBeInstanceOf(Array)
+  })
+
+  test('B31: every choice is made by chance of its own', async () => {
+    const thirds = new Map<string, Set<string>>()
+    let differing = 0
+    for (let round = 0; round < 20; round++) {
+      const rows = (await issue('challenge=true&maxtries=15&challenges=5')).claims.challenge as string[][]
+      for (const [first = '', , third = '', , fifth = ''] of rows) {
+        for (const [before, after] of [
+          [first, third],
+          [third, fifth],
+        ] as const) {
+          thirds.set(before, (thirds.get(before) ?? new Set()).add(after))
+        }
+      }
+      differing += new Set(rows.map(String)).size - 1
+    }
+    for (const [before, after] of thirds) expect(after.size, `after ${before}`).toBe(2)
+    expect(differing).toBeGreaterThan(20)
+  })
+
+  test('B30: a challenge, byte for byte', async () => {
+    await using predictable = await startService({ clock, randomness: createPredictableRandomness() })
+    const reply = await getToken(predictable, `${QUERY}&challenge=true&maxtries=2&challenges=3`)
+    expect(claimsOf(reply).challenge).toEqual([
+      ['left', 'right', 'down'],
+      ['down', 'up', 'right'],
+    ])
   })
 
   test('B31: back and forth on one axis, then on the other', async () => {

@@ -1,0 +1,26 @@
+import * as crypto from 'node:crypto'
+import { afterAll, expect, test, vi } from 'vitest'
+import { getToken, QUERY } from '../../support/bws.ts'
+import { APP_SECRET, startService } from '../../support/service.ts'
+
+vi.mock('node:crypto', async (original) => {
+  const real = await original<typeof crypto>()
+  return { ...real, hash: vi.fn(real.hash), timingSafeEqual: vi.fn(real.timingSafeEqual) }
+})
+
+const service = await startService({ configuration: { guard: false } })
+afterAll(() => service.close())
+
+test('B21: over HTTP too, an unknown app takes the work of a wrong secret', async () => {
+  const attempts = [
+    { id: 'nobody', secret: 'wrong secret' },
+    { id: 'app-1', secret: 'wrong secret' },
+    { id: 'nobody', secret: APP_SECRET },
+  ]
+  for (const as of attempts) {
+    vi.clearAllMocks()
+    expect((await getToken(service, QUERY, { as })).status).toBe(401)
+    expect(vi.mocked(crypto.hash)).toHaveBeenCalledTimes(1)
+    expect(vi.mocked(crypto.timingSafeEqual)).toHaveBeenCalledTimes(1)
+  }
+})

@@ -1,0 +1,268 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { ACCOUNT, encodeForm, jsonOf, LOGIN, login, PASSWORD, PATH } from '../../support/idscan.ts'
+import { basic, startService } from '../../support/service.ts'
+
+const service = await startService({
+  configuration: {
+    guard: false,
+    idscan: {
+      accounts: [
+        ACCOUNT,
+        { ...ACCOUNT, username: 'limited', areas: ['scanning'] },
+        { ...ACCOUNT, username: 'nowhere', areas: [] },
+        { ...ACCOUNT, username: 'Jürgen Müller+1' },
+        { ...ACCOUNT, username: 'off', disabled: true },
+      ],
+    },
+  },
+})
+afterAll(() => service.close())
+
+describe('path and method', () => {
+  test.each([
+    '/idscanenterprisesvc/token',
+    '/IDScanEnterpriseSvc/Token',
+    '/IDSCANENTERPRISESVC/TOKEN',
+    '/idscanenterprisesvc/token/',
+    '/IDScanEnterpriseSvc/Token/',
+  ])('I1: %s is the path', async (path) => {
+    expect((await login(service, LOGIN, { path })).status).toBe(200)
+  })
+
+  test.each([
+    '/idscanenterprisesvc',
+    '/idscanenterprisesvc/token//',
+    '/idscanenterprisesvc/token/x',
+    '/idscanenterprisesvc/tokens',
+    '/i',
+  ])('I1: %s is not', async (path) => {
+    expect(await login(service, LOGIN, { path })).toMatchObject({ status: 404 })
+  })
+
+  test.each(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND'])('I2: %s is 405', async (method) => {
+    const reply = await service.request(PATH, { method })
+    expect(reply).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
+    if (method !== 'HEAD') expect(jsonOf(reply)).toMatchObject({ error: 'invalid_request' })
+  })
+
+  test('I2: OPTIONS is 204', async () => {
+    expect(await service.request(PATH, { method: 'OPTIONS' })).toMatchObject({ status: 204, body: '' })
+  })
+
+  test('I2: OPTIONS is 204 whatever body it brings', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect(await service.request(PATH, { method: 'OPTIONS', headers, body: '{' })).toMatchObject({ status: 204 })
+  })
+})
+
+describe('the body', () => {
+  test.each([
+    'application/x-www-form-urlencoded',
+    'application/x-www-form-urlencoded;charset=UTF-8',
+    'application/x-www-form-urlencoded; charset=utf-8',
+    'APPLICATION/X-WWW-FORM-URLENCODED; Charset="Utf-8"',
+    'application/x-www-form-urlencoded;charset=iso-8859-1',
+  ])('I3: Content-Type %s is a form', async (contentType) => {
+    expect((await login(service, LOGIN, { headers: { 'content-type': contentType } })).status).toBe(200)
+  })
+
+  test('I3: no Content-Type at all is a form', async () => {
+    const reply = await service.request(PATH, { method: 'POST', body: encodeForm(LOGIN) })
+    expect(reply.status).toBe(200)
+  })
+
+  test('I3: fetch with URLSearchParams, and chunked, works', async () => {
+    const response = await fetch(service.url + PATH, { method: 'POST', body: new URLSearchParams(LOGIN) })
+    expect(response.status).toBe(200)
+    const chunked = await fetch(service.url + PATH, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new Blob([encodeForm(LOGIN)]).stream(),
+      duplex: 'half',
+    })
+    expect(chunked.status).toBe(200)
+  })
+
+  test.each([
+    ['application/json', JSON.stringify(LOGIN)],
+    ['application/json', encodeForm(LOGIN)],
+    [
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="grant_type"\r\n\r\npassword\r\n--x--',
+    ],
+    ['text/plain', encodeForm(LOGIN)],
+    ['nonsense', encodeForm(LOGIN)],
+    ['application/x-www-form-urlencoded2', encodeForm(LOGIN)],
+    ['application/x-www-form-urlencoded', ''],
+    ['application/x-www-form-urlencoded', 'password'],
+    ['application/x-www-form-urlencoded', '\u0000'],
+  ])('I3: %s with the body %j is unsupported_grant_type', async (contentType, body) => {
+    const reply = await login(service, body, { headers: { 'content-type': contentType } })
+    expect(reply.status).toBe(400)
+    expect(jsonOf(reply).error).toBe('unsupported_grant_type')
+  })
+
+  test('I3: no body is unsupported_grant_type', async () => {
+    expect(jsonOf(await service.request(PATH, { method: 'POST' })).error).toBe('unsupported_grant_type')
+  })
+
+  test('I4: + and %20 are a blank, text is UTF-8', async () => {
+    const password = encodeURIComponent(PASSWORD).replaceAll('%20', '+')
+    for (const username of ['J%C3%BCrgen+M%C3%BCller%2B1', 'Jürgen%20Müller%2b1']) {
+      const reply = await login(service, `grant_type=password&username=${username}&password=${password}`)
+      expect(reply.status).toBe(200)
+    }
+  })
+
+  test.each(['%zz', '%', '%C3', '%e0%a4', '%u0041', '\ufffd'])(
+    'I4: %s in a value is no error of ours',
+    async (text) => {
+      const reply = await login(service, `grant_type=password&username=${text}&password=${text}&x=${text}&${text}=1`)
+      expect(reply.status).toBe(400)
+      expect(jsonOf(reply).error).toBe('invalid_grant')
+    },
+  )
+
+  test.each([
+    { GRANT_TYPE: 'password', UserName: 'psc', PASSWORD, Area: 'scanning' },
+    { Grant_Type: 'password', userName: 'psc', passWord: PASSWORD, AREA: 'scanning' },
+  ])('I5: keys in any case: %o', async (form) => {
+    expect((await login(service, form)).status).toBe(200)
+  })
+})
+
+describe('the parameters', () => {
+  const { grant_type: _grantType, ...withoutGrantType } = LOGIN
+
+  test.each([
+    ['missing', withoutGrantType],
+    ['empty', { ...LOGIN, grant_type: '' }],
+    ['another', { ...LOGIN, grant_type: 'client_credentials' }],
+    ['in another case', { ...LOGIN, grant_type: 'Password' }],
+    ['with a blank', { ...LOGIN, grant_type: 'password ' }],
+    ['wrong, with nothing else', { grant_type: 'x' }],
+    ['missing, with a wrong area', { area: 'nowhere' }],
+  ])('I6: grant_type %s is unsupported_grant_type, before everything else', async (_what, form) => {
+    const reply = await login(service, form)
+    expect(reply.status).toBe(400)
+    expect(jsonOf(reply).error).toBe('unsupported_grant_type')
+  })
+
+  test.each(['PSC', 'Psc', ' psc', 'psc ', 'psc\u0000'])('I7: the username %j is not psc', async (username) => {
+    expect(jsonOf(await login(service, { ...LOGIN, username })).error).toBe('invalid_grant')
+  })
+
+  test('I7: usernameCase: insensitive folds case and echoes the stored form', async () => {
+    const idscan = { usernameCase: 'insensitive' as const, accounts: [ACCOUNT] }
+    await using folding = await startService({ configuration: { idscan } })
+    const json = jsonOf(await login(folding, { ...LOGIN, username: 'PsC' }))
+    expect(json['http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name']).toBe('psc')
+  })
+
+  test('I7: with usernameCase: insensitive, two accounts that differ only in case stop the start', async () => {
+    const accounts = [ACCOUNT, { ...ACCOUNT, username: 'PSC' }]
+    const start = startService({ configuration: { idscan: { usernameCase: 'insensitive', accounts } } })
+    await expect(start).rejects.toThrow(/differs from another only in case/)
+  })
+
+  test.each([PASSWORD.trim(), `${PASSWORD} `, PASSWORD.toUpperCase(), PASSWORD.normalize('NFD')])(
+    'I8: the password %j is another one',
+    async (password) => {
+      expect(jsonOf(await login(service, { ...LOGIN, password })).error).toBe('invalid_grant')
+    },
+  )
+
+  test.each([
+    ['username', { username: '' }],
+    ['password', { password: '' }],
+    ['username', { username: [] }],
+    ['password', { password: [] }],
+  ])('I9: without a %s it is invalid_request, naming it', async (name, change) => {
+    const reply = await login(service, { ...LOGIN, ...change })
+    expect(reply.status).toBe(400)
+    expect(jsonOf(reply)).toEqual({
+      error: 'invalid_request',
+      error_description: `${name} must be given and not empty.`,
+    })
+  })
+
+  test('I9: without both, both are named', async () => {
+    const { error_description } = jsonOf(await login(service, { grant_type: 'password' }))
+    expect(error_description).toMatch(/username must be .* password must be /)
+  })
+
+  test.each(['scanning', 'investigation'])('I10: area=%s is in the token', async (area) => {
+    const { access_token } = jsonOf(await login(service, { ...LOGIN, area }))
+    expect(claimsOfToken(access_token)).toMatchObject({ area })
+  })
+
+  test.each(['Scanning', 'SCANNING', 'scan', 'scanning ', 'scanning,investigation', 'toString'])(
+    'I10: area=%j is invalid_request',
+    async (area) => {
+      const json = jsonOf(await login(service, { ...LOGIN, area }))
+      expect(json).toMatchObject({
+        error: 'invalid_request',
+        error_description: expect.stringMatching(/scanning, investigation/),
+      })
+    },
+  )
+
+  test.each([[''], [[]]])('I11: without an area (%j) the token has none', async (area) => {
+    const { access_token } = jsonOf(await login(service, { ...LOGIN, area }))
+    expect(claimsOfToken(access_token)).not.toHaveProperty('area')
+  })
+
+  test.each([[''], [[]], ['x']])('I11: requireArea: true makes an area of %j invalid_request', async (area) => {
+    await using strict = await startService({ configuration: { idscan: { requireArea: true, accounts: [ACCOUNT] } } })
+    expect(jsonOf(await login(strict, { ...LOGIN, area }))).toMatchObject({ error: 'invalid_request' })
+    expect((await login(strict)).status).toBe(200)
+  })
+
+  test('I12: an area the account may not use is invalid_grant', async () => {
+    for (const form of [
+      { username: 'limited', area: 'investigation' },
+      { username: 'nowhere', area: 'scanning' },
+    ]) {
+      const reply = await login(service, { ...LOGIN, ...form })
+      expect(reply.status).toBe(400)
+      expect(jsonOf(reply)).toEqual({ error: 'invalid_grant', error_description: 'The account may not use this area.' })
+      expect(service.log.at(-1)).toMatchObject({ reason: 'area_not_allowed', account: form.username })
+    }
+  })
+
+  test('I12: but only after the password proved right', async () => {
+    const form = { ...LOGIN, username: 'limited', area: 'investigation', password: 'wrong password' }
+    expect(jsonOf(await login(service, form)).error_description).toBe('The user name or password is incorrect.')
+  })
+
+  test.each(['username', 'USERNAME', 'password', 'area', 'Area'])(
+    'I13: %s a second time is invalid_request',
+    async (name) => {
+      const reply = await login(service, `${encodeForm(LOGIN)}&${name}=x`)
+      expect(reply.status).toBe(400)
+      expect(jsonOf(reply)).toMatchObject({
+        error: 'invalid_request',
+        error_description: expect.stringMatching(/only once/),
+      })
+    },
+  )
+
+  test.each(['grant_type=password', 'Grant_Type=password', 'GRANT_TYPE='])(
+    'I13: %s a second time is unsupported_grant_type',
+    async (pair) => {
+      expect(jsonOf(await login(service, `${encodeForm(LOGIN)}&${pair}`)).error).toBe('unsupported_grant_type')
+    },
+  )
+
+  test('I14: anything else is ignored, and the query is not logged', async () => {
+    const form = `${encodeForm(LOGIN)}&client_id=a&client_secret=b&scope=&code=c&login-form-type=pwd&scope=x&x&=&&`
+    const headers = { authorization: basic('client', 'some client secret'), cookie: 'token=stale; csrftoken=stale' }
+    const query = '?grant_type=x&username=other&password=in-the-query&area=x'
+    expect((await login(service, form, { headers, path: PATH + query })).status).toBe(200)
+    expect(JSON.stringify(service.log)).not.toContain('in-the-query')
+  })
+})
+
+function claimsOfToken(token: unknown): Record<string, unknown> {
+  return JSON.parse(Buffer.from(String(token).split('.')[1] ?? '', 'base64url').toString())
+}

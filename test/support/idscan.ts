@@ -1,0 +1,53 @@
+import type { ConfigurationInput } from '../../src/config/schema.ts'
+import { noteSecret } from './journal.ts'
+import type { Reply, RequestOptions, Service } from './service.ts'
+
+export const PASSWORD = ' pä55 wörd+&=% '
+export const PATH = '/idscanenterprisesvc/token'
+
+type Account = Exclude<ConfigurationInput['idscan'], false | undefined>['accounts'][number]
+
+/** The vendor's sample account. Its password is in plain here, so that tests do not wait for argon2. */
+export const ACCOUNT: Account = {
+  username: 'psc',
+  password: `plain:${PASSWORD}`,
+  fullName: 'PSC',
+  role: 'SuperAdministrator',
+  areas: ['scanning', 'investigation'],
+  memberOf: ['Users', 'Other Users'],
+  tenant: 'IDscan',
+  branchCode: '0042',
+}
+
+/** What a right login sends. */
+export const LOGIN = { grant_type: 'password', username: 'psc', password: PASSWORD, area: 'scanning' }
+
+/** The form as text; a pair for each value. */
+export function encodeForm(form: Record<string, string | string[]>): string {
+  const pairs = Object.entries(form).flatMap(([name, values]) => [values].flat().map((value) => [name, value]))
+  return new URLSearchParams(pairs).toString()
+}
+
+export function login(
+  service: Service,
+  form: Record<string, string | string[]> | string = LOGIN,
+  options: RequestOptions & { readonly path?: string } = {},
+): Promise<Reply> {
+  noteSecret(PASSWORD)
+  noteSecret(encodeURIComponent(PASSWORD))
+  const { path = PATH, headers = {}, ...rest } = options
+  const body = typeof form === 'string' ? form : encodeForm(form)
+  return service.request(path, {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    ...rest,
+  })
+}
+
+/** The reply's JSON; notes the token in it as a secret. */
+export function jsonOf({ body }: Reply): Record<string, unknown> {
+  const json = JSON.parse(body) as Record<string, unknown>
+  if (typeof json.access_token === 'string') noteSecret(json.access_token)
+  return json
+}

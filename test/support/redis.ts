@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from 'redis'
+
+export interface StartedRedis extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  flush(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts a Redis of our own in an empty folder, on a free port unless told which. */
+export async function startRedis(port?: number): Promise<StartedRedis> {
+  const chosen = port ?? (await findFreePort())
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))
+  const words = ['--port', String(chosen), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
+  const child = spawn('redis-server', words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exit = once(child, 'close')
+  let said = ''
+  for await (const chunk of child.stdout) {
+    said += chunk
+    if (said.includes('Ready to accept connections')) break
+  }
+  if (child.exitCode !== null) throw new Error(`redis-server did not start:\n${said}`)
+  const url = `redis://127.0.0.1:${chosen}/0`
+
+  async function flush(): Promise<void> {
+    const client = createClient({ url })
+    await client.connect()
+    await client.flushDb()
+    await client.close()
+  }
+
+  async function stop(): Promise<void> {
+    child.kill('SIGKILL')
+    await exit
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  return { url, port: chosen, flush, stop, [Symbol.asyncDispose]: stop }
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
