@@ -1,7 +1,7 @@
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi'
 import { BWS_PATHS } from '../src/contracts/bws/routes.ts'
 import { bwsError, bwsTokenQuery } from '../src/contracts/bws/schema.ts'
-import { noStore, requestId } from './headers.ts'
+import { noStore, requestId, retryAfter } from './headers.ts'
 
 // As long as a real one, and signed by nobody.
 const EXAMPLE_TOKEN =
@@ -51,6 +51,11 @@ const issueToken: ZodOpenApiOperationObject = {
       'A method other than GET and HEAD; judged before credentials.',
       { method: 'The requested resource supports GET and HEAD only.' },
       { Allow: { schema: { const: 'GET, HEAD' } } },
+    ),
+    429: refusal(
+      'Too many wrong secrets from this address; a right one is refused too.',
+      { blocked: 'Too many failed attempts. Try again later.' },
+      retryAfter,
     ),
     500: refusal('Something failed inside. The log says what.', { failed: 'An error has occurred.' }),
   },

@@ -1,6 +1,7 @@
 import { createDocument } from 'zod-openapi'
 import packageJson from '../package.json' with { type: 'json' }
 import { bwsPaths } from './bws.ts'
+import { idscanPaths } from './idscan.ts'
 import { servicePaths } from './service.ts'
 
 /** The OpenAPI 3.1 document of everything that the service answers, as JSON text. */
@@ -11,9 +12,10 @@ export function createOpenApi(): string {
     servers: [{ url: 'http://127.0.0.1:8080', description: 'npm start' }],
     tags: [
       { name: 'BWS', description: 'Signed tokens, as BioID’s BWS issues them.' },
+      { name: 'IDscan', description: 'Logins, as GBG’s IDscan Enterprise has them.' },
       { name: 'Service', description: 'What is ours: operations.' },
     ],
-    paths: { ...bwsPaths, ...servicePaths },
+    paths: { ...bwsPaths, ...idscanPaths, ...servicePaths },
     components: {
       securitySchemes: {
         basic: { type: 'http', scheme: 'basic', description: 'App-ID and App-Secret (RFC 7617).' },

@@ -28,12 +28,34 @@ const refusedComparisons = [
   'x != getIt().accessToken',
   'tokens[0].token === given',
   'this.clientSecret === given',
+  "a.digest.toString('hex') === b",
+  'a === secretHash',
+  'token.trim() === b',
+  "a['secret'] === b",
+  'expected.equals(signature)',
+  'Buffer.compare(digest, other) === 0',
 ].map((expression) => ({ expression, file: comparison(expression) }))
-const goodComparisons = ['secret === undefined', 'a.tokens === 1', 'tokenId === b', 'secrets.length === 0'].map(
-  (expression) => ({ expression, file: comparison(expression) }),
-)
+const goodComparisons = [
+  'secret === undefined',
+  'a.tokens === 1',
+  'tokenId === b',
+  'secrets.length === 0',
+  'typeof secret === "string"',
+  'tokenize === b',
+].map((expression) => ({ expression, file: comparison(expression) }))
 
-const calls = ['Date.now()', 'new Date()', 'randomUUID()', 'randomBytes(3)', 'Math.random()', 'performance.now()']
+const calls = [
+  'Date.now()',
+  'new Date()',
+  'randomUUID()',
+  'randomBytes(3)',
+  'Math.random()',
+  'performance.now()',
+  'Date.now',
+  'crypto.randomUUID()',
+  'globalThis.crypto.getRandomValues(x)',
+  'process.hrtime.bigint()',
+]
 const refusedCalls = calls.map((call) => ({ call, file: write(`export const f = () => ${call}\n`, 'src/service') }))
 const system = write(calls.map((call, at) => `export const f${at} = () => ${call}\n`).join(''), 'src/system.ts')
 

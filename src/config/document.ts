@@ -135,7 +135,7 @@ function expand(written: string, variables: Variables): Expanded {
     const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
     const variable = isName ? variables[name] : undefined
     // What is no name may be part of a secret.
-    if (variable === undefined) missing.push(isName ? whole : '${}')
+    if (variable === undefined) missing.push(isName ? whole : 'a name that is none')
     return variable ?? whole
   })
   if (missing.length > 0) {

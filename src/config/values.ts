@@ -121,8 +121,9 @@ export const jwksUrl = readText('an absolute https URL (http for localhost only)
 export const keySecret = readText(
   `base64url of ${MINIMUM_KEY_BYTES} random bytes or more (npm run trimint -- new-key)`,
   (value) => {
-    const secret = Buffer.from(value, 'base64url')
-    return secret.toString('base64url') === value && secret.length >= MINIMUM_KEY_BYTES ? secret : undefined
+    const bytes = Buffer.from(value, 'base64url')
+    const isCanonical = bytes.toString('base64url') === value
+    return isCanonical && bytes.length >= MINIMUM_KEY_BYTES ? bytes : undefined
   },
 )
 

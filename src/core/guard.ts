@@ -21,11 +21,6 @@ export interface Attempt {
   readonly account?: string | undefined
 }
 
-/** A count that is listed, in an operator's words. */
-export interface GuardEntry extends FailureCount {
-  readonly blocked: boolean
-}
-
 export interface Guard {
   /** Milliseconds until this attempt may be made; 0 when it may be made now. */
   blockedFor(attempt: Attempt): number

@@ -343,7 +343,7 @@ describe('faults', () => {
     {
       what: 'a bad name in ${}',
       text: 'store: "${a-b}"',
-      fault: /store: \$\{\} is not set; allowed: the name of an environment variable/,
+      fault: /store: a name that is none is not set; allowed: the name of an environment variable/,
     },
     { what: 'an alias of nothing', text: 'store: *nothing', fault: /^3:8 store: names no anchor; allowed: / },
     {

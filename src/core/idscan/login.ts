@@ -13,7 +13,7 @@ const REMEMBERED = 300_000
 /** argon2id of a password nobody knows: what an unknown name is checked against where no account is configured. */
 const NOBODY = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
-export type LoginResult =
+type LoginResult =
   | { readonly account: IdscanAccount }
   | { readonly refused: 'unknown_account' }
   | { readonly refused: 'bad_password' | 'account_disabled'; readonly account: IdscanAccount }

@@ -1,0 +1,121 @@
+import type { ZodOpenApiHeadersObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi'
+import { IDSCAN_PATH } from '../src/contracts/idscan/path.ts'
+import { idscanError, idscanTokenForm, idscanTokenReply } from '../src/contracts/idscan/schema.ts'
+import { requestId, retryAfter } from './headers.ts'
+
+const headers: ZodOpenApiHeadersObject = {
+  ...requestId,
+  'Cache-Control': { schema: { const: 'no-cache, no-store' } },
+  Pragma: { schema: { const: 'no-cache' } },
+  Expires: { schema: { const: '-1' } },
+}
+
+function refusal(
+  description: string,
+  examples: Readonly<Record<string, readonly [error: string, description: string]>>,
+  more: ZodOpenApiHeadersObject = {},
+): ZodOpenApiResponseObject {
+  const values = Object.entries(examples).map(([name, [error, error_description]]) => [
+    name,
+    { value: { error, error_description } },
+  ])
+  return {
+    description,
+    headers: { ...headers, ...more },
+    content: { 'application/json': { schema: idscanError, examples: Object.fromEntries(values) } },
+  }
+}
+
+const EXAMPLE_REPLY = {
+  access_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.example-claims.example-signature-that-no-key-has-ever-made',
+  token_type: 'bearer',
+  expires_in: 35999,
+  BranchCode: '',
+  'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name': 'demo',
+  FullName: 'Demo Account',
+  AbbeyServiceCentre: '',
+  JourneyId: '',
+  IdleSessionTimeout: '15',
+  'http://schemas.microsoft.com/ws/2008/06/identity/claims/role': 'SuperAdministrator',
+  memberOf: 'Users',
+  tenant: 'Demo',
+  '.issued': 'Fri, 15 Nov 2019 12:42:34 GMT',
+  '.expires': 'Fri, 15 Nov 2019 22:42:34 GMT',
+}
+
+export const idscanPaths: ZodOpenApiPathsObject = {
+  [IDSCAN_PATH]: {
+    post: {
+      tags: ['IDscan'],
+      operationId: 'issueIdscanToken',
+      summary: 'Log in and get an IDscan token',
+      description:
+        'As GBG’s IDscan Enterprise: an OAuth 2.0 password grant, deprecated by RFC 9700 and here for compatibility. The path and the form’s keys are taken in any case; anything else in the form, the query and client credentials are ignored. Every method other than POST and OPTIONS is 405.',
+      security: [],
+      requestBody: {
+        required: true,
+        content: {
+          'application/x-www-form-urlencoded': {
+            schema: idscanTokenForm,
+            example: { grant_type: 'password', username: 'demo', password: 'demo-password', area: 'scanning' },
+          },
+        },
+      },
+      responses: {
+        200: {
+          description:
+            'Logged in. Two cookies come along: `token`, the access token, and `csrftoken`, which is never checked.',
+          headers: {
+            ...headers,
+            'Set-Cookie': {
+              description:
+                'Twice: `token=…; Path=/; HttpOnly` and `csrftoken=…; Path=/`, with `Secure` where the caller comes over https.',
+              schema: { type: 'string' },
+            },
+          },
+          content: { 'application/json': { schema: idscanTokenReply, example: EXAMPLE_REPLY } },
+        },
+        400: refusal(
+          'The body is no form with grant_type=password, a parameter is at fault, or the login is refused.',
+          {
+            unsupported_grant_type: [
+              'unsupported_grant_type',
+              'The body has to be a form with grant_type=password, once.',
+            ],
+            missing: ['invalid_request', 'username must be given and not empty.'],
+            area: ['invalid_request', 'area must be one of scanning, investigation.'],
+            invalid_grant: ['invalid_grant', 'The user name or password is incorrect.'],
+            forbidden_area: ['invalid_grant', 'The account may not use this area.'],
+          },
+        ),
+        405: refusal(
+          'A method other than POST and OPTIONS.',
+          { method: ['invalid_request', 'Only POST is supported.'] },
+          { Allow: { schema: { const: 'POST, OPTIONS' } } },
+        ),
+        413: refusal('A body of more than 64 KiB.', { large: ['invalid_request', 'The body is too large.'] }),
+        429: refusal(
+          'Too many failures of this account from this address; a right password is refused too.',
+          { blocked: ['temporarily_unavailable', 'Too many failed attempts. Try again later.'] },
+          retryAfter,
+        ),
+        500: refusal('Something failed inside. The log says what.', {
+          failed: ['server_error', 'Something went wrong.'],
+        }),
+        503: refusal(
+          'More password checks are waiting than can be done in time.',
+          { overloaded: ['temporarily_unavailable', 'Too many logins at once. Try again later.'] },
+          retryAfter,
+        ),
+      },
+    },
+    options: {
+      tags: ['IDscan'],
+      operationId: 'preflightIdscanToken',
+      summary: 'CORS preflight',
+      description: 'With CORS headers for a configured origin, without any for every other.',
+      security: [],
+      responses: { 204: { description: 'Nothing more to say.', headers } },
+    },
+  },
+}
