@@ -24,7 +24,7 @@ const START_TIMEOUT = 15_000
 export const RIGHT_PASSWORD = 'right-password'
 export const WRONG_PASSWORD = 'wrong-password'
 
-export const LOGIN_PATH = '/idscanenterprisesvc/token'
+const LOGIN_PATH = '/idscanenterprisesvc/token'
 
 type Account = Exclude<NonNullable<ConfigurationInput['idscan']>, false>['accounts'][number]
 
@@ -80,9 +80,8 @@ export async function startServer(sections: Partial<ConfigurationInput>): Promis
   await writeFile(join(folder, 'trimint.yaml'), JSON.stringify(configure(sections)))
   const descriptor = openSync(log, 'w')
   const { PATH = '', HOME = '' } = process.env
-  const options = process.env['BENCH_NODE_OPTIONS']?.split(' ') ?? []
   const child = adopt(
-    spawn(process.execPath, [...options, join(ROOT, 'src/main.ts')], {
+    spawn(process.execPath, [join(ROOT, 'src/main.ts')], {
       cwd: folder,
       env: { PATH, HOME, PORT: '0' },
       stdio: ['ignore', descriptor, 'inherit'],
@@ -143,7 +142,7 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
 }
 
-/** A positive whole number from the command line. */
+/** A whole number from the command line, from 1. */
 export function readCount(text: string, most: number): number {
   const count = Number(text)
   if (Number.isInteger(count) && count >= 1 && count <= most) return count

@@ -35,7 +35,7 @@ export interface Guard {
 /** People's failures from all addresses together count up to this many times `accountFailures` (design: Guard). */
 const EVERYWHERE = 10
 
-/** How many counts a process keeps in mind at most; beyond it, those that end first are forgotten. */
+/** How many counts a process keeps in mind at most; beyond it, the oldest are forgotten. */
 const MOST = 10_000
 
 interface Scope {
@@ -117,7 +117,8 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
   function remember(count: FailureCount): void {
     counts.delete(count.key)
     counts.set(count.key, count)
-    if (counts.size > MOST) counts.delete(counts.keys().next().value ?? '')
+    const [oldest] = counts.keys()
+    if (counts.size > MOST && oldest !== undefined) counts.delete(oldest)
   }
 
   return {

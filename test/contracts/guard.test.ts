@@ -148,6 +148,23 @@ test('I24: guesses that wait for their turn are not checked any more once the ac
   expect(statuses.filter((status) => status === 429)).toHaveLength(17)
 })
 
+test('I24, B22: while the store is away the guard counts in the process, and the log says so', async () => {
+  const away = async (): Promise<never> => {
+    throw new Error('the store is away')
+  }
+  const failureStore = { add: away, extend: away, remove: away, list: away, close: async () => undefined }
+  await using service = await startService({ configuration, failureStore })
+  expect((await getToken(service, QUERY)).status).toBe(200)
+  expect((await login(service)).status).toBe(200)
+  for (let count = 0; count < 3; count++)
+    expect((await login(service, { ...LOGIN, password: 'wrong password' })).status).toBe(400)
+  expect((await login(service)).status).toBe(429)
+  expect(service.log.filter(({ event }) => event === 'store.failed')).toMatchObject([{ error: 'the store is away' }])
+  expect(service.log).toContainEqual(
+    expect.objectContaining({ event: 'guard.blocked', key: 'account psc from 127.0.0.1' }),
+  )
+})
+
 describe('trimint guard', () => {
   async function withService(
     use: (service: Service, run: (words: string) => Promise<{ code: number; out: string }>) => Promise<void>,

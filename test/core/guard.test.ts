@@ -179,6 +179,20 @@ test('while the store is away it counts in the process, and says so', async () =
   expect(errors.length).toBeGreaterThan(0)
 })
 
+test('a refresh while the store is counting loses nothing', async () => {
+  const guard: Guard = create({
+    ...store,
+    add: async (...words) => {
+      const added = await store.add(...words)
+      await store.remove(added.key, 100)
+      await guard.refresh()
+      return { ...added, failures: 3 }
+    },
+  })
+  await fail(guard, psc, 1)
+  expect(guard.blockedFor(psc)).toBe(300_000)
+})
+
 test('a flood of names does not grow memory without bound, and keeps the latest', async () => {
   const guard = create()
   await fail(guard, psc, 3)
