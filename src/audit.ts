@@ -7,18 +7,29 @@ export const REFUSAL_REASONS = [
   'malformed_authorization',
   'unknown_app',
   'unknown_account',
+  'unknown_client',
   'bad_secret',
   'bad_password',
+  'bad_bearer',
   'account_disabled',
   'blocked',
   'overloaded',
   'bad_body',
   'unsupported_grant_type',
+  'unsupported_media_type',
+  'not_acceptable',
+  'bad_contents',
   'bad_parameter',
   'foreign_id',
   'task_not_allowed',
   'bcid_not_allowed',
   'area_not_allowed',
+  'user_not_allowed',
+  'unknown_user',
+  'unknown_token',
+  'token_spent',
+  'token_expired',
+  'wrong_operation',
   'internal_error',
 ] as const
 
@@ -31,6 +42,9 @@ interface Decision {
   readonly app?: string | undefined
   /** The login name; only of an account that exists, for the same reason. */
   readonly account?: string | undefined
+  /** The caller of nevisFIDO: a client's id, or issuer and subject of a JWT that was verified. */
+  readonly client?: string | undefined
+  readonly operation?: string | undefined
   /** The caller's address, as `trustProxy` makes it out. */
   readonly address: string
   readonly requestId: string
@@ -49,13 +63,15 @@ interface Refused extends Decision {
 /** Where decisions are written down: one line each. */
 export interface Audit {
   issued(decision: Issued): void
+  redeemed(decision: Issued): void
   refused(decision: Refused): void
 }
 
-/** Writes decisions to a log: what was issued at level info, what was refused at level warn. */
+/** Writes decisions to a log: what was issued and redeemed at level info, what was refused at level warn. */
 export function createAudit(logger: Logger): Audit {
   return {
     issued: (decision) => logger.info({ event: 'token.issued', ...decision }),
+    redeemed: (decision) => logger.info({ event: 'token.redeemed', ...decision }),
     refused: (decision) => logger.warn({ event: 'token.refused', ...decision }),
   }
 }

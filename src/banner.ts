@@ -19,6 +19,13 @@ export function developmentBanner(url: string, configuration: Configuration): st
       '',
     )
   }
+  if (configuration.nevisfido) {
+    lines.push(
+      "  # nevisFIDO: a token for a registration, by the vendor's own sample",
+      `  curl -sS -H 'Accept: application/json' -H 'Content-Type: application/fido+uaf;charset=UTF-8' -d '{"context": "{ \\"username\\" : \\"jeff\\" }", "op" : "Reg"}' '${url}/nevisfido/token/create/registration'`,
+      '',
+    )
+  }
   lines.push('Your own configuration: cp trimint.example.yaml trimint.yaml', '')
   return lines.join('\n')
 }

@@ -6,7 +6,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createLogger } from './logger.ts'
 import { buildServer } from './server.ts'
-import { openFailureStore } from './store/open.ts'
+import { openFailureStore, openTokenStore } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
 
 const { environment, faults } = readEnvironment(process.env)
@@ -19,20 +19,22 @@ const { configuration, file, warnings } = loaded
 const destination = pino.destination({ fd: process.stdout.fd, sync: false })
 const logger = createLogger(environment.LOG_LEVEL, systemClock, destination)
 
-const failureStore = await openFailureStore(configuration.store, (error) => {
-  logger.warn({ event: 'store.failed', error: error.message })
-}).catch((error: Error) =>
-  exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${error.message}` }]),
+const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
+const [failureStore, tokenStore] = await Promise.all([
+  openFailureStore(configuration.store, onStoreError),
+  openTokenStore(configuration.store, onStoreError),
+]).catch(({ message }: Error) =>
+  exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
 
-const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, failureStore }
+const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, failureStore, tokenStore }
 const app = await buildServer(parts)
 
 closeWithGrace({ delay: environment.DRAIN_TIMEOUT, logger: false }, async ({ signal, err }) => {
   if (err) logger.fatal({ event: 'server.failed', err })
   else logger.info({ event: 'server.closing', signal })
   await app.close()
-  await failureStore.close()
+  await Promise.all([failureStore.close(), tokenStore.close()])
   destination.flushSync()
 })
 
@@ -52,8 +54,8 @@ try {
   exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
 }
 
-function contractsOf({ bws, idscan }: typeof configuration): string[] {
-  return Object.entries({ bws, idscan }).flatMap(([name, section]) => (section ? [name] : []))
+function contractsOf({ bws, idscan, nevisfido }: typeof configuration): string[] {
+  return Object.entries({ bws, idscan, nevisfido }).flatMap(([name, section]) => (section ? [name] : []))
 }
 
 function exitWith(faults: readonly Fault[]): never {

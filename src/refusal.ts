@@ -3,6 +3,8 @@ import type { RefusalReason } from './audit.ts'
 interface RefusalDetails {
   readonly app?: string | undefined
   readonly account?: string | undefined
+  readonly client?: string | undefined
+  readonly operation?: string | undefined
   readonly parameters?: readonly string[]
   /** For the caller; each contract has its own words for the reasons that need none. */
   readonly message?: string

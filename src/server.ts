@@ -9,6 +9,8 @@ import { bwsRoutes } from './contracts/bws/routes.ts'
 import { createIdscanAccounts } from './contracts/idscan/accounts.ts'
 import { canonicalTarget } from './contracts/idscan/path.ts'
 import { idscanRoutes } from './contracts/idscan/routes.ts'
+import { createNevisfidoOptions } from './contracts/nevisfido/options.ts'
+import { nevisfidoRoutes } from './contracts/nevisfido/routes.ts'
 import type { Clock } from './core/clock.ts'
 import { createGuard, type Guard, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
@@ -19,6 +21,7 @@ import { createRequestIds } from './request-id.ts'
 import { replyNotFound, replyToBrokenRequest, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import type { FailureStore } from './store/failure-store.ts'
+import type { TokenStore } from './store/token-store.ts'
 
 export interface ServerParts {
   readonly configuration: Configuration
@@ -27,6 +30,8 @@ export interface ServerParts {
   readonly logger: Logger
   /** Opened, and closed again, by the caller. */
   readonly failureStore: FailureStore
+  /** The same. */
+  readonly tokenStore: TokenStore
 }
 
 /** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
@@ -59,7 +64,7 @@ const STORE_ERROR_PAUSE = 10_000
 
 /** Builds the server, ready to listen. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger } = parts
+  const { configuration, clock, randomness, logger, tokenStore } = parts
   const { bodyLimit, requestTimeout, keepAliveTimeout, connectionTimeout, ...http } = LIMITS
   const { tls } = configuration
   const app = Fastify({
@@ -81,6 +86,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     frameworkErrors: replyWithServiceError,
     clientErrorHandler: replyToBrokenRequest,
     routerOptions: {
+      // As long as a path can be: an operation that does not exist is 404, however long its name (N2).
+      maxParamLength: LIMITS.maxHeaderSize,
       // Contracts differ in how they read a query, and most do not: nobody pays for parsing it twice.
       querystringParser: () => ({}),
     },
@@ -125,6 +132,10 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       corsOrigins: new Set(idscan.corsOrigins),
       secure: new URL(publicUrl).protocol === 'https:',
     })
+  }
+  if (configuration.nevisfido) {
+    const options = createNevisfidoOptions(configuration.nevisfido, { store: tokenStore, clock, randomness })
+    await app.register(nevisfidoRoutes, { ...options, guard, audit })
   }
   return app
 }

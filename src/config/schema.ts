@@ -1,6 +1,7 @@
 import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { BWS_TASKS } from '../core/bws/task.ts'
+import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
 import { IDSCAN_AREAS } from '../core/idscan/account.ts'
 import type { SecretSlot } from '../core/secrets.ts'
 import {
@@ -173,8 +174,10 @@ const bearer = z
   })
 
 const users = everyoneOr(text('1 to 128 characters', /^.{1,128}$/su), '"*", or a list of user names')
-const operation = oneOf('registration', 'authentication', 'deregistration')
+const operation = oneOf(...FIDO_OPERATIONS)
 const fidoLifetime = seconds('1s', '1d')
+/** Not longer than a record is kept after its expiry, or a status would be forgotten before it is final. */
+const responseLifetime = seconds('1s', '1h')
 
 const nevisfido = z.strictObject({
   appId: absoluteUrl,
@@ -183,9 +186,9 @@ const nevisfido = z.strictObject({
   tokenLifetime: fidoLifetime.default(300),
   responseLifetime: z
     .strictObject({
-      registration: fidoLifetime.default(300),
-      authentication: fidoLifetime.default(120),
-      deregistration: fidoLifetime.default(120),
+      registration: responseLifetime.default(300),
+      authentication: responseLifetime.default(120),
+      deregistration: responseLifetime.default(120),
     })
     .prefault({}),
   clients: uniqueList(withSlots({ users }), 'id').default([]),
@@ -268,3 +271,4 @@ export function secretSlots(entry: {
 
 export type BwsConfiguration = Exclude<Configuration['bws'], false>
 export type IdscanConfiguration = Exclude<Configuration['idscan'], false>
+export type NevisfidoConfiguration = Exclude<Configuration['nevisfido'], false>

@@ -6,6 +6,22 @@ import { DatabaseSync } from 'node:sqlite'
 const MIGRATIONS = [
   `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    CREATE INDEX failures_by_expiry ON failures (expires);`,
+  // With a rowid: records are added at the end of the table, and only the small indexes are written all over.
+  `CREATE TABLE tokens (
+     token_digest TEXT NOT NULL UNIQUE,
+     session_digest TEXT NOT NULL,
+     operation TEXT NOT NULL,
+     username TEXT,
+     client TEXT,
+     uaf_request TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     expires_at INTEGER NOT NULL,
+     response_lifetime INTEGER NOT NULL,
+     redeemed_at INTEGER,
+     revoked_at INTEGER
+   ) STRICT;
+   CREATE INDEX tokens_by_session ON tokens (session_digest);
+   CREATE INDEX tokens_by_expiry ON tokens (expires_at);`,
 ]
 
 /** How long a writer waits for another process to finish, in milliseconds. */

@@ -9,6 +9,8 @@ import { createLogger } from '../../src/logger.ts'
 import { buildServer } from '../../src/server.ts'
 import type { FailureStore } from '../../src/store/failure-store.ts'
 import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
+import { openSqliteTokenStore } from '../../src/store/sqlite-token-store.ts'
+import type { TokenStore } from '../../src/store/token-store.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
 import { noteSecret, writeLog } from './journal.ts'
 
@@ -37,6 +39,7 @@ export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly app: FastifyInstance
+  readonly tokenStore: TokenStore
   /** Every line it has logged. */
   readonly log: Record<string, unknown>[]
   request(path: string, options?: RequestOptions): Promise<Reply>
@@ -49,6 +52,8 @@ export interface ServiceOptions {
   readonly randomness?: Randomness
   /** Shared with another service, and closed by the test. */
   readonly failureStore?: FailureStore
+  /** The same. */
+  readonly tokenStore?: TokenStore
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
@@ -75,7 +80,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const logger = createLogger('trace', clock, destination)
   const configuration = configure(options.configuration)
   const failureStore = options.failureStore ?? openSqliteFailureStore(':memory:')
-  const app = await buildServer({ configuration, clock, randomness, logger, failureStore })
+  const tokenStore = options.tokenStore ?? openSqliteTokenStore(':memory:')
+  const app = await buildServer({ configuration, clock, randomness, logger, failureStore, tokenStore })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
   const url = `${configuration.tls ? 'https' : 'http'}://127.0.0.1:${port}`
@@ -101,9 +107,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     await client.close()
     await app.close()
     if (!options.failureStore) await failureStore.close()
+    if (!options.tokenStore) await tokenStore.close()
   }
 
-  return { url, port, app, log, request, close, [Symbol.asyncDispose]: close }
+  return { url, port, app, tokenStore, log, request, close, [Symbol.asyncDispose]: close }
 }
 
 /** The value of an `Authorization` header (RFC 7617). */

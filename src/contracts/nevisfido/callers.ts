@@ -1,0 +1,105 @@
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { callerNetwork } from '../../core/address.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Guard } from '../../core/guard.ts'
+import { matchSecret, type SecretSlot } from '../../core/secrets.ts'
+import { Refusal } from '../../refusal.ts'
+
+/** Who a request comes from, and for whom they may act (N8). */
+export interface Caller {
+  readonly client: string
+  readonly users: ReadonlySet<string> | '*'
+  /** Taken where a request names no user (N11). */
+  readonly defaultUser?: string
+}
+
+export interface Client {
+  readonly id: string
+  readonly secrets: readonly SecretSlot[]
+  readonly users: ReadonlySet<string> | '*'
+}
+
+/** Whose JWTs are taken. */
+export interface BearerIssuer {
+  readonly issuer: string
+  readonly audience: string
+  readonly keys: { readonly url: string } | { readonly jwks: Parameters<typeof createLocalJWKSet>[0] }
+}
+
+export interface CallerParts {
+  readonly clients: ReadonlyMap<string, Client>
+  readonly bearer: BearerIssuer | undefined
+  readonly guard: Guard
+  readonly clock: Clock
+}
+
+/** Asymmetric only: with HS256 whoever can verify could sign, and `none` is no signature. */
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
+
+/** Milliseconds to wait for somebody else's keys. */
+const KEYS_TIMEOUT = 3_000
+
+/** Milliseconds between two fetches for a key that is not there: unknown key ids cannot make us flood the issuer. */
+const KEYS_COOLDOWN = 30_000
+
+/** Says who a request comes from, or refuses it. */
+export type Authenticate = (request: FastifyRequest, reply: FastifyReply) => Promise<Caller>
+
+/** `Authorization: Basic` of a configured client, or `Authorization: Bearer` of a configured issuer's JWT (N8). */
+export async function createAuthenticate(app: FastifyInstance, parts: CallerParts): Promise<Authenticate> {
+  const { clients, bearer, guard, clock } = parts
+  const verifyBearer = bearer && createBearerVerification(bearer, clock)
+  const callers = new WeakMap<FastifyRequest, Caller>()
+  await app.register(basicAuth, { validate: checkClient, strictCredentials: false })
+
+  async function checkClient(id: string, secret: string, request: FastifyRequest): Promise<void> {
+    const attempt = { address: callerNetwork(request.ip) }
+    if (guard.blockedFor(attempt) > 0) throw new Refusal('blocked')
+    const client = clients.get(id)
+    const slot = matchSecret(secret, client?.secrets, clock())
+    if (client && slot !== undefined) {
+      callers.set(request, { client: id, users: client.users })
+      return
+    }
+    await guard.fail(attempt)
+    throw client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
+  }
+
+  return async (request, reply) => {
+    const { authorization } = request.headers
+    if (!authorization) throw new Refusal('missing_authorization')
+    const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization) ?? []
+    if (verifyBearer && token !== undefined) return verifyBearer(token)
+    await new Promise<void>((resolve, reject) => {
+      app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
+    })
+    return callers.get(request) as Caller
+  }
+}
+
+function createBearerVerification({ issuer, audience, keys }: BearerIssuer, clock: Clock) {
+  const getKey: JWTVerifyGetKey =
+    'url' in keys
+      ? createRemoteJWKSet(new URL(keys.url), { timeoutDuration: KEYS_TIMEOUT, cooldownDuration: KEYS_COOLDOWN })
+      : createLocalJWKSet(keys.jwks)
+
+  return async (token: string): Promise<Caller> => {
+    try {
+      const { payload } = await jwtVerify(token, getKey, {
+        issuer,
+        audience,
+        algorithms: ALGORITHMS,
+        requiredClaims: ['sub', 'exp'],
+        currentDate: new Date(clock()),
+      })
+      const subject = payload.sub as string
+      return { client: `${issuer} ${subject}`, users: new Set([subject]), defaultUser: subject }
+    } catch (error) {
+      // Keys that cannot be had are not the caller's fault; everything else that jose finds is.
+      const isCallers = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout)
+      throw isCallers && error.code !== 'ERR_JOSE_GENERIC' ? new Refusal('bad_bearer') : error
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts'
+import type { FidoIssuer } from '../../core/fido/issue.ts'
+import type { BearerIssuer } from './callers.ts'
+import type { NevisfidoRoutesOptions } from './routes.ts'
+
+/** What the configuration says of this contract, every default in place. */
+export function createNevisfidoOptions(
+  configuration: NevisfidoConfiguration,
+  parts: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
+): Omit<NevisfidoRoutesOptions, 'guard' | 'audit'> {
+  const { appId, clients, protect, users, negotiation, policies = {}, responseLifetime } = configuration
+  return {
+    issuer: {
+      ...parts,
+      appId,
+      policies: new Map(Object.entries(policies)),
+      tokenLifetime: configuration.tokenLifetime * 1000,
+      responseLifetime: {
+        registration: responseLifetime.registration * 1000,
+        authentication: responseLifetime.authentication * 1000,
+        deregistration: responseLifetime.deregistration * 1000,
+      },
+    },
+    clients: new Map(
+      clients.map((client) => [
+        client.id,
+        { id: client.id, secrets: secretSlots(client), users: toUsers(client.users) },
+      ]),
+    ),
+    bearer: configuration.bearer && toBearerIssuer(configuration.bearer),
+    protect: new Set(protect),
+    users: toUsers(users),
+    negotiation,
+  }
+}
+
+function toUsers(users: '*' | readonly string[]): ReadonlySet<string> | '*' {
+  return users === '*' ? '*' : new Set(users)
+}
+
+function toBearerIssuer({ issuer, audience, jwksUrl, jwks }: Bearer): BearerIssuer {
+  return { issuer, audience, keys: jwksUrl === undefined ? { jwks: jwks ?? { keys: [] } } : { url: jwksUrl } }
+}
+
+type Bearer = NonNullable<NevisfidoConfiguration['bearer']>

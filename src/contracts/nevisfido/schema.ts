@@ -1,0 +1,45 @@
+import { z } from 'zod'
+import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
+
+// The one description of requests and replies. Which statusCode a fault becomes stands in errors.ts.
+
+export const fidoOperation = z.enum(FIDO_OPERATIONS)
+
+/** FIDO UAF 1.1 application API, GetUAFRequest (N9). Unknown members are ignored. */
+export const createTokenBody = z.object({
+  op: z.enum(['Reg', 'Auth', 'Dereg']),
+  context: z.string().min(1).meta({
+    description:
+      'JSON text of an object: `username` (required for Reg and Dereg), `policy` (the name of a configured one), `transaction` (for Auth: a list of `{contentType, content}`, content in base64).',
+    example: '{"username":"jeff"}',
+  }),
+  previousRequest: z.string().optional().meta({ description: 'Accepted and ignored.' }),
+})
+
+export const redeemTokenBody = z.object({ token: z.string().min(1) })
+
+export const statusBody = z.object({ sessionId: z.string().min(1) })
+
+const statusCode = z.int().meta({ description: 'FIDO UAF status code.' })
+
+export const createTokenReply = z.object({ token: z.uuidv4(), sessionId: z.uuidv4(), statusCode })
+
+/** Every failure of create and redeem: HTTP 200 with a number. */
+export const failureReply = z.object({ statusCode })
+
+/** FIDO UAF 1.1 application API, ReturnUAFRequest (N17). */
+export const redeemTokenReply = z.object({
+  statusCode,
+  uafRequest: z.string().meta({ description: 'JSON text of an array with one UAF request.' }),
+  op: z.enum(['Reg', 'Auth', 'Dereg']),
+  lifetimeMillis: z.int().meta({ description: 'Milliseconds for which an answer is waited for.' }),
+})
+
+/** The reply of the status service (N27). */
+export const statusReply = z.object({
+  status: z.enum(['tokenCreated', 'clientRegistering', 'clientAuthenticating', 'succeeded', 'failed', 'unknown']),
+  timestamp: z.iso.datetime({ precision: 3 }).meta({ description: 'Of the last change.' }),
+  userId: z.string().optional().meta({ description: 'The user name, where one was given.' }),
+  uafStatusCode: z.int().optional(),
+  tokenInformation: z.object({ tokenResult: z.enum(['tokenRedeemed', 'tokenTimedOut']) }).optional(),
+})

@@ -1,0 +1,50 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { Audit } from '../../audit.ts'
+import { Refusal } from '../../refusal.ts'
+import { createErrorHandler, type HttpStatusOf } from './errors.ts'
+import { isGiven, isTaken, type MediaTypes, type Negotiation } from './negotiation.ts'
+
+/** What the three services of this contract have in common. */
+export interface ServiceDescription {
+  readonly url: string
+  readonly mediaTypes: MediaTypes
+  readonly negotiation: Negotiation
+  readonly httpStatusOf: HttpStatusOf
+  readonly audit: Audit
+  /** Whether there is something at this path at all; asked first. */
+  readonly exists?: (request: FastifyRequest) => boolean
+  /** Credentials; asked after the media types, before the body is read. */
+  readonly authenticate?: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+  readonly handler: RouteHandlerMethod
+}
+
+/**
+ * Serves POST at a path, with or without a slash behind it, in the order of N1: path, method, Content-Type, Accept, credentials,
+ * body. The handler gets the body as text.
+ */
+export function serve(app: FastifyInstance, service: ServiceDescription): void {
+  const { url, mediaTypes, negotiation, exists, authenticate, handler } = service
+  app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+
+  app.addHook('onRequest', async (request, reply) => {
+    if (exists && !exists(request)) return reply.callNotFound()
+    if (request.method !== 'POST') throw new Refusal('method_not_allowed')
+    if (!isTaken(request, mediaTypes, negotiation)) throw new Refusal('unsupported_media_type')
+    if (!isGiven(request, mediaTypes, negotiation)) throw new Refusal('not_acceptable')
+    await authenticate?.(request, reply)
+  })
+  for (const path of [url, `${url}/`]) {
+    app.route({ method: app.supportedMethods, url: path, exposeHeadRoute: false, handler })
+  }
+}
+
+/** The body as JSON; undefined for what is none. */
+export function readJson(request: FastifyRequest): unknown {
+  try {
+    return JSON.parse(String(request.body))
+  } catch {
+    return undefined
+  }
+}

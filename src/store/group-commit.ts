@@ -1,0 +1,113 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+
+/** How many steps share a transaction at most, so that none of them holds the event loop for long. */
+const LARGEST_GROUP = 256
+
+/** How long a step waits for another process to let go of the file, in milliseconds. */
+const PATIENCE = 800
+
+/** SQLite's result code for a file that another process has locked; extended codes hold it in their lowest byte. */
+const SQLITE_BUSY = 5
+
+interface Write {
+  readonly step: () => unknown
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+export interface GroupCommit {
+  /** Takes a step that writes, in a transaction that it shares with others; its result comes after the commit. */
+  write<Result>(step: () => Result): Promise<Result>
+  /** Waits until everything that has been given is committed or refused. */
+  flush(): Promise<void>
+}
+
+/**
+ * Commits the writes of one event-loop turn together: a commit that waits for the disk costs more than ten times the write
+ * itself. The transaction begins and ends within one synchronous piece of work, so nothing else on this connection, and no
+ * other connection of this process, ever meets it half done.
+ *
+ * @param database a connection that does not wait for locks by itself (`busy_timeout` 0): that would stop the event loop.
+ */
+export function createGroupCommit(database: DatabaseSync): GroupCommit {
+  let queue: Write[] = []
+  let draining: Promise<void> | undefined
+
+  async function drain(): Promise<void> {
+    while (queue.length > 0) {
+      await endOfTurn()
+      try {
+        const settle = await patiently(() => commitGroup())
+        settle()
+      } catch (error) {
+        // There was no transaction at all: whoever waits for one is told.
+        const refused = queue
+        queue = []
+        for (const { reject } of refused) reject(error)
+      }
+    }
+    draining = undefined
+  }
+
+  /** Answers how to tell everybody what became of their step. Leaves the queue as it is where it cannot begin. */
+  function commitGroup(): () => void {
+    database.exec('BEGIN IMMEDIATE')
+    const group = queue.slice(0, LARGEST_GROUP)
+    queue = queue.slice(LARGEST_GROUP)
+    try {
+      const outcomes = group.map((write) => take(write))
+      database.exec('COMMIT')
+      return () => {
+        for (const tell of outcomes) tell()
+      }
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      return () => {
+        for (const { reject } of group) reject(error)
+      }
+    }
+  }
+
+  function take({ step, resolve, reject }: Write): () => void {
+    try {
+      const result = step()
+      return () => resolve(result)
+    } catch (error) {
+      // SQLite has undone the one statement, and the others can be committed. Where it could not (a full disk, a read or
+      // write that failed), it has ended the transaction, and with it the whole group.
+      if (!database.isTransaction) throw error
+      return () => reject(error)
+    }
+  }
+
+  return {
+    write: <Result>(step: () => Result) =>
+      new Promise<Result>((resolve, reject) => {
+        queue.push({ step, resolve: (result) => resolve(result as Result), reject })
+        draining ??= drain()
+      }),
+    async flush() {
+      while (draining) await draining
+    },
+  }
+}
+
+/** Takes a step again while another process has the file locked, and lets the event loop go on meanwhile. */
+export async function patiently<Result>(step: () => Result): Promise<Result> {
+  let deadline: AbortSignal | undefined
+  for (;;) {
+    try {
+      return step()
+    } catch (error) {
+      if (!isBusy(error)) throw error
+      deadline ??= AbortSignal.timeout(PATIENCE)
+      if (deadline.aborted) throw error
+    }
+    await sleep(1)
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === SQLITE_BUSY
+}

@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto'
+import type { RedisClient } from './redis-client.ts'
+
+/** Runs a script on one key. */
+export type RedisScript = (client: RedisClient, key: string, ...values: (string | number)[]) => Promise<unknown>
+
+/**
+ * A script that is sent as its digest alone, and in full only to a server that does not know it (yet, or any more: after a
+ * restart).
+ */
+export function defineRedisScript(text: string): RedisScript {
+  // Redis names scripts by it: an address, not a protection.
+  const digest = createHash('sha1').update(text).digest('hex')
+  return async (client, key, ...values) => {
+    const options = { keys: [key], arguments: values.map(String) }
+    try {
+      return await client.evalSha(digest, options)
+    } catch (error) {
+      // Nothing has been done then, so doing it now does it once.
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
+      return client.eval(text, options)
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import type { FidoOperation } from '../core/fido/operation.ts'
+import type { RedisClient } from './redis-client.ts'
+import { defineRedisScript } from './redis-script.ts'
+import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
+
+const TOKEN = 'trimint:token:'
+
+/** Holds nothing but the digest of the token that the session was made with. */
+const SESSION = 'trimint:session:'
+
+/** How long an answer is waited for, in milliseconds. */
+const PATIENCE = 800
+
+/** KEYS: the token. ARGV: its lifetime in milliseconds, then its fields and their values. Answers whether it is new. */
+const create = defineRedisScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1`)
+
+/**
+ * KEYS: the token. ARGV: operation, now, the time up to which what expired is forgotten. Answers the outcome, and the record's
+ * fields and values where it is redeemed.
+ */
+const redeem = defineRedisScript(`
+local expires, redeemed, revoked, operation =
+  unpack(redis.call('HMGET', KEYS[1], 'expiresAt', 'redeemedAt', 'revokedAt', 'operation'))
+if not expires or tonumber(expires) <= tonumber(ARGV[3]) then return { 'unknown' } end
+if redeemed or revoked then return { 'spent' } end
+if tonumber(expires) <= tonumber(ARGV[2]) then return { 'expired' } end
+if operation ~= ARGV[1] then return { 'misdirected' } end
+redis.call('HSET', KEYS[1], 'redeemedAt', ARGV[2])
+return { 'redeemed', redis.call('HGETALL', KEYS[1]) }`)
+
+/** KEYS: the token. ARGV: now, the time up to which what expired is forgotten. Answers whether there was one to revoke. */
+const revoke = defineRedisScript(`
+local expires = redis.call('HGET', KEYS[1], 'expiresAt')
+if not expires or tonumber(expires) <= tonumber(ARGV[2]) then return 0 end
+return redis.call('HSETNX', KEYS[1], 'revokedAt', ARGV[1])`)
+
+/**
+ * Keeps tokens in Redis: a hash for each, which goes away by itself. Each atomic step is one script that touches one key, and
+ * every time in it is the service's, never the server's: where the server's clock stands does not matter.
+ */
+export function createRedisTokenStore(client: RedisClient): TokenStore {
+  async function read(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
+    const fields = await client.hGetAll(TOKEN + tokenDigest)
+    // No field at all is how Redis says that there is no such key.
+    if (!fields.expiresAt || Number(fields.expiresAt) <= now - RETENTION) return undefined
+    return toRecord(tokenDigest, fields)
+  }
+
+  return {
+    create: (record) =>
+      promptly(async () => {
+        const lifetime = record.expiresAt + RETENTION - record.createdAt
+        // Both leave in one piece, the session first: broken off in between, it points to nothing, and nothing can be
+        // redeemed. Whatever else breaks here leaves at worst a token that nobody has been told.
+        const [, created] = await Promise.all([
+          client.set(SESSION + record.sessionDigest, record.tokenDigest, {
+            expiration: { type: 'PX', value: lifetime },
+          }),
+          create(client, TOKEN + record.tokenDigest, lifetime, ...toFields(record)),
+        ])
+        if (created !== 1) throw new Error('there is a token of this digest already')
+      }),
+    redeem: (tokenDigest, operation, now) =>
+      promptly(async () => {
+        const answer = await redeem(client, TOKEN + tokenDigest, operation, now, now - RETENTION)
+        const [outcome, flat] = answer as ['redeemed', string[]] | [Exclude<Redemption['outcome'], 'redeemed'>]
+        return outcome === 'redeemed' ? { outcome, record: toRecord(tokenDigest, pair(flat)) } : { outcome }
+      }),
+    revoke: (tokenDigest, now) =>
+      promptly(async () => (await revoke(client, TOKEN + tokenDigest, now, now - RETENTION)) === 1),
+    findByToken: (tokenDigest, now) => promptly(() => read(tokenDigest, now)),
+    findBySession: (sessionDigest, now) =>
+      promptly(async () => {
+        const tokenDigest = await client.get(SESSION + sessionDigest)
+        return tokenDigest ? read(tokenDigest, now) : undefined
+      }),
+    async close() {
+      if (client.isReady) await client.close()
+      else if (client.isOpen) client.destroy()
+    },
+  }
+}
+
+/**
+ * Gives up on a server that does not answer. The client's own time limit ends when a command has been sent, which is too early
+ * for a server that hangs and for a network that swallows everything.
+ */
+async function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis has not answered within ${PATIENCE} ms`)), PATIENCE)
+  })
+  try {
+    return await Promise.race([step(), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Fields and values in turn; what is not there has no field. */
+function toFields({ tokenDigest, redeemedAt, revokedAt, ...record }: TokenRecord): string[] {
+  return Object.entries(record).flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]))
+}
+
+function pair(flat: readonly string[]): Record<string, string> {
+  return Object.fromEntries(flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? '']] : [])))
+}
+
+function toRecord(tokenDigest: string, fields: Record<string, string>): TokenRecord {
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+  return {
+    tokenDigest,
+    sessionDigest: fields.sessionDigest ?? '',
+    operation: fields.operation as FidoOperation,
+    username: fields.username,
+    client: fields.client,
+    uafRequest: fields.uafRequest ?? '',
+    createdAt: Number(fields.createdAt),
+    expiresAt: Number(fields.expiresAt),
+    responseLifetime: Number(fields.responseLifetime),
+    redeemedAt: number(fields.redeemedAt),
+    revokedAt: number(fields.revokedAt),
+  }
+}

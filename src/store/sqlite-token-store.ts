@@ -1,0 +1,127 @@
+import type { SQLInputValue } from 'node:sqlite'
+import { createGroupCommit, patiently } from './group-commit.ts'
+import { openDatabase } from './sqlite-database.ts'
+import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
+
+const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
+  uaf_request AS uafRequest, created_at AS createdAt, expires_at AS expiresAt, response_lifetime AS responseLifetime,
+  redeemed_at AS redeemedAt, revoked_at AS revokedAt`
+
+/** How many expired records go with each write: more than one can add, so that what piles up goes away again. */
+const SWEEP_PER_WRITE = 2
+
+/** How many go in one transaction at most. */
+const LARGEST_SWEEP = 256
+
+/** What a sweep left over goes in slices of so many records, … */
+const SLICE = 32
+
+/** … with so many milliseconds for everybody else in between. */
+const SLICE_PAUSE = 20
+
+/**
+ * Keeps tokens in an SQLite file that several processes may share. Nothing is told before it is on the disk; the writes of one
+ * event-loop turn go there together.
+ *
+ * @param path a file, or `:memory:`.
+ * @throws Error for a file that cannot be opened or written.
+ */
+export function openSqliteTokenStore(path: string): TokenStore {
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
+  const group = createGroupCommit(database)
+  const insert = database.prepare(
+    `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
+       response_lifetime)
+     VALUES ($tokenDigest, $sessionDigest, $operation, $username, $client, $uafRequest, $createdAt, $expiresAt,
+       $responseLifetime)`,
+  )
+  const redeem = database.prepare(
+    `UPDATE tokens SET redeemed_at = $now
+     WHERE token_digest = $tokenDigest AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
+       AND operation = $operation
+     RETURNING ${COLUMNS}`,
+  )
+  const revoke = database.prepare(
+    `UPDATE tokens SET revoked_at = $now
+     WHERE token_digest = $tokenDigest AND revoked_at IS NULL AND expires_at > $forgotten`,
+  )
+  const findByToken = database.prepare(
+    `SELECT ${COLUMNS} FROM tokens WHERE token_digest = $tokenDigest AND expires_at > $forgotten`,
+  )
+  const findBySession = database.prepare(
+    `SELECT ${COLUMNS} FROM tokens WHERE session_digest = $sessionDigest AND expires_at > $forgotten`,
+  )
+  const sweep = database.prepare(
+    'DELETE FROM tokens WHERE rowid IN (SELECT rowid FROM tokens WHERE expires_at <= $forgotten LIMIT $limit)',
+  )
+
+  let due = 0
+  let leftovers: NodeJS.Timeout | undefined
+
+  /** Clears expired records away, in the transaction that runs next. What fails is tried again with a later write. */
+  function sweepSoon(records: number, now: number): void {
+    due += records
+    if (due > records) return
+    const step = () => {
+      const limit = Math.min(due, LARGEST_SWEEP)
+      due = 0
+      const { changes } = sweep.run({ forgotten: now - RETENTION, limit })
+      if (changes === limit) leftovers ??= setTimeout(sweepLeftovers, SLICE_PAUSE, now).unref()
+    }
+    group.write(step).catch(() => {
+      due = 0
+    })
+  }
+
+  function sweepLeftovers(now: number): void {
+    leftovers = undefined
+    sweepSoon(SLICE, now)
+  }
+
+  function write<Result>(now: number, step: () => Result): Promise<Result> {
+    const result = group.write(step)
+    sweepSoon(SWEEP_PER_WRITE, now)
+    return result
+  }
+
+  function explainLoss(tokenDigest: string, now: number): Redemption {
+    const record = toRecord(findByToken.get({ tokenDigest, forgotten: now - RETENTION }))
+    if (!record) return { outcome: 'unknown' }
+    if (record.redeemedAt !== undefined || record.revokedAt !== undefined) return { outcome: 'spent' }
+    return { outcome: record.expiresAt <= now ? 'expired' : 'misdirected' }
+  }
+
+  return {
+    async create(record) {
+      await write(record.createdAt, () => insert.run(toRow(record)))
+    },
+    redeem: (tokenDigest, operation, now) =>
+      write(now, () => {
+        const record = toRecord(redeem.get({ tokenDigest, operation, now }))
+        return record ? { outcome: 'redeemed', record } : explainLoss(tokenDigest, now)
+      }),
+    revoke: (tokenDigest, now) =>
+      write(now, () => revoke.run({ tokenDigest, now, forgotten: now - RETENTION }).changes > 0),
+    findByToken: (tokenDigest, now) =>
+      patiently(() => toRecord(findByToken.get({ tokenDigest, forgotten: now - RETENTION }))),
+    findBySession: (sessionDigest, now) =>
+      patiently(() => toRecord(findBySession.get({ sessionDigest, forgotten: now - RETENTION }))),
+    async close() {
+      await group.flush()
+      clearTimeout(leftovers)
+      if (database.isOpen) database.close()
+    },
+  }
+}
+
+/** A record as it is made: neither redeemed nor revoked. */
+function toRow({ redeemedAt, revokedAt, ...record }: TokenRecord): Record<string, SQLInputValue> {
+  return { ...record, username: record.username ?? null, client: record.client ?? null }
+}
+
+function toRecord(row: unknown): TokenRecord | undefined {
+  if (row === undefined) return undefined
+  const entries = Object.entries(row as Record<string, unknown>)
+  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? undefined])) as unknown as TokenRecord
+}
