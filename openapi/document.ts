@@ -2,6 +2,7 @@ import { createDocument } from 'zod-openapi'
 import packageJson from '../package.json' with { type: 'json' }
 import { bwsPaths } from './bws.ts'
 import { idscanPaths } from './idscan.ts'
+import { nevisfidoPaths } from './nevisfido.ts'
 import { servicePaths } from './service.ts'
 
 /** The OpenAPI 3.1 document of everything that the service answers, as JSON text. */
@@ -13,12 +14,18 @@ export function createOpenApi(): string {
     tags: [
       { name: 'BWS', description: 'Signed tokens, as BioID’s BWS issues them.' },
       { name: 'IDscan', description: 'Logins, as GBG’s IDscan Enterprise has them.' },
+      { name: 'nevisFIDO', description: 'Opaque tokens with a session, as nevisFIDO has them.' },
       { name: 'Service', description: 'What is ours: operations.' },
     ],
-    paths: { ...bwsPaths, ...idscanPaths, ...servicePaths },
+    paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...servicePaths },
     components: {
       securitySchemes: {
-        basic: { type: 'http', scheme: 'basic', description: 'App-ID and App-Secret (RFC 7617).' },
+        basic: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'App-ID and App-Secret, or a client’s id and secret (RFC 7617).',
+        },
+        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Of the configured issuer.' },
       },
     },
   })

@@ -5,6 +5,8 @@ import { REFUSAL_REASONS } from '../src/audit.ts'
 test('docs/audit.md explains every reason there is, and no other', () => {
   const page = readFileSync('docs/audit.md', 'utf8')
   const [, table = ''] = page.split('## Reasons')
-  const explained = [...(table.split('## ')[0] ?? '').matchAll(/^\| `(\w+)`/gm)].map(([, reason]) => reason)
+  const explained = [...(table.split('## ')[0] ?? '').matchAll(/^\| ((?:`\w+`(?:, )?)+)/gm)].flatMap(([, names = '']) =>
+    names.replaceAll('`', '').split(', '),
+  )
   expect(explained.toSorted()).toEqual([...REFUSAL_REASONS].toSorted())
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createOpenApi } from '../openapi/document.ts'
+import { OPEN } from './support/nevisfido.ts'
 import { startService } from './support/service.ts'
 
 interface Parameter {
@@ -31,7 +32,7 @@ test('the document that is checked in is current', () => {
 })
 
 test('every route is described, and every description has its route', async () => {
-  await using service = await startService({ configuration: { idscan: { accounts: [] } } })
+  await using service = await startService({ configuration: { idscan: { accounts: [] }, nevisfido: OPEN } })
   const described = Object.keys(document.paths)
   for (const path of described) {
     for (const method of Object.keys(document.paths[path] ?? {})) {
@@ -41,7 +42,9 @@ test('every route is described, and every description has its route', async () =
   }
   const tree = service.app.printRoutes({ commonPrefix: false })
   const served = [...tree.matchAll(/(\/\S*) \(/g)].map(([, path = '']) => path.replaceAll(/:(\w+)/g, '{$1}'))
-  expect([...new Set(served)].toSorted()).toEqual(described.toSorted())
+  // A path that may have a slash behind it has a branch of its own for it.
+  const paths = new Set(served.filter((path) => path !== '/'))
+  expect([...paths].toSorted()).toEqual(described.toSorted())
 })
 
 test('every reply has an example', () => {

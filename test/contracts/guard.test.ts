@@ -9,6 +9,7 @@ import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
 import { CALLER, getToken, messageOf, QUERY } from '../support/bws.ts'
 import { ACCOUNT, jsonOf, LOGIN, login, PATH } from '../support/idscan.ts'
+import { CLIENT, codeOf, create, OPEN, UAF } from '../support/nevisfido.ts'
 import { KEY, type Reply, type Service, startService } from '../support/service.ts'
 import { createFrozenClock } from '../support/time.ts'
 
@@ -44,6 +45,34 @@ const routes = [
     blocked: (reply: Reply) => expect(jsonOf(reply).error).toBe('temporarily_unavailable'),
   },
 ]
+
+/** nevisFIDO has no code of its own for a block: everything about credentials is 1401, inside HTTP 200. */
+describe('POST /nevisfido/token/create/registration', () => {
+  const protect = { ...configuration, nevisfido: { ...OPEN, protect: ['registration' as const] } }
+  const ask = async (service: Service, address: string, as = CLIENT) =>
+    codeOf(
+      await create(service, 'registration', {
+        headers: { 'content-type': `${UAF};charset=UTF-8`, accept: 'application/json', ...from(address).headers },
+        as,
+      }),
+    )
+
+  test('N7: after too many failures a right secret is 1401 too, until the block ends; other addresses are left alone', async () => {
+    const clock = createFrozenClock()
+    await using service = await startService({ clock, configuration: protect })
+    for (let count = 0; count < 4; count++) {
+      expect(await ask(service, '10.0.0.1', { id: count % 2 ? 'nobody' : CLIENT.id, secret: 'wrong secret' })).toBe(
+        1401,
+      )
+      expect(service.log.at(-1)?.reason).not.toBe('blocked')
+    }
+    expect(await ask(service, '10.0.0.1')).toBe(1401)
+    expect(service.log.at(-1)).toMatchObject({ reason: 'blocked' })
+    expect(await ask(service, '10.0.0.2')).toBe(1200)
+    clock.advance(120_000)
+    expect(await ask(service, '10.0.0.1')).toBe(1200)
+  })
+})
 
 describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused, blocked }) => {
   const clock = createFrozenClock()

@@ -139,7 +139,7 @@ describe('the embedded file', () => {
     database.exec('PRAGMA user_version = 99')
     database.close()
     await expect(open(`sqlite:${file}`)).rejects.toThrow(
-      'the store is of version 99, this release knows versions up to 1',
+      /^the store is of version 99, this release knows versions up to \d+$/,
     )
     const again = new DatabaseSync(file)
     expect(again.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 })

@@ -24,6 +24,7 @@ describe('a start without a configuration', () => {
       expect(replies.map(({ stdout }) => stdout)).toEqual([
         expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/),
         expect.stringMatching(/^{"access_token":"eyJ/),
+        expect.stringMatching(/^{"token":"[0-9a-f-]{36}","sessionId":"[0-9a-f-]{36}","statusCode":1200}$/),
       ])
     },
   )
