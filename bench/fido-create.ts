@@ -36,7 +36,8 @@ async function measure(pool: Pool, request: Request): Promise<number> {
     while (performance.now() < end) {
       const { statusCode, body } = await pool.request(request)
       const text = await body.text()
-      if (statusCode !== 200 || text.endsWith(':1500}')) throw new Error(`an answer that is none: ${statusCode} ${text}`)
+      if (statusCode !== 200 || text.endsWith(':1500}'))
+        throw new Error(`an answer that is none: ${statusCode} ${text}`)
       answers += 1
     }
   }

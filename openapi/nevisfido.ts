@@ -4,7 +4,7 @@ import {
   createTokenBody,
   createTokenReply,
   failureReply,
-  fidoOperation,
+  operationParams,
   redeemTokenBody,
   redeemTokenReply,
   statusBody,
@@ -13,7 +13,6 @@ import {
 import { noStore, requestId } from './headers.ts'
 
 const headers = { ...requestId, ...noStore }
-const operation = z.object({ operation: fidoOperation })
 
 /** The codes of HTTP itself; none has a body. */
 const httpFailures: ZodOpenApiResponsesObject = {
@@ -61,7 +60,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       description:
         'As nevisFIDO’s Create Token Service. Exactly four HTTP codes exist for a known operation; every other failure is 200 with a number. Which operations need credentials is configured: registration and deregistration by default.',
       security: [{ basic: [] }, { bearer: [] }, {}],
-      requestParams: { path: operation },
+      requestParams: { path: operationParams },
       requestBody: {
         required: true,
         content: {
@@ -97,7 +96,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       summary: 'Redeem a token, once',
       description: 'Whoever asks, and however many at once: one gets the UAF request, everyone else 1491.',
       security: [],
-      requestParams: { path: operation },
+      requestParams: { path: operationParams },
       requestBody: {
         required: true,
         content: { 'application/json': { schema: redeemTokenBody, example: { token: CREATED.token } } },

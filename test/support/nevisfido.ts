@@ -2,7 +2,7 @@ import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { noteSecret } from './journal.ts'
 import type { Reply, RequestOptions, Service } from './service.ts'
 
-export const CLIENT_SECRET = 'the backend secret'
+const CLIENT_SECRET = 'the backend secret'
 export const CLIENT = { id: 'backend', secret: CLIENT_SECRET }
 
 type Nevisfido = Exclude<ConfigurationInput['nevisfido'], false | undefined>

@@ -15,7 +15,7 @@ export interface Caller {
   readonly defaultUser?: string
 }
 
-export interface Client {
+interface Client {
   readonly id: string
   readonly secrets: readonly SecretSlot[]
   readonly users: ReadonlySet<string> | '*'

@@ -1,13 +1,26 @@
+import type { Audit } from '../../audit.ts'
 import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts'
 import type { FidoIssuer } from '../../core/fido/issue.ts'
-import type { BearerIssuer } from './callers.ts'
-import type { NevisfidoRoutesOptions } from './routes.ts'
+import type { FidoOperation } from '../../core/fido/operation.ts'
+import type { BearerIssuer, CallerParts } from './callers.ts'
+import type { Negotiation } from './negotiation.ts'
+
+export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
+  readonly issuer: FidoIssuer
+  readonly audit: Audit
+  readonly negotiation: Negotiation
+  /** Operations that need credentials. */
+  readonly protect: ReadonlySet<FidoOperation>
+  /** The credential repository (N12). */
+  readonly users: ReadonlySet<string> | '*'
+  readonly bearer: BearerIssuer | undefined
+}
 
 /** What the configuration says of this contract, every default in place. */
 export function createNevisfidoOptions(
   configuration: NevisfidoConfiguration,
   parts: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
-): Omit<NevisfidoRoutesOptions, 'guard' | 'audit'> {
+): Omit<NevisfidoOptions, 'guard' | 'audit'> {
   const { appId, clients, protect, users, negotiation, policies = {}, responseLifetime } = configuration
   return {
     issuer: {

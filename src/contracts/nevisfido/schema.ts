@@ -3,7 +3,8 @@ import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
 
 // The one description of requests and replies. Which statusCode a fault becomes stands in errors.ts.
 
-export const fidoOperation = z.enum(FIDO_OPERATIONS)
+/** The path of create and redeem. */
+export const operationParams = z.object({ operation: z.enum(FIDO_OPERATIONS) })
 
 /** FIDO UAF 1.1 application API, GetUAFRequest (N9). Unknown members are ignored. */
 export const createTokenBody = z.object({

@@ -1,8 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Audit } from '../../audit.ts'
+import type { FidoOperation } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
 import { createErrorHandler, type HttpStatusOf } from './errors.ts'
 import { isGiven, isTaken, type MediaTypes, type Negotiation } from './negotiation.ts'
+import { operationParams } from './schema.ts'
+
+export const UAF = 'application/fido+uaf'
+export const JSON_TYPE = 'application/json'
 
 /** What the three services of this contract have in common. */
 export interface ServiceDescription {
@@ -47,4 +52,14 @@ export function readJson(request: FastifyRequest): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Whether the path names an operation that there is (N2). */
+export function hasKnownOperation({ params }: FastifyRequest): boolean {
+  return operationParams.safeParse(params).success
+}
+
+/** Of a request whose operation is known. */
+export function operationOf({ params }: FastifyRequest): FidoOperation {
+  return operationParams.parse(params).operation
 }

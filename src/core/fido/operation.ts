@@ -4,4 +4,3 @@ export type FidoOperation = (typeof FIDO_OPERATIONS)[number]
 
 /** FIDO UAF 1.1 protocol, section 3.1.2: the same in a request's header. */
 export const UAF_OPERATIONS = { registration: 'Reg', authentication: 'Auth', deregistration: 'Dereg' } as const
-export type UafOperation = (typeof UAF_OPERATIONS)[FidoOperation]

@@ -1,0 +1,58 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { type FidoContext, readContext } from '../../core/fido/context.ts'
+import { issueFidoToken } from '../../core/fido/issue.ts'
+import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
+import { Refusal } from '../../refusal.ts'
+import { type Caller, createAuthenticate } from './callers.ts'
+import { alwaysOk, sendJson } from './errors.ts'
+import type { NevisfidoOptions } from './options.ts'
+import { createTokenBody } from './schema.ts'
+import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from './service.ts'
+
+/** The Create Token Service (N1 to N16). */
+export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, options) => {
+  const { issuer, audit, negotiation, protect, users } = options
+  const authenticate = await createAuthenticate(app, { ...options, clock: issuer.clock })
+  const policies = new Set([...issuer.policies.keys(), 'default'])
+  const callers = new WeakMap<FastifyRequest, Caller>()
+
+  serve(app, {
+    url: '/nevisfido/token/create/:operation',
+    mediaTypes: { takes: UAF, charset: 'required', gives: JSON_TYPE },
+    negotiation,
+    httpStatusOf: alwaysOk,
+    audit,
+    exists: hasKnownOperation,
+    authenticate: async (request, reply) => {
+      // An unprotected operation never looks at Authorization (N7).
+      if (protect.has(operationOf(request))) callers.set(request, await authenticate(request, reply))
+    },
+    handler: create,
+  })
+
+  async function create(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const operation = operationOf(request)
+    const caller = callers.get(request)
+    const refusal = { client: caller?.client, operation }
+    const body = createTokenBody.safeParse(readJson(request))
+    if (!body.success) throw new Refusal('bad_body', refusal)
+    const asked = readContext(operation, body.data.context, policies)
+    if (body.data.op !== UAF_OPERATIONS[operation] || !asked) throw new Refusal('bad_contents', refusal)
+    const context: FidoContext =
+      asked.operation === 'authentication' ? { ...asked, username: asked.username ?? caller?.defaultUser } : asked
+    if (caller && !mayActFor(caller, context.username)) throw new Refusal('user_not_allowed', refusal)
+    if (!isKnownUser(context.username)) throw new Refusal('unknown_user', refusal)
+
+    const { token, sessionId, tokenId } = await issueFidoToken(context, caller?.client, issuer)
+    audit.issued({ contract: 'nevisfido', ...refusal, tokenId, address: request.ip, requestId: request.id })
+    return sendJson(reply, { token, sessionId, statusCode: 1200 })
+  }
+
+  function mayActFor(caller: Caller, username: string | undefined): boolean {
+    return caller.users === '*' || (username !== undefined && caller.users.has(username))
+  }
+
+  function isKnownUser(username: string | undefined): boolean {
+    return username === undefined || users === '*' || users.has(username)
+  }
+}

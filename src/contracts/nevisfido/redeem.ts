@@ -1,0 +1,43 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { digestId } from '../../core/fido/issue.ts'
+import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
+import { Refusal } from '../../refusal.ts'
+import { alwaysOk, sendJson } from './errors.ts'
+import type { NevisfidoOptions } from './options.ts'
+import { redeemTokenBody } from './schema.ts'
+import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from './service.ts'
+
+/** What each outcome of a redemption that is none is told as. */
+const REDEMPTION_REFUSALS = {
+  unknown: 'unknown_token',
+  spent: 'token_spent',
+  expired: 'token_expired',
+  misdirected: 'wrong_operation',
+} as const
+
+/** The service that a token goes to (N17 to N25). */
+export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { issuer, audit, negotiation }) => {
+  serve(app, {
+    url: '/nevisfido/token/redeem/:operation',
+    mediaTypes: { takes: JSON_TYPE, charset: 'optional', gives: UAF },
+    negotiation,
+    httpStatusOf: alwaysOk,
+    audit,
+    exists: hasKnownOperation,
+    handler: redeem,
+  })
+
+  async function redeem(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const operation = operationOf(request)
+    const body = redeemTokenBody.safeParse(readJson(request))
+    if (!body.success) throw new Refusal('bad_body', { operation })
+    const tokenId = digestId(body.data.token)
+    const redemption = await issuer.store.redeem(tokenId, operation, issuer.clock())
+    if (redemption.outcome !== 'redeemed') throw new Refusal(REDEMPTION_REFUSALS[redemption.outcome], { operation })
+
+    const { uafRequest, responseLifetime, client } = redemption.record
+    audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, address: request.ip, requestId: request.id })
+    const answer = { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
+    return sendJson(reply, answer, `${UAF};charset=UTF-8`)
+  }
+}
