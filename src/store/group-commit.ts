@@ -38,8 +38,7 @@ export function createGroupCommit(database: DatabaseSync): GroupCommit {
     while (queue.length > 0) {
       await endOfTurn()
       try {
-        const settle = await patiently(() => commitGroup())
-        settle()
+        await patiently(commitGroup)
       } catch (error) {
         // There was no transaction at all: whoever waits for one is told.
         const refused = queue
@@ -50,22 +49,19 @@ export function createGroupCommit(database: DatabaseSync): GroupCommit {
     draining = undefined
   }
 
-  /** Answers how to tell everybody what became of their step. Leaves the queue as it is where it cannot begin. */
-  function commitGroup(): () => void {
+  /** Tells everybody what became of their step. Leaves the queue as it is where it cannot begin. */
+  function commitGroup(): void {
     database.exec('BEGIN IMMEDIATE')
     const group = queue.slice(0, LARGEST_GROUP)
     queue = queue.slice(LARGEST_GROUP)
     try {
-      const outcomes = group.map((write) => take(write))
+      const outcomes = group.map(take)
       database.exec('COMMIT')
-      return () => {
-        for (const tell of outcomes) tell()
-      }
+      for (const tell of outcomes) tell()
     } catch (error) {
+      // First, so that nobody waits for ever should undoing fail as well.
+      for (const { reject } of group) reject(error)
       if (database.isTransaction) database.exec('ROLLBACK')
-      return () => {
-        for (const { reject } of group) reject(error)
-      }
     }
   }
 

@@ -1,5 +1,8 @@
 import { createClient } from 'redis'
 
+/** How long an answer is waited for, in milliseconds. */
+const PATIENCE = 800
+
 export type RedisClient = ReturnType<typeof createRedisClient>
 
 /**
@@ -12,7 +15,6 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
   const client = createClient({
     url,
     disableOfflineQueue: true,
-    commandOptions: { timeout: 800 }, // milliseconds
     socket: {
       connectTimeout: 2_000, // milliseconds
       reconnectStrategy: (attempts) => Math.min(50 * 2 ** attempts, 1_000), // milliseconds
@@ -21,4 +23,26 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
   // Without a listener an error of the connection would end the process.
   client.on('error', onError)
   return client
+}
+
+/**
+ * Gives up on a server that does not answer. The client's own time limit ends when a command has been sent, which is too early
+ * for a server that hangs and for a network that swallows everything.
+ */
+export async function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis has not answered within ${PATIENCE} ms`)), PATIENCE)
+  })
+  try {
+    return await Promise.race([step(), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Finishes what is under way, or gives up at once what has no connection. */
+export async function closeRedisClient(client: RedisClient): Promise<void> {
+  if (client.isReady) await client.close()
+  else if (client.isOpen) client.destroy()
 }

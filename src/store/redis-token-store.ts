@@ -1,5 +1,5 @@
 import type { FidoOperation } from '../core/fido/operation.ts'
-import type { RedisClient } from './redis-client.ts'
+import { closeRedisClient, promptly, type RedisClient } from './redis-client.ts'
 import { defineRedisScript } from './redis-script.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
 
@@ -7,9 +7,6 @@ const TOKEN = 'trimint:token:'
 
 /** Holds nothing but the digest of the token that the session was made with. */
 const SESSION = 'trimint:session:'
-
-/** How long an answer is waited for, in milliseconds. */
-const PATIENCE = 800
 
 /** KEYS: the token. ARGV: its lifetime in milliseconds, then its fields and their values. Answers whether it is new. */
 const create = defineRedisScript(`
@@ -78,26 +75,7 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         const tokenDigest = await client.get(SESSION + sessionDigest)
         return tokenDigest ? read(tokenDigest, now) : undefined
       }),
-    async close() {
-      if (client.isReady) await client.close()
-      else if (client.isOpen) client.destroy()
-    },
-  }
-}
-
-/**
- * Gives up on a server that does not answer. The client's own time limit ends when a command has been sent, which is too early
- * for a server that hangs and for a network that swallows everything.
- */
-async function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis has not answered within ${PATIENCE} ms`)), PATIENCE)
-  })
-  try {
-    return await Promise.race([step(), late])
-  } finally {
-    clearTimeout(timer)
+    close: () => closeRedisClient(client),
   }
 }
 

@@ -1,0 +1,700 @@
+import { execFileSync, fork } from 'node:child_process'
+import { on } from 'node:events'
+import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, test } from 'vitest'
+import { openFailureStore, openTokenStore } from '../../src/store/open.ts'
+import { createRedisClient, type RedisClient } from '../../src/store/redis-client.ts'
+import { RETENTION, type TokenRecord, type TokenStore } from '../../src/store/token-store.ts'
+import { hasProgram } from '../support/programs.ts'
+import { type StartedRedis, startRedis } from '../support/redis.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LIFETIME = 300_000
+const EXPIRY = NOW + LIFETIME
+const FORGOTTEN = EXPIRY + RETENTION
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-tokens-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+const open = (store: string) => openTokenStore(store, () => undefined)
+const newFile = () => join(folder, `${made++}.db`)
+
+function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
+  const number = made++
+  return {
+    tokenDigest: `token-${number}`,
+    sessionDigest: `session-${number}`,
+    operation: 'registration',
+    username: 'jeff',
+    client: 'backend',
+    uafRequest: '[{"header":{"op":"Reg"}}]',
+    createdAt: NOW,
+    expiresAt: EXPIRY,
+    responseLifetime: 120_000,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+    ...changes,
+  }
+}
+
+/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+interface Kind {
+  readonly kind: string
+  create(): Promise<{ readonly name: string; remove(): Promise<void> }>
+}
+
+const kinds: Kind[] = [
+  { kind: 'sqlite', create: async () => ({ name: `sqlite:${newFile()}`, remove: async () => undefined }) },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+}
+
+describe.each(kinds)('$kind', ({ create }) => {
+  /** Two stores on the same file or server, as two processes have them. */
+  async function withStores(use: (...stores: [TokenStore, TokenStore]) => Promise<void>): Promise<void> {
+    const { name, remove } = await create()
+    const stores: [TokenStore, TokenStore] = [await open(name), await open(name)]
+    try {
+      await use(...stores)
+    } finally {
+      await remove()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  describe('a record', () => {
+    const odd = ['', ' ', '"\'`;--', '\\ \n\r\t', 'a\0b', 'ü ñ 漢字 😀 \u202e', '__proto__', 'null', '0', '%00$now?1:x']
+    const records: [string, Partial<TokenRecord>][] = [
+      ['of every operation: registration', { operation: 'registration' }],
+      ['of every operation: authentication', { operation: 'authentication' }],
+      ['of every operation: deregistration', { operation: 'deregistration' }],
+      ['without a user', { username: undefined }],
+      ['without a client', { client: undefined }],
+      ['with a long request', { uafRequest: 'x'.repeat(200_000) }],
+      ['with the largest times', { createdAt: NOW + 1, expiresAt: 8_640_000_000_000_000, responseLifetime: 2 ** 40 }],
+      ...odd.map((text): [string, Partial<TokenRecord>] => [
+        `with ${JSON.stringify(text)} in it`,
+        { username: text, client: text, uafRequest: text },
+      ]),
+    ]
+
+    test.each(records)('%s comes back as it was', (_, changes) =>
+      withStores(async (store, other) => {
+        const record = createRecord(changes)
+        await store.create(record)
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+        expect(await other.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+        expect(await other.redeem(record.tokenDigest, record.operation, NOW)).toStrictEqual({
+          outcome: 'redeemed',
+          record: { ...record, redeemedAt: NOW },
+        })
+      }),
+    )
+
+    test('is found under its own digests alone', () =>
+      withStores(async (store) => {
+        const [first, second] = [createRecord(), createRecord()]
+        await Promise.all([store.create(first), store.create(second)])
+        expect(await store.findByToken(first.tokenDigest, NOW)).toStrictEqual(first)
+        expect(await store.findBySession(second.sessionDigest, NOW)).toStrictEqual(second)
+        expect(await store.findByToken(first.sessionDigest, NOW)).toBeUndefined()
+        expect(await store.findBySession(first.tokenDigest, NOW)).toBeUndefined()
+      }))
+
+    test('cannot be made anew once it is there, and stays what it was', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        await store.redeem(record.tokenDigest, 'registration', NOW)
+        await expect(other.create({ ...record, username: 'anna' })).rejects.toThrow()
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, redeemedAt: NOW })
+      }))
+
+    test('is told until an hour after its expiry, then it never was', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.findByToken(record.tokenDigest, FORGOTTEN - 1)).toStrictEqual(record)
+        expect(await store.findBySession(record.sessionDigest, FORGOTTEN - 1)).toStrictEqual(record)
+        expect(await store.findByToken(record.tokenDigest, FORGOTTEN)).toBeUndefined()
+        expect(await store.findBySession(record.sessionDigest, FORGOTTEN)).toBeUndefined()
+      }))
+  })
+
+  describe('redeeming', () => {
+    type Step = (store: TokenStore, digest: string) => Promise<unknown>
+    const nothing: Step = async () => undefined
+    const redeemed: Step = (store, digest) => store.redeem(digest, 'registration', NOW)
+    const revoked: Step = (store, digest) => store.revoke(digest, NOW)
+    const both: Step = async (store, digest) => {
+      await redeemed(store, digest)
+      await revoked(store, digest)
+    }
+    // At its own operation (registration) and at another one.
+    const cases: [string, Step, number, string, string][] = [
+      ['fresh', nothing, NOW, 'redeemed', 'misdirected'],
+      ['at its last millisecond', nothing, EXPIRY - 1, 'redeemed', 'misdirected'],
+      ['expired', nothing, EXPIRY, 'expired', 'expired'],
+      ['expired almost an hour ago', nothing, FORGOTTEN - 1, 'expired', 'expired'],
+      ['expired an hour ago', nothing, FORGOTTEN, 'unknown', 'unknown'],
+      ['redeemed', redeemed, NOW, 'spent', 'spent'],
+      ['redeemed and expired', redeemed, EXPIRY, 'spent', 'spent'],
+      ['redeemed and expired almost an hour ago', redeemed, FORGOTTEN - 1, 'spent', 'spent'],
+      ['redeemed and expired an hour ago', redeemed, FORGOTTEN, 'unknown', 'unknown'],
+      ['revoked', revoked, NOW, 'spent', 'spent'],
+      ['revoked and expired', revoked, EXPIRY, 'spent', 'spent'],
+      ['revoked and expired almost an hour ago', revoked, FORGOTTEN - 1, 'spent', 'spent'],
+      ['revoked and expired an hour ago', revoked, FORGOTTEN, 'unknown', 'unknown'],
+      ['redeemed and revoked', both, NOW, 'spent', 'spent'],
+    ]
+
+    test.each(cases)('a token that is %s', (_, prepare, now, atItsOwn, elsewhere) =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        await prepare(store, record.tokenDigest)
+        expect((await other.redeem(record.tokenDigest, 'authentication', now)).outcome).toBe(elsewhere)
+        expect((await other.redeem(record.tokenDigest, 'registration', now)).outcome).toBe(atItsOwn)
+      }),
+    )
+
+    test('what never was: unknown, and so is a session given as token', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.redeem('never-issued', 'registration', NOW)).toStrictEqual({ outcome: 'unknown' })
+        expect(await store.redeem(record.sessionDigest, 'registration', NOW)).toStrictEqual({ outcome: 'unknown' })
+      }))
+
+    test('hands out the record once, and writes down when', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        const spent = { ...record, redeemedAt: NOW + 7 }
+        expect(await store.redeem(record.tokenDigest, 'registration', NOW + 7)).toStrictEqual({
+          outcome: 'redeemed',
+          record: spent,
+        })
+        expect(await other.redeem(record.tokenDigest, 'registration', NOW + 8)).toStrictEqual({ outcome: 'spent' })
+        expect(await other.findBySession(record.sessionDigest, NOW + 9)).toStrictEqual(spent)
+      }))
+
+    test('at another operation leaves no trace', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.redeem(record.tokenDigest, 'deregistration', NOW)).toStrictEqual({ outcome: 'misdirected' })
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+        expect((await other.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }))
+
+    test('two hundred at once through both stores: exactly one wins', () =>
+      withStores(async (store, other) => {
+        for (let round = 0; round < 5; round++) {
+          const record = createRecord()
+          await store.create(record)
+          const redemptions = await Promise.all(
+            Array.from({ length: 200 }, (_, at) =>
+              (at % 2 ? store : other).redeem(record.tokenDigest, 'registration', NOW),
+            ),
+          )
+          const outcomes = redemptions.map(({ outcome }) => outcome)
+          expect(outcomes.filter((outcome) => outcome === 'redeemed')).toHaveLength(1)
+          expect(outcomes.filter((outcome) => outcome === 'spent')).toHaveLength(199)
+        }
+      }))
+
+    test('many tokens at once: each to each', () =>
+      withStores(async (store, other) => {
+        const records = Array.from({ length: 600 }, () => createRecord())
+        await Promise.all(records.map((record, at) => (at % 2 ? store : other).create(record)))
+        const redemptions = await Promise.all(
+          records.map((record, at) => (at % 3 ? store : other).redeem(record.tokenDigest, 'registration', NOW)),
+        )
+        expect(redemptions).toStrictEqual(
+          records.map((record) => ({ outcome: 'redeemed', record: { ...record, redeemedAt: NOW } })),
+        )
+      }))
+  })
+
+  describe('revoking', () => {
+    test('happens once, and writes down when', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.revoke(record.tokenDigest, NOW + 1)).toBe(true)
+        expect(await other.revoke(record.tokenDigest, NOW + 2)).toBe(false)
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, revokedAt: NOW + 1 })
+      }))
+
+    test('a hundred at once through both stores: exactly one has done it', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        const results = await Promise.all(
+          Array.from({ length: 100 }, (_, at) => (at % 2 ? store : other).revoke(record.tokenDigest, NOW)),
+        )
+        expect(results.filter(Boolean)).toHaveLength(1)
+      }))
+
+    test('what was redeemed keeps that', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        await store.redeem(record.tokenDigest, 'registration', NOW + 1)
+        expect(await store.revoke(record.tokenDigest, NOW + 2)).toBe(true)
+        const expected = { ...record, redeemedAt: NOW + 1, revokedAt: NOW + 2 }
+        expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
+      }))
+
+    test('is possible as long as the token is told', () =>
+      withStores(async (store) => {
+        const [early, late] = [createRecord(), createRecord()]
+        await Promise.all([store.create(early), store.create(late)])
+        expect(await store.revoke(early.tokenDigest, FORGOTTEN - 1)).toBe(true)
+        expect(await store.revoke(late.tokenDigest, FORGOTTEN)).toBe(false)
+      }))
+
+    test('what never was: nothing to revoke, and so is a session given as token', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.revoke('never-issued', NOW)).toBe(false)
+        expect(await store.revoke(record.sessionDigest, NOW)).toBe(false)
+        expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }))
+
+    test('and redeeming at once: either may come first, and both are written down in that order', () =>
+      withStores(async (store, other) => {
+        for (let round = 0; round < 50; round++) {
+          const record = createRecord()
+          await store.create(record)
+          const revocation = (round % 2 ? store : other).revoke(record.tokenDigest, NOW)
+          const { outcome } = await store.redeem(record.tokenDigest, 'registration', NOW)
+          expect(await revocation).toBe(true)
+          expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({
+            ...record,
+            redeemedAt: outcome === 'redeemed' ? NOW : undefined,
+            revokedAt: NOW,
+          })
+        }
+      }))
+  })
+
+  test('closing waits for what has been asked; then everything is refused, and closing again is nothing', async () => {
+    const { name, remove } = await create()
+    const store = await open(name)
+    const records = Array.from({ length: 300 }, () => createRecord())
+    const creations = Promise.all(records.map((record) => store.create(record)))
+    await store.close()
+    await creations
+    const digest = records[0]?.tokenDigest ?? ''
+    await expect(store.create(createRecord())).rejects.toThrow()
+    await expect(store.redeem(digest, 'registration', NOW)).rejects.toThrow()
+    await expect(store.revoke(digest, NOW)).rejects.toThrow()
+    await expect(store.findByToken(digest, NOW)).rejects.toThrow()
+    await expect(store.findBySession(digest, NOW)).rejects.toThrow()
+    await store.close()
+    const again = await open(name)
+    expect(await Promise.all(records.map(({ tokenDigest }) => again.findByToken(tokenDigest, NOW)))).toEqual(records)
+    await again.close()
+    await remove()
+  })
+})
+
+describe('the embedded file', () => {
+  const count = (database: DatabaseSync) =>
+    (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
+
+  test('holds what is answered, as soon as it is answered and not before the turn ends', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const creations = Promise.all(Array.from({ length: 64 }, () => store.create(createRecord())))
+    await Promise.resolve()
+    expect(count(spy)).toBe(0)
+    await Promise.race([creations, endOfTurn()])
+    await creations
+    expect(count(spy)).toBe(64)
+    spy.close()
+    await store.close()
+  })
+
+  test('is written once for all that a turn brings', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const seen: number[] = []
+    await Promise.all(Array.from({ length: 64 }, () => store.create(createRecord()).then(() => seen.push(count(spy)))))
+    // The first to be told finds all the others there.
+    expect(seen).toEqual(Array(64).fill(64))
+    spy.close()
+    await store.close()
+  })
+
+  test('one write of a group that fails leaves the others alone', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    const [first, second, third] = [createRecord(), createRecord(), createRecord()]
+    await store.create(first)
+    const results = await Promise.allSettled([
+      store.create(second),
+      store.create({ ...first, username: 'anna' }),
+      store.create(third),
+      store.redeem(second.tokenDigest, 'registration', NOW),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(await store.findByToken(first.tokenDigest, NOW)).toStrictEqual(first)
+    expect(await store.findByToken(second.tokenDigest, NOW)).toStrictEqual({ ...second, redeemedAt: NOW })
+    expect(await store.findByToken(third.tokenDigest, NOW)).toStrictEqual(third)
+    await store.close()
+  })
+
+  // What a failed read or write does: SQLite ends the transaction at once, or refuses its commit.
+  test.each([
+    ['a statement', `SELECT RAISE(ROLLBACK, 'the disk is broken')`],
+    ['the commit', 'INSERT INTO children VALUES (1)'],
+  ])('a group is refused as a whole where %s cannot be done; the next one works again', async (_, action) => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    spy.exec(
+      `CREATE TABLE parents (id INTEGER PRIMARY KEY) STRICT;
+       CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED) STRICT;
+       CREATE TRIGGER broken AFTER INSERT ON tokens WHEN NEW.username = 'broken' BEGIN ${action}; END`,
+    )
+    const before = createRecord()
+    await store.create(before)
+    const records = ['jeff', 'broken', 'anna'].map((username) => createRecord({ username }))
+    const steps = [
+      ...records.map((record) => store.create(record)),
+      store.redeem(before.tokenDigest, 'registration', NOW),
+      store.revoke(before.tokenDigest, NOW),
+    ]
+    expect((await Promise.allSettled(steps)).map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
+    expect(count(spy)).toBe(1)
+    expect(await store.findByToken(before.tokenDigest, NOW)).toStrictEqual(before)
+
+    spy.exec('DROP TRIGGER broken')
+    await Promise.all(records.map((record) => store.create(record)))
+    expect((await store.redeem(before.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    expect(count(spy)).toBe(4)
+    spy.close()
+    await store.close()
+  })
+
+  test('locked by another process: waits without stopping anything, gives up within a second, and recovers', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    const lock = () => other.exec('BEGIN IMMEDIATE')
+    const [waiting, refused] = [createRecord(), createRecord()]
+
+    lock()
+    const creation = store.create(waiting)
+    await sleep(100) // which would not end while a lock is waited for in SQLite
+    expect(await store.findByToken(waiting.tokenDigest, NOW)).toBeUndefined()
+    other.exec('COMMIT')
+    await creation
+    expect(await store.findByToken(waiting.tokenDigest, NOW)).toStrictEqual(waiting)
+
+    lock()
+    const asked = performance.now()
+    await expect(store.create(refused)).rejects.toThrow('database is locked')
+    expect(performance.now() - asked).toBeLessThan(1_000)
+    other.exec('COMMIT')
+    await store.create(refused)
+    other.close()
+    await store.close()
+  })
+
+  test('forgets what has expired, in slices: two with each write, the rest bit by bit', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 300 }, () => store.create(createRecord())))
+    await store.findByToken('any', FORGOTTEN)
+    expect(count(spy)).toBe(300)
+    const late = createRecord({ createdAt: FORGOTTEN, expiresAt: FORGOTTEN + LIFETIME })
+    await store.create(late)
+    expect(count(spy)).toBe(299)
+    const sizes: number[] = []
+    while (count(spy) > 1 && sizes.length < 10_000) {
+      sizes.push(count(spy))
+      await sleep(1)
+    }
+    const slices = sizes.flatMap((size, at) => (at > 0 ? [(sizes[at - 1] ?? 0) - size] : []))
+    expect(Math.max(...slices)).toBe(32)
+    expect(await store.findByToken(late.tokenDigest, FORGOTTEN)).toStrictEqual(late)
+    spy.close()
+    await store.close()
+  })
+
+  test('survives being closed, and keeps no token', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const record = createRecord()
+    await store.create(record)
+    await store.redeem(record.tokenDigest, 'registration', NOW)
+    await store.close()
+    const again = await open(`sqlite:${file}`)
+    expect(await again.redeem(record.tokenDigest, 'registration', NOW)).toStrictEqual({ outcome: 'spent' })
+    await again.close()
+  })
+
+  test('and its folder are for their owner alone', async () => {
+    const file = join(folder, 'deep/er/trimint.db')
+    const store = await open(`sqlite:${file}`)
+    await store.create(createRecord())
+    for (const [path, mode] of [
+      [file, 0o600],
+      [`${file}-wal`, 0o600],
+      [`${file}-shm`, 0o600],
+      [join(folder, 'deep/er'), 0o700],
+    ] as const) {
+      expect(statSync(path).mode & 0o777, path).toBe(mode)
+    }
+    await store.close()
+  })
+
+  test('of version 1 is brought to this version and keeps its counts', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(
+      `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+       CREATE INDEX failures_by_expiry ON failures (expires);
+       INSERT INTO failures VALUES ('a', 3, ${EXPIRY});
+       PRAGMA user_version = 1`,
+    )
+    old.close()
+    const store = await open(`sqlite:${file}`)
+    const record = createRecord()
+    await store.create(record)
+    const failures = await openFailureStore(`sqlite:${file}`, () => undefined)
+    expect(await failures.list(NOW, 10)).toEqual([{ key: 'a', failures: 3, expires: EXPIRY }])
+    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    await failures.close()
+    await store.close()
+  })
+
+  test('in memory is a store as well', async () => {
+    const store = await open('sqlite::memory:')
+    const record = createRecord()
+    await store.create(record)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    await store.close()
+  })
+
+  /** Root may write everywhere, so that a process of nobody's tries. */
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+
+  /** A process that opens the store, and what it has to say about that. */
+  async function startStoreProcess(name: string, user: typeof nobody = {}) {
+    const child = fork(new URL('../support/store-process.ts', import.meta.url), [name], { ...user, execArgv: [] })
+    const messages = on(child, 'message', { close: ['exit'] })
+    const hear = async (): Promise<string> => (await messages.next()).value?.[0] ?? 'nothing'
+    const opened = await hear()
+    async function create(record: TokenRecord): Promise<string> {
+      child.send(record)
+      return hear()
+    }
+    return { pid: child.pid, opened, create, [Symbol.dispose]: () => child.kill('SIGKILL') }
+  }
+
+  /** A folder where nobody may look, with a store that holds one record. */
+  async function createForNobody() {
+    const place = mkdtempSync(join(tmpdir(), 'trimint-nobody-'))
+    const file = join(place, 'trimint.db')
+    const record = createRecord()
+    const store = await open(`sqlite:${file}`)
+    await store.create(record)
+    await store.close()
+    return { place, file, record }
+  }
+
+  test.each(['file', 'folder'] as const)('in a %s that is read-only is refused, and keeps its data', async (what) => {
+    const { place, file, record } = await createForNobody()
+    if (nobody.uid) for (const path of [place, file]) chownSync(path, nobody.uid, nobody.gid)
+    if (what === 'file' && nobody.uid) chownSync(file, 0, 0)
+    chmodSync(file, what === 'file' ? 0o444 : 0o600)
+    chmodSync(place, what === 'file' ? 0o700 : 0o500)
+    {
+      using started = await startStoreProcess(`sqlite:${file}`, nobody)
+      expect(started.opened).toMatch(
+        what === 'file' ? /EACCES: permission denied/ : /attempt to write a readonly database/,
+      )
+    }
+    chmodSync(place, 0o700)
+    chmodSync(file, 0o600)
+    const store = await open(`sqlite:${file}`)
+    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    await store.close()
+    rmSync(place, { recursive: true })
+  })
+
+  test.skipIf(!hasProgram('prlimit'))('on a full disk refuses, and goes on when there is room again', async () => {
+    const file = newFile()
+    // A limit to the size of files fails a write as a full disk does, and can be lifted while the process runs.
+    const limit = (size: string) => execFileSync('prlimit', ['--pid', String(started.pid), `--fsize=${size}:`])
+    using started = await startStoreProcess(`sqlite:${file}`)
+    expect(started.opened).toBe('ready')
+    const answered: TokenRecord[] = []
+    limit('200000')
+    let answer = ''
+    while (answered.length < 1_000) {
+      const record = createRecord()
+      answer = await started.create(record)
+      if (answer !== 'created') break
+      answered.push(record)
+    }
+    expect(answer).toMatch(/disk/)
+    expect(answered.length).toBeGreaterThan(0)
+    expect(await started.create(createRecord())).toMatch(/disk/)
+    limit('unlimited')
+    const later = createRecord()
+    expect(await started.create(later)).toBe('created')
+
+    const store = await open(`sqlite:${file}`)
+    for (const record of [...answered, later]) {
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    }
+    const spy = new DatabaseSync(file)
+    expect(spy.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    expect(count(spy)).toBe(answered.length + 1)
+    spy.close()
+    await store.close()
+  })
+
+  test('is shared by processes that start and write at once', async () => {
+    const file = newFile()
+    const started = await Promise.all(Array.from({ length: 4 }, () => startStoreProcess(`sqlite:${file}`)))
+    try {
+      expect(started.map(({ opened }) => opened)).toEqual(Array(4).fill('ready'))
+      const answers = await Promise.all(
+        started.map(async ({ create }) => {
+          const all: string[] = []
+          for (let at = 0; at < 50; at++) all.push(await create(createRecord()))
+          return all
+        }),
+      )
+      expect(new Set(answers.flat())).toEqual(new Set(['created']))
+    } finally {
+      for (const process of started) process[Symbol.dispose]()
+    }
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: TokenStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, redis, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  test('a token is a hash, its session points to it, and both go away by themselves', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      const keys = [`trimint:session:${record.sessionDigest}`, `trimint:token:${record.tokenDigest}`]
+      expect((await client.keys('*')).toSorted()).toEqual(keys)
+      expect(await client.get(keys[0] ?? '')).toBe(record.tokenDigest)
+      await store.redeem(record.tokenDigest, 'registration', NOW)
+      await store.revoke(record.tokenDigest, NOW)
+      for (const key of keys) {
+        const left = await client.pTTL(key)
+        expect(left).toBeGreaterThan(LIFETIME + RETENTION - 10_000)
+        expect(left).toBeLessThanOrEqual(LIFETIME + RETENTION)
+      }
+    }))
+
+  test('nothing that never was is left behind', () =>
+    withRedis(async (store, _, client) => {
+      await store.redeem('never-issued', 'registration', NOW)
+      await store.revoke('never-issued', NOW)
+      await store.findBySession('never-issued', NOW)
+      expect(await client.dbSize()).toBe(0)
+    }))
+
+  test('a session whose token is gone is unknown', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      await client.del(`trimint:token:${record.tokenDigest}`)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toBeUndefined()
+    }))
+
+  test('a server that has forgotten the scripts is told them again', () =>
+    withRedis(async (store, _, client) => {
+      const records = Array.from({ length: 3 }, () => createRecord())
+      for (const record of records) {
+        await client.scriptFlush()
+        await store.create(record)
+        await client.scriptFlush()
+        expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }
+    }))
+
+  test('what the server refuses is refused', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await client.set(`trimint:token:${record.tokenDigest}`, 'no hash')
+      await expect(store.redeem(record.tokenDigest, 'registration', NOW)).rejects.toThrow('WRONGTYPE')
+    }))
+
+  test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis) => {
+      await store.create(createRecord())
+      await redis.stop()
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.create(createRecord())).rejects.toThrow(),
+        expect(store.redeem('any', 'registration', NOW)).rejects.toThrow(),
+        expect(store.revoke('any', NOW)).rejects.toThrow(),
+        expect(store.findByToken('any', NOW)).rejects.toThrow(),
+        expect(store.findBySession('any', NOW)).rejects.toThrow(),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      await using _again = await startRedis(redis.port)
+      const record = createRecord()
+      await expect.poll(() => store.create(record).then(() => 'created', String), { timeout: 10_000 }).toBe('created')
+      expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    }),
+  )
+
+  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      await client.sendCommand(['CLIENT', 'PAUSE', '1500', 'ALL'])
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.create(createRecord())).rejects.toThrow('has not answered within 800 ms'),
+        expect(store.redeem('any', 'registration', NOW)).rejects.toThrow('has not answered within 800 ms'),
+        expect(store.findBySession(record.sessionDigest, NOW)).rejects.toThrow('has not answered within 800 ms'),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      await sleep(1_000)
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    }),
+  )
+
+  test('away from the start: refused until it is there', async () => {
+    const store = await open('redis://127.0.0.1:1/0')
+    await expect(store.findByToken('any', NOW)).rejects.toThrow()
+    await store.close()
+  })
+})

@@ -1,0 +1,23 @@
+// A process of its own that opens a token store and creates the records that it is sent. Answers `ready`, then for each record
+// `created`, or why not.
+
+import { openTokenStore } from '../../src/store/open.ts'
+import type { TokenRecord } from '../../src/store/token-store.ts'
+
+const answer = (text: string): void => {
+  process.send?.(text)
+}
+
+try {
+  const store = await openTokenStore(process.argv[2] ?? '', () => undefined)
+  process.on('message', (record: TokenRecord) => {
+    store.create(record).then(
+      () => answer('created'),
+      (error: Error) => answer(error.message),
+    )
+  })
+  answer('ready')
+} catch (error) {
+  answer((error as Error).message)
+  process.disconnect?.()
+}
