@@ -15,6 +15,7 @@ export const REFUSAL_REASONS = [
   'blocked',
   'overloaded',
   'bad_body',
+  'body_too_large',
   'unsupported_grant_type',
   'unsupported_media_type',
   'not_acceptable',
@@ -45,7 +46,7 @@ interface Decision {
   /** The caller of nevisFIDO: a client's id, or issuer and subject of a JWT that was verified. */
   readonly client?: string | undefined
   readonly operation?: string | undefined
-  /** The caller's address, as `trustProxy` makes it out. */
+  /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
   readonly address: string
   readonly requestId: string
 }

@@ -25,6 +25,9 @@ export function readParameters(text: string, known: ReadonlySet<string>): ReadPa
   return { values, repeated: [...repeated] }
 }
 
+const BEYOND_ASCII = /[\u0080-\u{10ffff}]+/gu
+
 function decode(text: string): string {
-  return unescapePercent(text.replaceAll('+', ' '))
+  // Everything beyond ASCII first: where there is a stray %, the decoder goes by bytes, and would cut characters.
+  return unescapePercent(text.replaceAll('+', ' ').replace(BEYOND_ASCII, encodeURIComponent))
 }

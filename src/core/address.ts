@@ -1,12 +1,16 @@
 import ipaddr from 'ipaddr.js'
 
+/** What every address that cannot be read counts as: together, so that inventing one is no way out. */
+const UNREADABLE = 'unreadable'
+
 /**
  * What one caller is taken to be: an IPv4 address, or an IPv6 network of 64 bits, since a single customer has that many
- * addresses to come from. IPv4 inside IPv6 is IPv4.
+ * addresses to come from. IPv4 inside IPv6 is IPv4, and a port, as some proxies add one, says nothing of who it is.
  */
 export function callerNetwork(address: string): string {
-  if (!ipaddr.isValid(address)) return address
-  const parsed = ipaddr.process(address)
+  const bare = /^\[([^\]]+)\](?::[0-9]+)?$/.exec(address)?.[1] ?? address.replace(/^([0-9.]+):[0-9]+$/, '$1')
+  if (!ipaddr.isValid(bare)) return UNREADABLE
+  const parsed = ipaddr.process(bare)
   if (parsed.kind() === 'ipv4') return parsed.toString()
   const network = ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toNormalizedString()}/64`)
   return `${network.toString()}/64`

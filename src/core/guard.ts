@@ -35,8 +35,8 @@ export interface Guard {
 /** People's failures from all addresses together count up to this many times `accountFailures` (design: Guard). */
 const EVERYWHERE = 10
 
-/** How many counts a process keeps in mind at most; beyond it, the oldest are forgotten. */
-const MOST = 10_000
+/** How many counts a process keeps in mind at most: what a refresh reads in a few milliseconds. */
+const MOST = 2_000
 
 interface Scope {
   readonly key: string
@@ -117,9 +117,14 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
   function remember(count: FailureCount): void {
     counts.delete(count.key)
     counts.set(count.key, count)
-    const [oldest] = counts.keys()
-    if (counts.size > MOST && oldest !== undefined) counts.delete(oldest)
+    if (counts.size <= MOST) return
+    // The oldest goes, but a block last: or whoever can invent names could push it out.
+    const [oldest = count] = counts.values()
+    const dispensable = counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
+    counts.delete(dispensable.key)
   }
+
+  let refreshing = false
 
   return {
     blockedFor,
@@ -138,11 +143,15 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
     },
 
     async refresh() {
+      if (refreshing) return
+      refreshing = true
       try {
         const listed = await store.list(clock(), MOST)
         counts = new Map(listed.map((entry) => [entry.key, entry]))
       } catch (error) {
         onStoreError(error)
+      } finally {
+        refreshing = false
       }
     },
   }

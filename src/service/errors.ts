@@ -21,6 +21,8 @@ export function replyWithServiceError(error: unknown, request: FastifyRequest, r
   const { statusCode = 500 } = error as { statusCode?: number }
   // Set here once more: a path that cannot be decoded never meets a hook.
   reply.header('x-request-id', request.id)
+  // A path that cannot be decoded is the path of nothing.
+  if ((error as { code?: string }).code === 'FST_ERR_BAD_URL') return replyNotFound(request, reply)
   if (statusCode === 413) return reply.code(413).send(TOO_LARGE)
   if (statusCode < 500) return reply.code(400).send(BAD_REQUEST)
   request.log.error({ err: error, requestId: request.id }, 'unexpected error')

@@ -17,7 +17,7 @@ export interface FailureStore {
   extend(key: string, expires: number, now: number): Promise<void>
   /** Forgets a count that is below `limit`; whether it did. What has reached it elsewhere in the meantime stays. */
   remove(key: string, limit: number): Promise<boolean>
-  /** Those that run, the longest first. */
+  /** Those that run, the most failures first: where there are too many to see, blocks are seen. */
   list(now: number, limit: number): Promise<FailureCount[]>
   close(): Promise<void>
 }

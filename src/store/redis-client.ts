@@ -41,8 +41,8 @@ export async function promptly<Result>(step: () => Promise<Result>): Promise<Res
   }
 }
 
-/** Finishes what is under way, or gives up at once what has no connection. */
+/** Finishes what is under way; gives up at once what has no connection, and soon what does not answer. */
 export async function closeRedisClient(client: RedisClient): Promise<void> {
-  if (client.isReady) await client.close()
-  else if (client.isOpen) client.destroy()
+  if (client.isReady) await promptly(() => client.close()).catch(() => undefined)
+  if (client.isOpen) client.destroy()
 }

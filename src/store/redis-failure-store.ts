@@ -4,8 +4,12 @@ import { defineRedisScript } from './redis-script.ts'
 
 const PREFIX = 'trimint:failures:'
 
-/** All keys that count, by the end of their count: what makes them listable without a scan. */
-const INDEX = 'trimint:failures'
+/** All keys that count, by their failures and by their end: what makes them listable without a scan. */
+const BY_FAILURES = 'trimint:failures'
+const BY_END = 'trimint:failures-by-end'
+
+/** How many that have ended go from the indexes with one listing. */
+const SWEEP = 1_000
 
 /** KEYS: the count. ARGV: now, its end if it is new, both in milliseconds. Answers failures and end. */
 const add = defineRedisScript(`
@@ -38,24 +42,27 @@ export function createRedisFailureStore(client: RedisClient): FailureStore {
       promptly(async () => {
         const [failures, expires] = (await add(client, PREFIX + key, now, now + lifetime)) as [number, string]
         const count = { key, failures, expires: Number(expires) }
-        await client.zAdd(INDEX, { value: key, score: count.expires })
+        await Promise.all([
+          client.zAdd(BY_FAILURES, { value: key, score: failures }),
+          client.zAdd(BY_END, { value: key, score: count.expires }),
+        ])
         return count
       }),
     extend: (key, expires, now) =>
       promptly(async () => {
-        if (await extend(client, PREFIX + key, now, expires)) await client.zAdd(INDEX, { value: key, score: expires })
+        if (await extend(client, PREFIX + key, now, expires)) await client.zAdd(BY_END, { value: key, score: expires })
       }),
     remove: (key, limit) =>
       promptly(async () => {
         if (!(await remove(client, PREFIX + key, limit))) return false
-        await client.zRem(INDEX, key)
+        await Promise.all([client.zRem(BY_FAILURES, key), client.zRem(BY_END, key)])
         return true
       }),
     list: (now, limit) =>
       promptly(async () => {
-        await client.zRemRangeByScore(INDEX, '-inf', now)
-        const range = { BY: 'SCORE', REV: true, LIMIT: { offset: 0, count: limit } } as const
-        const keys = await client.zRange(INDEX, '+inf', `(${now}`, range)
+        const ended = await client.zRange(BY_END, '-inf', now, { BY: 'SCORE', LIMIT: { offset: 0, count: SWEEP } })
+        if (ended.length > 0) await Promise.all([client.zRem(BY_FAILURES, ended), client.zRem(BY_END, ended)])
+        const keys = await client.zRange(BY_FAILURES, 0, limit - 1, { REV: true })
         const counts = await Promise.all(keys.map((key) => client.hGetAll(PREFIX + key)))
         return counts.flatMap(({ failures, expires }, at): FailureCount[] => {
           const count = { key: keys[at] ?? '', failures: Number(failures), expires: Number(expires) }

@@ -1,4 +1,5 @@
 import type { FailureCount, FailureStore } from './failure-store.ts'
+import { patiently } from './group-commit.ts'
 import { openDatabase } from './sqlite-database.ts'
 
 /** How many expired counts one write clears away at most. */
@@ -12,7 +13,7 @@ const SWEEP = 100
 export function openSqliteFailureStore(path: string): FailureStore {
   const database = openDatabase(path)
   // A count that a power failure takes along costs nothing, so it does not wait for the disk.
-  database.exec('PRAGMA synchronous = NORMAL')
+  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
   const add = database.prepare(
     `INSERT INTO failures (key, failures, expires) VALUES ($key, 1, $expires)
      ON CONFLICT (key) DO UPDATE SET
@@ -22,25 +23,22 @@ export function openSqliteFailureStore(path: string): FailureStore {
   )
   const extend = database.prepare('UPDATE failures SET expires = $expires WHERE key = $key AND expires > $now')
   const remove = database.prepare('DELETE FROM failures WHERE key = $key AND failures < $limit')
-  const list = database.prepare('SELECT * FROM failures WHERE expires > $now ORDER BY expires DESC, key LIMIT $limit')
+  const list = database.prepare(
+    'SELECT * FROM failures WHERE expires > $now ORDER BY failures DESC, expires DESC, key LIMIT $limit',
+  )
   const sweep = database.prepare(
     `DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE expires <= $now LIMIT ${SWEEP})`,
   )
 
   return {
-    async add(key, lifetime, now) {
-      sweep.run({ now })
-      return toCount(add.get({ key, now, expires: now + lifetime }))
-    },
-    async extend(key, expires, now) {
-      extend.run({ key, expires, now })
-    },
-    async remove(key, limit) {
-      return remove.run({ key, limit }).changes > 0
-    },
-    async list(now, limit) {
-      return list.all({ now, limit }).map(toCount)
-    },
+    add: (key, lifetime, now) =>
+      patiently(() => {
+        sweep.run({ now })
+        return toCount(add.get({ key, now, expires: now + lifetime }))
+      }),
+    extend: async (key, expires, now) => void (await patiently(() => extend.run({ key, expires, now }))),
+    remove: (key, limit) => patiently(() => remove.run({ key, limit }).changes > 0),
+    list: (now, limit) => patiently(() => list.all({ now, limit }).map(toCount)),
     async close() {
       database.close()
     },

@@ -193,14 +193,43 @@ test('a refresh while the store is counting loses nothing', async () => {
   expect(guard.blockedFor(psc)).toBe(300_000)
 })
 
-test('a flood of names does not grow memory without bound, and keeps the latest', async () => {
+test('a flood of names pushes no block out, from memory or with a refresh', async () => {
   const guard = create()
   await fail(guard, psc, 3)
-  for (let at = 0; at < 10_000; at++) await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
-  expect(guard.blockedFor(psc)).toBe(0)
-  await fail(guard, { address: '10.1.39.15' }, 4)
-  expect(guard.blockedFor({ address: '10.1.39.15' })).toBe(300_000)
+  await fail(guard, { address: '10.0.0.1' }, 5)
+  for (let at = 0; at < 3_000; at++) await guard.fail({ address: '10.0.0.9', account: `invented-${at}` })
+  expect(guard.blockedFor(psc)).toBe(300_000)
   await guard.refresh()
+  expect(guard.blockedFor(psc)).toBe(300_000)
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('more blocks than memory holds: the latest stand', async () => {
+  const guard = create()
+  for (let at = 0; at < 2_010; at++) {
+    for (let count = 0; count < 5; count++) await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
+  }
+  expect(guard.blockedFor({ address: '10.1.7.217' })).toBe(300_000)
+})
+
+test('a refresh that takes long is not made twice at once', async () => {
+  let listings = 0
+  let answer = (): void => undefined
+  const slow = create({
+    ...store,
+    list: async () => {
+      listings += 1
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return []
+    },
+  })
+  const first = slow.refresh()
+  await slow.refresh()
+  expect(listings).toBe(1)
+  answer()
+  await first
 })
 
 test('a guard that is switched off stops nobody', async () => {
@@ -228,7 +257,12 @@ test.each([
   ['2001:DB8:1:2:ffff::1', '2001:db8:1:2::/64'],
   ['fe80::1%eth0', 'fe80::/64'],
   ['::1', '::/64'],
-  ['no address', 'no address'],
+  ['203.0.113.9:5001', '203.0.113.9'],
+  ['[2001:db8::1]:443', '2001:db8::/64'],
+  ['[2001:db8::1]', '2001:db8::/64'],
+  ['no address', 'unreadable'],
+  ['everywhere', 'unreadable'],
+  ['', 'unreadable'],
 ])('the address %s counts as %s', (address, network) => {
   expect(callerNetwork(address)).toBe(network)
 })

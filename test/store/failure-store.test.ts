@@ -98,16 +98,12 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await store.remove('a', 3)).toBe(true)
     }))
 
-  test('lists the longest first, and no more than asked', () =>
-    withStores(async (store) => {
-      for (const [key, lifetime] of [
-        ['b', 2_000],
-        ['c', 3_000],
-        ['a', 1_000],
-      ] as const)
-        await store.add(key, lifetime, NOW)
-      expect((await store.list(NOW, 10)).map(({ key }) => key)).toEqual(['c', 'b', 'a'])
-      expect((await store.list(NOW, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
+  test('lists the most failures first, and no more than asked', () =>
+    withStores(async (store, other) => {
+      for (const key of ['b', 'c', 'a', 'c', 'b', 'c']) await store.add(key, 1_000, NOW)
+      await store.add('ended', 1, NOW)
+      expect((await other.list(NOW + 10, 10)).map(({ key }) => key)).toEqual(['c', 'b', 'a'])
+      expect((await store.list(NOW + 10, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
     }))
 
   test('keys may hold anything', () =>
@@ -153,6 +149,26 @@ describe('the embedded file', () => {
     expect(statSync(file).size).toBeGreaterThan(1_000)
   })
 
+  test('that another process holds does not hold up this one: it fails within a second', async () => {
+    const file = join(folder, 'held.db')
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    let turns = 0
+    const counting = setInterval(() => {
+      turns += 1
+    }, 5)
+    const asked = performance.now()
+    await expect(store.add('a', 1_000, NOW)).rejects.toThrow(/locked/)
+    expect(performance.now() - asked).toBeLessThan(1_500)
+    expect(turns).toBeGreaterThan(20)
+    clearInterval(counting)
+    other.exec('COMMIT')
+    other.close()
+    expect(await store.add('a', 1_000, NOW)).toMatchObject({ failures: 1 })
+    await store.close()
+  })
+
   test('forgets what has expired, a slice with each write', async () => {
     const file = join(folder, 'sweep.db')
     const store = await open(`sqlite:${file}`)
@@ -192,6 +208,17 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
       .toBe(1)
     expect(errors.length).toBeGreaterThan(0)
     await store.close()
+  })
+
+  test('or hangs: fails within a second, and so does closing', async () => {
+    await using redis = await startRedis()
+    const store = await openFailureStore(redis.url, () => undefined)
+    await store.add('a', 60_000, NOW)
+    redis.freeze()
+    const asked = performance.now()
+    await expect(store.add('a', 60_000, NOW)).rejects.toThrow(/not answered/)
+    await store.close()
+    expect(performance.now() - asked).toBeLessThan(3_000)
   })
 
   test('at the start is no error', async () => {

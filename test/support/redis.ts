@@ -10,6 +10,8 @@ export interface StartedRedis extends AsyncDisposable {
   readonly url: string
   readonly port: number
   flush(): Promise<void>
+  /** Stops it from answering, without closing a connection. */
+  freeze(): void
   stop(): Promise<void>
 }
 
@@ -41,7 +43,9 @@ export async function startRedis(port?: number): Promise<StartedRedis> {
     await rm(folder, { recursive: true, force: true })
   }
 
-  return { url, port: chosen, flush, stop, [Symbol.asyncDispose]: stop }
+  const freeze = (): void => void child.kill('SIGSTOP')
+
+  return { url, port: chosen, flush, freeze, stop, [Symbol.asyncDispose]: stop }
 }
 
 async function findFreePort(): Promise<number> {

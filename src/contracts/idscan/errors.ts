@@ -18,7 +18,8 @@ const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   method_not_allowed: [405, 'invalid_request', 'Only POST is supported.'],
   unsupported_grant_type: [400, 'unsupported_grant_type', 'The body has to be a form with grant_type=password, once.'],
   bad_parameter: [400, 'invalid_request', 'The request is invalid.'],
-  bad_body: [413, 'invalid_request', 'The body is too large.'],
+  body_too_large: [413, 'invalid_request', 'The body is too large.'],
+  bad_body: [400, 'invalid_request', 'The body is broken.'],
   unknown_account: INVALID_GRANT,
   bad_password: INVALID_GRANT,
   account_disabled: INVALID_GRANT,
@@ -66,8 +67,10 @@ function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof PasswordsSaturated) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
-  if (statusCode === 413) return new Refusal('bad_body')
+  if (statusCode === 413) return new Refusal('body_too_large')
   // Whatever else Fastify finds wrong with a body: it is not the form that it has to be (I3).
   if (code.startsWith('FST_ERR_CTP_')) return new Refusal('unsupported_grant_type')
+  // Broken off, or not as long as it was announced.
+  if (statusCode === 400) return new Refusal('bad_body')
   return new Refusal('internal_error')
 }

@@ -6,10 +6,11 @@ export const IDSCAN_PATH = '/idscanenterprisesvc/token'
  * it is. The query is cut: it is neither read nor logged (I14).
  */
 export function canonicalTarget(target: string): string {
-  // Most requests end here, after one comparison.
-  if (target.charCodeAt(1) !== LOWER_I && target.charCodeAt(1) !== UPPER_I) return target
+  // Most requests end here, after one comparison. RFC 9112 section 3.2.2: a target may also be a whole URL.
+  const second = target.charCodeAt(1)
+  if (second !== LOWER_I && second !== UPPER_I && target.startsWith('/')) return target
   const end = target.indexOf('?')
-  const path = end === -1 ? target : target.slice(0, end)
+  const path = (end === -1 ? target : target.slice(0, end)).replace(/^https?:\/\/[^/]*/i, '')
   const trimmed = path.endsWith('/') ? path.slice(0, -1) : path
   return trimmed.toLowerCase() === IDSCAN_PATH ? IDSCAN_PATH : target
 }

@@ -94,7 +94,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
       address: request.ip,
       requestId: request.id,
     })
-    const secure = options.secure || request.protocol === 'https'
+    const secure = options.secure || request.protocol.toLowerCase() === 'https'
     reply.header('set-cookie', createCookies(issued.token, issuer.randomness.bytes(CSRF_BYTES), secure))
     return JSON.stringify(createReply(account, issued, options.idleTimeout))
   }

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { callerNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
+import { fidoUsername } from '../../core/fido/context.ts'
 import type { Guard } from '../../core/guard.ts'
 import { matchSecret, type SecretSlot } from '../../core/secrets.ts'
 import { Refusal } from '../../refusal.ts'
@@ -44,6 +45,9 @@ const KEYS_TIMEOUT = 3_000
 /** Milliseconds between two fetches for a key that is not there: unknown key ids cannot make us flood the issuer. */
 const KEYS_COOLDOWN = 30_000
 
+/** Milliseconds for which keys that could not be had are not asked for again. */
+const KEYS_PAUSE = 2_000
+
 /** Says who a request comes from, or refuses it. */
 export type Authenticate = (request: FastifyRequest, reply: FastifyReply) => Promise<Caller>
 
@@ -55,20 +59,19 @@ export async function createAuthenticate(app: FastifyInstance, parts: CallerPart
   await app.register(basicAuth, { validate: checkClient, strictCredentials: false })
 
   async function checkClient(id: string, secret: string, request: FastifyRequest): Promise<void> {
-    const attempt = { address: callerNetwork(request.ip) }
-    if (guard.blockedFor(attempt) > 0) throw new Refusal('blocked')
     const client = clients.get(id)
     const slot = matchSecret(secret, client?.secrets, clock())
     if (client && slot !== undefined) {
       callers.set(request, { client: id, users: client.users })
       return
     }
-    await guard.fail(attempt)
+    await guard.fail({ address: callerNetwork(request.ip) })
     throw client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
   }
 
   return async (request, reply) => {
     const { authorization } = request.headers
+    if (guard.blockedFor({ address: callerNetwork(request.ip) }) > 0) throw new Refusal('blocked')
     if (!authorization) throw new Refusal('missing_authorization')
     const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization) ?? []
     if (verifyBearer && token !== undefined) return verifyBearer(token)
@@ -85,7 +88,11 @@ function createBearerVerification({ issuer, audience, keys }: BearerIssuer, cloc
       ? createRemoteJWKSet(new URL(keys.url), { timeoutDuration: KEYS_TIMEOUT, cooldownDuration: KEYS_COOLDOWN })
       : createLocalJWKSet(keys.jwks)
 
+  let failedUntil = Number.NEGATIVE_INFINITY
+  let failure: unknown
+
   return async (token: string): Promise<Caller> => {
+    if (clock() < failedUntil) throw failure
     try {
       const { payload } = await jwtVerify(token, getKey, {
         issuer,
@@ -94,12 +101,17 @@ function createBearerVerification({ issuer, audience, keys }: BearerIssuer, cloc
         requiredClaims: ['sub', 'exp'],
         currentDate: new Date(clock()),
       })
-      const subject = payload.sub as string
+      const { data: subject } = fidoUsername.safeParse(payload.sub)
+      if (subject === undefined) throw new Refusal('bad_bearer')
       return { client: `${issuer} ${subject}`, users: new Set([subject]), defaultUser: subject }
     } catch (error) {
       // Keys that cannot be had are not the caller's fault; everything else that jose finds is.
       const isCallers = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout)
-      throw isCallers && error.code !== 'ERR_JOSE_GENERIC' ? new Refusal('bad_bearer') : error
+      if (error instanceof Refusal) throw error
+      if (isCallers && error.code !== 'ERR_JOSE_GENERIC') throw new Refusal('bad_bearer')
+      failure = error
+      failedUntil = clock() + KEYS_PAUSE
+      throw error
     }
   }
 }

@@ -25,13 +25,13 @@ export interface ServiceDescription {
 
 /**
  * Serves POST at a path, with or without a slash behind it, in the order of N1: path, method, Content-Type, Accept, credentials,
- * body. The handler gets the body as text.
+ * body. The handler gets the body as bytes, see {@link readJson}.
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
   const { url, mediaTypes, negotiation, exists, authenticate, handler } = service
   app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   app.addHook('onRequest', async (request, reply) => {
     if (exists && !exists(request)) return reply.callNotFound()
@@ -45,10 +45,13 @@ export function serve(app: FastifyInstance, service: ServiceDescription): void {
   }
 }
 
+// What is no UTF-8 is refused: replacing it would make one user name of two.
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** The body as JSON; undefined for what is none. */
 export function readJson(request: FastifyRequest): unknown {
   try {
-    return JSON.parse(String(request.body))
+    return JSON.parse(utf8.decode(request.body as Buffer | undefined))
   } catch {
     return undefined
   }

@@ -23,7 +23,7 @@ export type FidoContext =
  * FIDO UAF 1.1 protocol, section 3.4, RegistrationRequest: `string[1..128]`. A character is a code point, as in the configured lists of users.
  * Half a surrogate pair is refused: UTF-8 cannot write it, and two names would become one.
  */
-const username = z
+export const fidoUsername = z
   .string()
   .regex(/^.{1,128}$/su)
   .refine((name) => name.isWellFormed())
@@ -46,7 +46,7 @@ const transaction = z.discriminatedUnion('contentType', [
 ])
 
 const members = z.object({
-  username: username.optional(),
+  username: fidoUsername.optional(),
   policy: z.string().optional(),
   transaction: z.array(transaction).min(1).optional(),
 })

@@ -1,4 +1,5 @@
 import { createSecretKey } from 'node:crypto'
+import { connect } from 'node:net'
 import { hashSync } from '@node-rs/argon2'
 import { jwtVerify } from 'jose'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -106,6 +107,7 @@ describe('the cookies', () => {
       { configuration: insecure, headers: {}, secure: false },
       { configuration: insecure, headers: { 'x-forwarded-proto': 'https' }, secure: false },
       { configuration: trusting, headers: { 'x-forwarded-proto': 'https' }, secure: true },
+      { configuration: trusting, headers: { 'x-forwarded-proto': 'HTTPS' }, secure: true },
       { configuration: trusting, headers: { 'x-forwarded-proto': 'http' }, secure: false },
       { configuration: { ...insecure, tls: { cert, key } }, headers: {}, secure: true },
       { configuration: { ...insecure, publicUrl: 'https://t.example.com' }, headers: {}, secure: true },
@@ -284,6 +286,15 @@ describe('errors', () => {
     expect(jsonOf(reply).error).toBe('invalid_request')
     const fits = await login(service, `${encodeForm(LOGIN)}&x=${'x'.repeat(60_000)}`)
     expect(fits.status).toBe(200)
+  })
+
+  test('I3: a body that breaks off is the fault of who sent it', async () => {
+    const socket = connect(service.port, '127.0.0.1')
+    socket.write(
+      `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant`,
+    )
+    setTimeout(() => socket.destroy(), 50)
+    await expect.poll(() => service.log.at(-1)?.reason).toBe('bad_body')
   })
 
   test('I26: signing fails: 500 without internals', async () => {

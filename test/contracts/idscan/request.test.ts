@@ -25,6 +25,7 @@ describe('path and method', () => {
     '/IDSCANENTERPRISESVC/TOKEN',
     '/idscanenterprisesvc/token/',
     '/IDScanEnterpriseSvc/Token/',
+    'http://tokens.example.com/IDScanEnterpriseSvc/Token?x=y',
   ])('I1: %s is the path', async (path) => {
     expect((await login(service, LOGIN, { path })).status).toBe(200)
   })
@@ -111,6 +112,15 @@ describe('the body', () => {
     for (const username of ['J%C3%BCrgen+M%C3%BCller%2B1', 'Jürgen%20Müller%2b1']) {
       const reply = await login(service, `grant_type=password&username=${username}&password=${password}`)
       expect(reply.status).toBe(200)
+    }
+  })
+
+  test('I4: a stray % harms no letter beside it, encoded or not', async () => {
+    const accounts = [{ username: 'jürgen', password: 'plain:pässw%rd€' }]
+    await using other = await startService({ configuration: { idscan: { accounts } } })
+    for (const password of ['pässw%rd€', 'pässw%25rd€', 'p%C3%A4ssw%rd%E2%82%AC', 'p%C3%A4ssw%25rd€']) {
+      const reply = await login(other, `grant_type=password&username=jürgen&password=${password}`)
+      expect(reply.status, password).toBe(200)
     }
   })
 

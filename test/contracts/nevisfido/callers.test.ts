@@ -96,6 +96,7 @@ describe('credentials', () => {
       await ask(basic(CLIENT.id, 'wrong secret'), 'registration', undefined, guarded)
     expect(await ask(basic(CLIENT.id, CLIENT.secret), 'registration', undefined, guarded)).toBe(1401)
     expect(guarded.log.at(-1)).toMatchObject({ reason: 'blocked' })
+    expect(await ask(await bearer(), 'registration', undefined, guarded)).toBe(1401)
     expect(await ask(undefined, 'deregistration', undefined, guarded)).toBe(1200)
   })
 
@@ -126,6 +127,14 @@ describe('credentials', () => {
     for (const authorization of forged) expect(await ask(authorization), authorization).toBe(1401)
   })
 
+  test.each([5, null, '', {}, 'x'.repeat(129), '\ud800'])('N8: a sub of %j is no user: 1401', async (sub) => {
+    const payload = { sub: sub as string, iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }
+    const token = await new SignJWT(payload).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
+    for (const operation of ['registration', 'authentication'] as const) {
+      expect(await ask(`Bearer ${token}`, operation, operation === 'authentication' ? {} : undefined)).toBe(1401)
+    }
+  })
+
   test('N8: without a configured issuer no Bearer is taken', async () => {
     const { bearer: _bearer, ...rest } = nevisfido
     await using none = await startService({ clock, configuration: { guard: false, nevisfido: rest } })
@@ -150,6 +159,11 @@ describe('credentials', () => {
     })
     expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
     status = 200
+    // For two seconds nobody is asked again, so that a flood of requests is none of fetches.
+    for (let count = 0; count < 5; count++)
+      expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
+    expect(fetches).toBe(1)
+    clock.advance(2_000)
     for (let count = 0; count < 5; count++)
       expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1200)
     expect(fetches).toBe(2)

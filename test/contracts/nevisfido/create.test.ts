@@ -205,6 +205,14 @@ describe('the body', () => {
     expect(await send(body)).toMatchObject({ status: 200, body: '{"statusCode":1400}' })
   })
 
+  test('N9: what is no UTF-8 is 1400: replacing it would make one user name of two', async () => {
+    const [head = '', tail = ''] = bodyFor('registration', { username: 'a?b' }).split('?')
+    const bytes = Buffer.concat([Buffer.from(head), Buffer.from([0xff]), Buffer.from(tail)])
+    expect(codeOf(await create(service, 'registration', { body: bytes }))).toBe(1400)
+    const marked = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(bodyFor('registration'))])
+    expect(codeOf(await create(service, 'registration', { body: marked }))).toBe(1200)
+  })
+
   test('N9: previousRequest is accepted, unknown members are ignored', async () => {
     const body = JSON.stringify({ ...JSON.parse(bodyFor('registration')), previousRequest: 'x', other: { deep: [1] } })
     expect(codeOf(await send(body))).toBe(1200)
