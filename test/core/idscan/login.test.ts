@@ -120,6 +120,24 @@ describe('a name that nobody has', () => {
   })
 })
 
+test('a guess whose turn comes when the door has closed is not checked any more', async () => {
+  let closed = false
+  const proceeded: boolean[] = []
+  const login = create([account('psc', 'right')], {
+    guard: { ...noGuard, blockedFor: () => (closed ? 60_000 : 0) },
+    passwords: {
+      check: async (_stored, _password, proceed) => {
+        proceeded.push(proceed())
+        closed = true
+        proceeded.push(proceed())
+        return true
+      },
+    },
+  })
+  expect(await login('psc', 'right', ADDRESS)).toMatchObject({ refused: 'blocked', retryAfter: 60_000 })
+  expect(proceeded).toEqual([true, false])
+})
+
 describe('the checker', () => {
   test('answers no more than may wait, and at once', async () => {
     const checker = createPasswordChecker({ concurrency: 1, waiting: 2 })
