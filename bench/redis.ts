@@ -3,11 +3,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
+import { findFreePort } from '../test/support/ports.ts'
 import { adopt } from './support.ts'
 
 export interface BenchmarkRedis extends AsyncDisposable {
@@ -49,13 +49,4 @@ async function waitUntilReady(url: string): Promise<void> {
     await sleep(50)
   }
   throw new Error('redis-server did not start')
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from 'redis'
+import { findFreePort } from './ports.ts'
 
 export interface StartedRedis extends AsyncDisposable {
   readonly url: string
@@ -46,13 +46,4 @@ export async function startRedis(port?: number): Promise<StartedRedis> {
   const freeze = (): void => void child.kill('SIGSTOP')
 
   return { url, port: chosen, flush, freeze, stop, [Symbol.asyncDispose]: stop }
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findFreePort } from './ports.ts'
+
+/** A Redis that answers only after what it has written is on the disk, and that can be lost and come back. */
+export interface DurableRedis extends AsyncDisposable {
+  readonly url: string
+  /** Starts it (again) on its folder and its port. */
+  start(): Promise<void>
+  /** SIGKILL: ends it at once, whatever it is doing. */
+  kill(): Promise<void>
+  /** Keeps its connections and answers nobody. */
+  freeze(): void
+  thaw(): void
+}
+
+export async function startDurableRedis(): Promise<DurableRedis> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))
+  const port = await findFreePort()
+  let child: ChildProcess | undefined
+
+  async function start(): Promise<void> {
+    const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
+    const persistence = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
+    const started = spawn('redis-server', [...where, ...persistence], { stdio: ['ignore', 'pipe', 'inherit'] })
+    child = started
+    let said = ''
+    for await (const chunk of started.stdout) {
+      said += chunk
+      if (said.includes('Ready to accept connections')) return
+    }
+    throw new Error(`redis-server did not start:\n${said}`)
+  }
+
+  async function kill(): Promise<void> {
+    if (!child) return
+    const exit = once(child, 'exit')
+    child.kill('SIGKILL')
+    child = undefined
+    await exit
+  }
+
+  await start()
+  return {
+    url: `redis://127.0.0.1:${port}/0`,
+    start,
+    kill,
+    freeze: () => child?.kill('SIGSTOP'),
+    thaw: () => child?.kill('SIGCONT'),
+    async [Symbol.asyncDispose]() {
+      await kill()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

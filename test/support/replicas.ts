@@ -1,0 +1,118 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Dispatcher, Pool } from 'undici'
+import type { ConfigurationInput } from '../../src/config/schema.ts'
+import { ACCOUNT } from './idscan.ts'
+import { noteSecret } from './journal.ts'
+import { bodyFor, codeOf, OPEN, UAF } from './nevisfido.ts'
+import { startProcess } from './process.ts'
+import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
+
+/** One process of a deployment, and connections to it. */
+export interface Replica {
+  readonly url: string
+  /** Rejects where the connection is lost before there is an answer. */
+  request(path: string, options?: RequestOptions): Promise<Reply>
+  /** SIGKILL: ends it at once, whatever it is doing. Waits until it is gone. */
+  kill(): Promise<void>
+}
+
+/** Processes that share a configuration, and with it a store. */
+export interface Deployment extends AsyncDisposable {
+  /** Starts one more process. */
+  start(): Promise<Replica>
+}
+
+/** More than any test has calls under way, so that none waits for another. */
+const CONNECTIONS = 64
+
+/** Processes on one store: the Redis of that URL, or else an SQLite file of their own. All three contracts are served. */
+export async function deploy(redisUrl?: string): Promise<Deployment> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-deployment-'))
+  const file = join(folder, 'trimint.yaml')
+  const configuration: ConfigurationInput = {
+    publicUrl: 'https://tokens.example.com',
+    store: redisUrl ?? `sqlite:${join(folder, 'trimint.db')}`,
+    keys: [{ secret: KEY }],
+    bws: { apps: [APP] },
+    idscan: { accounts: [ACCOUNT] },
+    nevisfido: OPEN,
+  }
+  noteSecret(KEY)
+  // YAML is a superset of JSON.
+  await writeFile(file, JSON.stringify(configuration))
+  const endings: (() => Promise<void>)[] = []
+
+  async function start(): Promise<Replica> {
+    const started = await startProcess({ TRIMINT_CONFIG: file })
+    const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
+    const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
+    const replica: Replica = {
+      url,
+      async request(path, { method = 'GET', headers = {}, body, as } = {}) {
+        const response = await pool.request({
+          path,
+          method: method as Dispatcher.HttpMethod,
+          headers: { ...headers, ...(as ? { authorization: basic(as.id, as.secret) } : {}) },
+          ...(body === undefined ? {} : { body }),
+        })
+        return { status: response.statusCode, headers: response.headers, body: await response.body.text() }
+      },
+      async kill() {
+        await started[Symbol.asyncDispose]()
+      },
+    }
+    endings.push(async () => {
+      await replica.kill()
+      await pool.destroy()
+    })
+    return replica
+  }
+
+  return {
+    start,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(endings.map((end) => end()))
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+const OPERATION = 'authentication'
+
+export const createAt = (replica: Replica): Promise<Reply> =>
+  replica.request(`/nevisfido/token/create/${OPERATION}`, {
+    method: 'POST',
+    body: bodyFor(OPERATION),
+    headers: { 'content-type': `${UAF};charset=UTF-8`, accept: 'application/json' },
+  })
+
+export interface Issued {
+  readonly token: string
+  readonly sessionId: string
+}
+
+/** Has a token issued; rejects where it is refused. */
+export async function issueAt(replica: Replica): Promise<Issued> {
+  const reply = await createAt(replica)
+  if (codeOf(reply) !== 1200) throw new Error(`create was refused: ${reply.body}`)
+  return JSON.parse(reply.body) as Issued
+}
+
+/** The statusCode that a redemption is answered with. */
+export async function redeemAt(replica: Replica, token: string): Promise<number> {
+  const reply = await replica.request(`/nevisfido/token/redeem/${OPERATION}`, {
+    method: 'POST',
+    body: JSON.stringify({ token }),
+    headers: { 'content-type': 'application/json', accept: UAF },
+  })
+  return codeOf(reply)
+}
+
+export const askStatusAt = (replica: Replica, sessionId: string): Promise<Reply> =>
+  replica.request('/nevisfido/status', {
+    method: 'POST',
+    body: JSON.stringify({ sessionId }),
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+  })

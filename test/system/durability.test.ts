@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest'
+import { CALLER, QUERY } from '../support/bws.ts'
+import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
+import { FULL } from '../support/full.ts'
+import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import { noteSecret } from '../support/journal.ts'
+import { hasProgram } from '../support/programs.ts'
+import { askStatusAt, createAt, deploy, type Issued, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
+
+// What has been answered is kept, whatever dies right after the answer.
+
+const ROUNDS = FULL ? 200 : 8
+const TIMEOUT = FULL ? 900_000 : 60_000
+
+/** Calls of each kind that are under way when something dies: more than one, so that some are answered and some are not. */
+const UNDER_WAY = 24
+
+/** What callers have been told, before it died. */
+interface Told {
+  readonly created: readonly Issued[]
+  readonly redeemed: readonly Issued[]
+}
+
+const times = <Result>(count: number, call: () => Promise<Result>) => Array.from({ length: count }, call)
+
+/** Creates and redeems, and kills right after the first record is answered. */
+async function killAfterAnAnswer(replica: Replica, kill: () => Promise<void>): Promise<Told> {
+  const fresh = await Promise.all(times(UNDER_WAY, () => issueAt(replica)))
+  const created: Issued[] = []
+  const redeemed: Issued[] = []
+  let death: Promise<void> | undefined
+  const redemptions = fresh.map(async (issued) => {
+    const code = await redeemAt(replica, issued.token)
+    if (code === 1200) redeemed.push(issued)
+  })
+  const creations = times(UNDER_WAY, async () => {
+    created.push(await issueAt(replica))
+    death ??= kill()
+  })
+  await Promise.allSettled([...redemptions, ...creations])
+  await death
+  return { created, redeemed }
+}
+
+async function expectKept(replica: Replica, { created, redeemed }: Told): Promise<void> {
+  const replies = await Promise.all(created.map(({ sessionId }) => askStatusAt(replica, sessionId)))
+  const statuses = replies.map(({ body }) => (JSON.parse(body) as { status: string }).status)
+  expect(statuses).toEqual(created.map(() => 'tokenCreated'))
+  const codesOf = (tokens: readonly Issued[]) => Promise.all(tokens.map(({ token }) => redeemAt(replica, token)))
+  expect(await codesOf(created)).toEqual(created.map(() => 1200))
+  expect(await codesOf(redeemed)).toEqual(redeemed.map(() => 1491))
+}
+
+/** Until the process has found its Redis again, by itself. */
+async function expectReconnected(replica: Replica): Promise<void> {
+  await expect.poll(async () => (await askStatusAt(replica, 'x')).status, { timeout: 10_000 }).toBe(200)
+}
+
+const NOTHING: Told = { created: [], redeemed: [] }
+
+test(`N24: SQLite keeps every answered record of ${ROUNDS} processes that are killed`, {
+  timeout: TIMEOUT,
+}, async () => {
+  await using deployment = await deploy()
+  let told = NOTHING
+  let redeemed = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    const replica = await deployment.start()
+    await expectKept(replica, told)
+    told = await killAfterAnAnswer(replica, () => replica.kill())
+    expect(told.created.length).toBeGreaterThan(0)
+    redeemed += told.redeemed.length
+  }
+  await expectKept(await deployment.start(), told)
+  expect(redeemed).toBeGreaterThan(0)
+})
+
+describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
+  test(`N24: it keeps every answered record when it is killed ${ROUNDS} times`, { timeout: TIMEOUT }, async () => {
+    await using redis = await startDurableRedis()
+    await using deployment = await deploy(redis.url)
+    const replica = await deployment.start()
+    let redeemed = 0
+    for (let round = 0; round < ROUNDS; round++) {
+      const told = await killAfterAnAnswer(replica, () => redis.kill())
+      expect(told.created.length).toBeGreaterThan(0)
+      redeemed += told.redeemed.length
+      await redis.start()
+      await expectReconnected(replica)
+      await expectKept(replica, told)
+    }
+    expect(redeemed).toBeGreaterThan(0)
+  })
+
+  const ABSENCES = [
+    {
+      absence: 'dead',
+      leave: (redis: DurableRedis) => redis.kill(),
+      comeBack: (redis: DurableRedis) => redis.start(),
+    },
+    {
+      absence: 'frozen',
+      leave: (redis: DurableRedis) => redis.freeze(),
+      comeBack: (redis: DurableRedis) => redis.thaw(),
+    },
+  ]
+  test.each(ABSENCES)(
+    'N13, N26: while it is $absence, what needs it fails within a second, everything else goes on',
+    async ({ leave, comeBack }) => {
+      await using redis = await startDurableRedis()
+      await using deployment = await deploy(redis.url)
+      const replica = await deployment.start()
+      const { sessionId } = await issueAt(replica)
+      await leave(redis)
+
+      const began = performance.now()
+      expect(await createAt(replica)).toMatchObject({ status: 200, body: '{"statusCode":1500}' })
+      const created = performance.now()
+      expect(created - began).toBeLessThan(1_000)
+      expect(await askStatusAt(replica, sessionId)).toMatchObject({ status: 503 })
+      expect(performance.now() - created).toBeLessThan(1_000)
+
+      const token = await replica.request(`/token?${QUERY}`, { as: CALLER })
+      expect(token).toMatchObject({ status: 200, body: expect.stringMatching(/^eyJ/) })
+      noteSecret(token.body)
+      const login = await replica.request(LOGIN_PATH, {
+        method: 'POST',
+        body: encodeForm(LOGIN),
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      })
+      expect(login.status).toBe(200)
+      noteSecret((JSON.parse(login.body) as { access_token: string }).access_token)
+
+      await comeBack(redis)
+      await expectReconnected(replica)
+      expect(await redeemAt(replica, (await issueAt(replica)).token)).toBe(1200)
+    },
+  )
+})

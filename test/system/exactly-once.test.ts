@@ -1,0 +1,121 @@
+import pLimit from 'p-limit'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FULL } from '../support/full.ts'
+import { hasProgram } from '../support/programs.ts'
+import { type StartedRedis, startRedis } from '../support/redis.ts'
+import { type Deployment, deploy, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
+
+// What the atomic step of a store is for: callers of several processes that all want the same token at the same moment.
+
+const TOKENS = FULL ? 10_000 : 150
+const CALLERS = 8
+const PROCESSES = 3
+const TIMEOUT = FULL ? 900_000 : 60_000
+
+/** How many tokens are redeemed at a time, each by all its callers. */
+const UNDER_WAY = 16
+
+/** What the callers of one token were told. */
+interface Answers {
+  readonly token: string
+  readonly codes: readonly number[]
+}
+
+const successesOf = ({ codes }: Answers): number => codes.filter((code) => code === 1200).length
+
+function tally(answers: readonly Answers[]): Record<number, number> {
+  const counts: Record<number, number> = {}
+  for (const code of answers.flatMap(({ codes }) => codes)) counts[code] = (counts[code] ?? 0) + 1
+  return counts
+}
+
+/** All callers of a token go at once. */
+function redeemAll(
+  tokens: readonly string[],
+  redeem: (caller: number, token: string) => Promise<number>,
+  whenSent: (index: number) => void = () => undefined,
+): Promise<Answers[]> {
+  return pLimit(UNDER_WAY).map(tokens, async (token, index) => {
+    const calls = Array.from({ length: CALLERS }, (_, caller) => redeem(caller, token))
+    whenSent(index)
+    return { token, codes: await Promise.all(calls) }
+  })
+}
+
+/** Where no connection was made, nothing can have been redeemed. */
+const wasRefused = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
+
+const STORES = [
+  { store: 'an SQLite file', needsRedis: false },
+  { store: 'a Redis', needsRedis: true },
+]
+
+describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }) => {
+  describe.skipIf(needsRedis && !hasProgram('redis-server'))(`${TOKENS} tokens, ${CALLERS} callers each`, () => {
+    let redis: StartedRedis | undefined
+    let deployment: Deployment
+    let replicas: Replica[]
+    const replicaFor = (call: number) => replicas[call % replicas.length] as Replica
+
+    beforeAll(async () => {
+      redis = needsRedis ? await startRedis() : undefined
+      deployment = await deploy(redis?.url)
+      replicas = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.start()))
+    }, TIMEOUT)
+    afterAll(async () => {
+      await deployment[Symbol.asyncDispose]()
+      await redis?.stop()
+    })
+
+    function issueAll(): Promise<string[]> {
+      const calls = Array.from({ length: TOKENS }, (_, call) => call)
+      return pLimit(UNDER_WAY * CALLERS).map(calls, async (call) => (await issueAt(replicaFor(call))).token)
+    }
+
+    test(`N24: on ${store} one caller succeeds, all others are told 1491`, { timeout: TIMEOUT }, async () => {
+      const tokens = await issueAll()
+      const answers = await redeemAll(tokens, (caller, token) => redeemAt(replicaFor(caller), token))
+      expect(tally(answers)).toEqual({ 1200: TOKENS, 1491: TOKENS * (CALLERS - 1) })
+      expect(answers.filter((answer) => successesOf(answer) !== 1)).toEqual([])
+    })
+
+    // The last one: afterwards there is a process less. Whoever loses it asks its neighbour.
+    test(`N24: on ${store} nobody succeeds twice where a process dies half-way`, { timeout: TIMEOUT }, async () => {
+      const tokens = await issueAll()
+      const [victim, ...survivors] = replicas
+      /** What the victim may have redeemed, and told nobody. */
+      const interrupted = new Set<string>()
+      let isHalfway = false
+      let death: Promise<void> | undefined
+
+      const answers = await redeemAll(
+        tokens,
+        async (caller, token) => {
+          try {
+            const code = await redeemAt(replicaFor(caller), token)
+            if (isHalfway && replicaFor(caller) === victim) death ??= victim?.kill()
+            return code
+          } catch (error) {
+            if (replicaFor(caller) !== victim) throw error
+            if (!wasRefused(error)) interrupted.add(token)
+            return redeemAt(replicaFor(caller + 1), token)
+          }
+        },
+        (index) => {
+          isHalfway ||= index === TOKENS / 2
+        },
+      )
+      await death
+
+      expect(interrupted.size, 'calls were under way').toBeGreaterThan(0)
+      expect(Object.keys(tally(answers))).toEqual(['1200', '1491'])
+      expect(answers.filter((answer) => successesOf(answer) > 1)).toEqual([])
+      const unseen = answers.filter((answer) => successesOf(answer) === 0)
+      expect(unseen.filter(({ token }) => !interrupted.has(token))).toEqual([])
+
+      replicas = survivors
+      const again = await redeemAll(tokens, (caller, token) => redeemAt(replicaFor(caller), token))
+      expect(tally(again)).toEqual({ 1491: TOKENS * CALLERS })
+    })
+  })
+})
