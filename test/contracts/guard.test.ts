@@ -194,6 +194,26 @@ test('I24, B22: while the store is away the guard counts in the process, and the
   )
 })
 
+/** Runs a command line with this configuration; both outputs together. */
+async function runWith(file: string, words: string): Promise<{ code: number; out: string }> {
+  let out = ''
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      out += chunk
+      done()
+    },
+  })
+  const io = {
+    stdin: Readable.from([]),
+    stdout: sink,
+    stderr: sink,
+    variables: { TRIMINT_CONFIG: file },
+    clock: systemClock,
+    randomness: systemRandomness,
+  }
+  return { code: await runCommand(words.split(' '), io), out }
+}
+
 describe('trimint guard', () => {
   async function withService(
     use: (service: Service, run: (words: string) => Promise<{ code: number; out: string }>) => Promise<void>,
@@ -206,24 +226,7 @@ describe('trimint guard', () => {
       file,
       `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: "${store}"\nguard: { accountFailures: 3, addressFailures: 4 }\n`,
     )
-    const run = async (words: string) => {
-      let out = ''
-      const sink = new Writable({
-        write(chunk, _encoding, done) {
-          out += chunk
-          done()
-        },
-      })
-      const io = {
-        stdin: Readable.from([]),
-        stdout: sink,
-        stderr: sink,
-        variables: { TRIMINT_CONFIG: file },
-        clock: systemClock,
-        randomness: systemRandomness,
-      }
-      return { code: await runCommand(words.split(' '), io), out }
-    }
+    const run = (words: string) => runWith(file, words)
     await using service = await startService({ configuration, failureStore })
     await use(service, run)
     await failureStore.close()
@@ -279,23 +282,7 @@ describe('trimint guard', () => {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const file = join(folder, 'trimint.yaml')
     writeFileSync(file, `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: ${store}\n`)
-    let out = ''
-    const sink = new Writable({
-      write(chunk, _encoding, done) {
-        out += chunk
-        done()
-      },
-    })
-    const io = {
-      stdin: Readable.from([]),
-      stdout: sink,
-      stderr: sink,
-      variables: { TRIMINT_CONFIG: file },
-      clock: systemClock,
-      randomness: systemRandomness,
-    }
-    expect(await runCommand(['guard', 'list'], io)).toBe(1)
-    expect(out).toMatch(message)
+    expect(await runWith(file, 'guard list')).toMatchObject({ code: 1, out: expect.stringMatching(message) })
     rmSync(folder, { recursive: true })
   })
 })

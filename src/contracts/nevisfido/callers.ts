@@ -83,34 +83,46 @@ export async function createAuthenticate(app: FastifyInstance, parts: CallerPart
 }
 
 function createBearerVerification({ issuer, audience, keys }: BearerIssuer, clock: Clock) {
-  const getKey: JWTVerifyGetKey =
+  const getKey =
     'url' in keys
-      ? createRemoteJWKSet(new URL(keys.url), { timeoutDuration: KEYS_TIMEOUT, cooldownDuration: KEYS_COOLDOWN })
+      ? withPause(
+          createRemoteJWKSet(new URL(keys.url), { timeoutDuration: KEYS_TIMEOUT, cooldownDuration: KEYS_COOLDOWN }),
+          clock,
+        )
       : createLocalJWKSet(keys.jwks)
 
-  let failedUntil = Number.NEGATIVE_INFINITY
-  let failure: unknown
-
   return async (token: string): Promise<Caller> => {
+    const options = { issuer, audience, algorithms: ALGORITHMS, requiredClaims: ['sub', 'exp'] }
+    const { payload } = await jwtVerify(token, getKey, { ...options, currentDate: new Date(clock()) }).catch(
+      (error) => {
+        throw isCallersFault(error) ? new Refusal('bad_bearer') : error
+      },
+    )
+    const { data: subject } = fidoUsername.safeParse(payload.sub)
+    if (subject === undefined) throw new Refusal('bad_bearer')
+    return { client: `${issuer} ${subject}`, users: new Set([subject]), defaultUser: subject }
+  }
+}
+
+/** Keys that cannot be had are not the caller's fault; everything else that jose finds is. */
+function isCallersFault(error: unknown): boolean {
+  if (!(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout) return false
+  return error.code !== 'ERR_JOSE_GENERIC'
+}
+
+/** After keys could not be had, asks for none for a while. Nothing that is in a token can set this off. */
+function withPause(getKey: JWTVerifyGetKey, clock: Clock): JWTVerifyGetKey {
+  let failure: unknown
+  let failedUntil = Number.NEGATIVE_INFINITY
+  return async (header, token) => {
     if (clock() < failedUntil) throw failure
     try {
-      const { payload } = await jwtVerify(token, getKey, {
-        issuer,
-        audience,
-        algorithms: ALGORITHMS,
-        requiredClaims: ['sub', 'exp'],
-        currentDate: new Date(clock()),
-      })
-      const { data: subject } = fidoUsername.safeParse(payload.sub)
-      if (subject === undefined) throw new Refusal('bad_bearer')
-      return { client: `${issuer} ${subject}`, users: new Set([subject]), defaultUser: subject }
+      return await getKey(header, token)
     } catch (error) {
-      // Keys that cannot be had are not the caller's fault; everything else that jose finds is.
-      const isCallers = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout)
-      if (error instanceof Refusal) throw error
-      if (isCallers && error.code !== 'ERR_JOSE_GENERIC') throw new Refusal('bad_bearer')
-      failure = error
-      failedUntil = clock() + KEYS_PAUSE
+      if (!isCallersFault(error)) {
+        failure = error
+        failedUntil = clock() + KEYS_PAUSE
+      }
       throw error
     }
   }
