@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parsePartition } from '../core/bws/bcid.ts'
 import { MINIMUM_KEY_BYTES } from '../core/keyring.ts'
+import { isPasswordHash } from '../core/passwords.ts'
 import { digestSecret } from '../core/secrets.ts'
 
 // The kinds of value a configuration is made of. Every message has the form "what is wrong; allowed: what is allowed",
@@ -140,10 +141,10 @@ export const machineSecret = readText(
   },
 )
 
-/** A person's password: an argon2id hash that names its own parameters. */
-export const password = text(
+/** A person's password: an argon2id hash that names its own parameters. One that cannot be checked would fail each login. */
+export const password = readText(
   'an argon2id hash (npm run trimint -- hash-password); outside production also plain: and the password',
-  /^(\$argon2id\$v=19\$m=[0-9]{1,8},t=[0-9]{1,3},p=[0-9]{1,3}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}|plain:.+)$/su,
+  (value) => (isPasswordHash(value) || /^plain:.+$/su.test(value) ? value : undefined),
 )
 
 /** `storage/partition`, either separator. */

@@ -1,4 +1,4 @@
-import { hash, verify } from '@node-rs/argon2'
+import { hash, parseOptions, verify } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import type { Randomness } from './randomness.ts'
 import { digestSecret, matchSecret } from './secrets.ts'
@@ -10,6 +10,16 @@ const SALT_BYTES = 16
 /** Hashes a person's password with argon2id, as text that names its own parameters (PHC string format). */
 export function hashPassword(password: string, randomness: Randomness): Promise<string> {
   return hash(password, { ...PARAMETERS, salt: randomness.bytes(SALT_BYTES) })
+}
+
+/** Whether a text is an argon2id hash that can be checked: of the right form, its parameters and lengths allowed. */
+export function isPasswordHash(text: string): boolean {
+  try {
+    parseOptions(text)
+    return text.startsWith('$argon2id$')
+  } catch {
+    return false
+  }
 }
 
 /** More checks are waiting than will be done in reasonable time. */

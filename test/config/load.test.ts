@@ -327,6 +327,21 @@ describe('faults', () => {
       fault: /jwksUrl: is not valid; allowed: an absolute https/,
     },
     {
+      what: 'a hash whose parameters are not allowed',
+      text: `idscan: { accounts: [{ username: a, password: "$argon2id$v=19$m=1,t=0,p=0$AAAAAAAAAAAAAAAAAAAAAA$${'A'.repeat(43)}" }] }`,
+      fault: /password: is not valid; allowed: an argon2id hash/,
+    },
+    {
+      what: 'a hash that is cut off',
+      text: `idscan: { accounts: [{ username: a, password: "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAA$${'A'.repeat(42)}" }] }`,
+      fault: /password: is not valid; allowed: an argon2id hash/,
+    },
+    {
+      what: 'a hash of argon2i',
+      text: `idscan: { accounts: [{ username: a, password: "$argon2i$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$${'A'.repeat(43)}" }] }`,
+      fault: /password: is not valid; allowed: an argon2id hash/,
+    },
+    {
       what: 'a weak hash',
       text: 'idscan: { accounts: [{ username: a, password: "$2b$10$abcdefghijklmnopqrstuv" }] }',
       fault: /password: is not valid; allowed: an argon2id hash/,
