@@ -8,6 +8,7 @@ export const REFUSAL_REASONS = [
   'unknown_app',
   'unknown_account',
   'unknown_client',
+  'unknown_resource_server',
   'bad_secret',
   'bad_password',
   'bad_bearer',
@@ -31,6 +32,14 @@ export const REFUSAL_REASONS = [
   'token_spent',
   'token_expired',
   'wrong_operation',
+  'invalid_token',
+  'token_not_yet_valid',
+  'token_revoked',
+  'token_idle',
+  'wrong_task',
+  'tries_used_up',
+  'wrong_area',
+  'store_unavailable',
   'internal_error',
 ] as const
 
@@ -38,41 +47,64 @@ export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
 /** What every decision says. */
 interface Decision {
-  readonly contract: 'bws' | 'idscan' | 'nevisfido'
+  /** `service` for what is asked of no contract: introspection and revocation. */
+  readonly contract: 'bws' | 'idscan' | 'nevisfido' | 'service'
   /** The App-ID; only of an app that exists, since anything else may be a secret in the wrong place. */
   readonly app?: string | undefined
   /** The login name; only of an account that exists, for the same reason. */
   readonly account?: string | undefined
   /** The caller of nevisFIDO: a client's id, or issuer and subject of a JWT that was verified. */
   readonly client?: string | undefined
+  /** Who introspects or revokes. */
+  readonly resourceServer?: string | undefined
+  /** nevisFIDO's operation, or what a token is checked for. */
   readonly operation?: string | undefined
   /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
   readonly address: string
   readonly requestId: string
 }
 
-interface Issued extends Decision {
+/** About a token that there is. */
+interface Known extends Decision {
   readonly tokenId: string
+}
+
+interface Checked extends Known {
+  /** Where one was counted: how many are left. */
+  readonly triesLeft?: number | undefined
 }
 
 interface Refused extends Decision {
   readonly reason: RefusalReason
+  readonly tokenId?: string | undefined
   /** The names of the parameters that are at fault, never their values. */
   readonly parameters?: readonly string[] | undefined
 }
 
 /** Where decisions are written down: one line each. */
 export interface Audit {
-  issued(decision: Issued): void
-  redeemed(decision: Issued): void
+  issued(decision: Known): void
+  redeemed(decision: Known): void
+  checked(decision: Checked): void
+  introspected(decision: Known): void
+  revoked(decision: Known): void
   refused(decision: Refused): void
 }
 
-/** Writes decisions to a log: what was issued and redeemed at level info, what was refused at level warn. */
+/**
+ * Writes decisions to a log: what changed something at level info, what was refused at level warn. What was merely looked at is at
+ * level debug, since every request of every protected service would be a line.
+ */
 export function createAudit(logger: Logger): Audit {
   return {
     issued: (decision) => logger.info({ event: 'token.issued', ...decision }),
     redeemed: (decision) => logger.info({ event: 'token.redeemed', ...decision }),
+    checked(decision) {
+      if (decision.triesLeft === undefined) logger.debug({ event: 'token.checked', ...decision })
+      else logger.info({ event: 'token.used', ...decision })
+    },
+    introspected: (decision) => logger.debug({ event: 'token.introspected', ...decision }),
+    revoked: (decision) => logger.info({ event: 'token.revoked', ...decision }),
     refused: (decision) => logger.warn({ event: 'token.refused', ...decision }),
   }
 }

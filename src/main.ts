@@ -6,7 +6,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createLogger } from './logger.ts'
 import { buildServer } from './server.ts'
-import { openFailureStore, openTokenStore } from './store/open.ts'
+import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
 
 const { environment, faults } = readEnvironment(process.env)
@@ -20,21 +20,18 @@ const destination = pino.destination({ fd: process.stdout.fd, sync: false })
 const logger = createLogger(environment.LOG_LEVEL, systemClock, destination)
 
 const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
-const [failureStore, tokenStore] = await Promise.all([
-  openFailureStore(configuration.store, onStoreError),
-  openTokenStore(configuration.store, onStoreError),
-]).catch(({ message }: Error) =>
+const stores = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
 
-const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, failureStore, tokenStore }
+const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, stores }
 const app = await buildServer(parts)
 
 closeWithGrace({ delay: environment.DRAIN_TIMEOUT, logger: false }, async ({ signal, err }) => {
   if (err) logger.fatal({ event: 'server.failed', err })
   else logger.info({ event: 'server.closing', signal })
   await app.close()
-  await Promise.all([failureStore.close(), tokenStore.close()])
+  await stores.close()
   destination.flushSync()
 })
 

@@ -4,7 +4,9 @@ interface RefusalDetails {
   readonly app?: string | undefined
   readonly account?: string | undefined
   readonly client?: string | undefined
+  readonly resourceServer?: string | undefined
   readonly operation?: string | undefined
+  readonly tokenId?: string | undefined
   readonly parameters?: readonly string[]
   /** For the caller; each contract has its own words for the reasons that need none. */
   readonly message?: string
@@ -23,6 +25,9 @@ export class Refusal extends Error {
     this.details = details
   }
 }
+
+/** How long a caller should wait for a store that is away, in milliseconds. */
+export const STORE_PAUSE = 1_000
 
 /** The value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, at least one. */
 export function toRetryAfter(milliseconds: number): string {

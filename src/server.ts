@@ -3,10 +3,12 @@ import { availableParallelism } from 'node:os'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
-import type { Configuration } from './config/schema.ts'
+import { type Configuration, secretSlots } from './config/schema.ts'
 import { createBwsApps } from './contracts/bws/apps.ts'
+import { bwsAuthzRoutes } from './contracts/bws/authz.ts'
 import { bwsRoutes } from './contracts/bws/routes.ts'
 import { createIdscanAccounts } from './contracts/idscan/accounts.ts'
+import { idscanAuthzRoutes } from './contracts/idscan/authz.ts'
 import { canonicalTarget } from './contracts/idscan/path.ts'
 import { idscanRoutes } from './contracts/idscan/routes.ts'
 import { createNevisfidoOptions } from './contracts/nevisfido/options.ts'
@@ -17,11 +19,13 @@ import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKeyring } from './core/keyring.ts'
 import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
+import { createRevocations } from './core/revocations.ts'
+import { createIssuedTokens } from './issued-tokens.ts'
 import { createRequestIds } from './request-id.ts'
 import { replyNotFound, replyToBrokenRequest, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
-import type { FailureStore } from './store/failure-store.ts'
-import type { TokenStore } from './store/token-store.ts'
+import { lifecycleRoutes } from './service/lifecycle.ts'
+import type { Stores } from './store/open.ts'
 
 export interface ServerParts {
   readonly configuration: Configuration
@@ -29,9 +33,7 @@ export interface ServerParts {
   readonly randomness: Randomness
   readonly logger: Logger
   /** Opened, and closed again, by the caller. */
-  readonly failureStore: FailureStore
-  /** The same. */
-  readonly tokenStore: TokenStore
+  readonly stores: Stores
 }
 
 /** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
@@ -59,12 +61,21 @@ const PASSWORD_CHECKS = { concurrency: PASSWORD_CONCURRENCY, waiting: 64 * PASSW
 /** Milliseconds between two looks at what other processes have counted. */
 const GUARD_REFRESH = 1_000
 
+/** The same, at what they have revoked: less than half of what it is relied on, so that one look may fail or be late. */
+const REVOCATIONS_REFRESH = 400
+
+/** Milliseconds between two looks at which uses are due to be written. */
+const IDLE_FLUSH = 1_000
+
+/** Milliseconds between two times that stores are swept. */
+const SWEEP_PAUSE = 60_000
+
 /** Milliseconds between two log lines about a store that is away. */
 const STORE_ERROR_PAUSE = 10_000
 
 /** Builds the server, ready to listen. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger, tokenStore } = parts
+  const { configuration, clock, randomness, logger, stores } = parts
   const { bodyLimit, requestTimeout, keepAliveTimeout, connectionTimeout, ...http } = LIMITS
   const { tls } = configuration
   const app = Fastify({
@@ -106,14 +117,29 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   app.setNotFoundHandler(replyNotFound)
 
   const audit = createAudit(logger)
-  const guard = createServerGuard(app, parts)
-  const issuer = { keyring: createKeyring(configuration.keys), clock, randomness }
+  const onStoreError = createStoreErrorLog(parts)
+  const keepUp = createRepetition(app, onStoreError)
+  const guard = createServerGuard(parts, onStoreError)
+  const keyring = createKeyring(configuration.keys)
+  const issuer = { keyring, clock, randomness }
+  const revocations = createRevocations(stores.revocations, clock)
+  const tokens = createIssuedTokens(configuration, { keyring, stores, revocations, clock })
+  keepUp(GUARD_REFRESH, () => guard.refresh())
+  keepUp(REVOCATIONS_REFRESH, () => revocations.refresh())
+  keepUp(SWEEP_PAUSE, () => revocations.sweep())
+  keepUp(SWEEP_PAUSE, () => stores.uses.sweep(clock()))
+  const { idleTimeout } = tokens
+  if (idleTimeout) {
+    keepUp(IDLE_FLUSH, () => idleTimeout.flush('due'))
+    app.addHook('onClose', () => idleTimeout.flush('all').catch(onStoreError))
+  }
 
   await app.register(healthRoutes)
   if (configuration.bws) {
     const apps = createBwsApps(configuration.bws, configuration.publicUrl)
     await app.register(bwsRoutes, { apps, issuer, guard, audit })
   }
+  if (tokens.bws) await app.register(bwsAuthzRoutes, { tokens: tokens.bws, audit })
   if (configuration.idscan) {
     const { idscan, publicUrl } = configuration
     const login = createIdscanLogin({
@@ -133,33 +159,49 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       secure: new URL(publicUrl).protocol === 'https:',
     })
   }
-  if (configuration.nevisfido) {
-    const options = createNevisfidoOptions(configuration.nevisfido, { store: tokenStore, clock, randomness })
-    await app.register(nevisfidoRoutes, { ...options, guard, audit })
+  if (tokens.idscan) await app.register(idscanAuthzRoutes, { tokens: tokens.idscan, audit })
+  if (configuration.nevisfido && tokens.nevisfido) {
+    const options = createNevisfidoOptions(configuration.nevisfido, { store: stores.tokens, clock, randomness })
+    await app.register(nevisfidoRoutes, { ...options, tokens: tokens.nevisfido, guard, audit })
   }
+  const { lifecycle, origin } = tokens
+  const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
+  await app.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
   return app
 }
 
-/** The guard, kept in step with what other processes count and an operator lifts. */
-function createServerGuard(app: FastifyInstance, { configuration, failureStore, clock, logger }: ServerParts): Guard {
+type OnStoreError = (error: unknown) => void
+
+/** Says that the store is away, and not again for every request that meets it. */
+function createStoreErrorLog({ clock, logger }: ServerParts): OnStoreError {
+  let quietUntil = Number.NEGATIVE_INFINITY
+  return (error) => {
+    if (clock() < quietUntil) return
+    quietUntil = clock() + STORE_ERROR_PAUSE
+    logger.warn({ event: 'store.failed', error: (error as Error).message })
+  }
+}
+
+/** Takes a step before the first request, and again after every pause (milliseconds) for as long as the server is up. */
+function createRepetition(app: FastifyInstance, onStoreError: OnStoreError) {
+  return (pause: number, step: () => Promise<void>): void => {
+    let timer: NodeJS.Timeout | undefined
+    const attempt = (): Promise<void> => step().catch(onStoreError)
+    app.addHook('onReady', async () => {
+      await attempt()
+      timer = setInterval(attempt, pause)
+    })
+    app.addHook('onClose', async () => clearInterval(timer))
+  }
+}
+
+function createServerGuard({ configuration, stores, clock, logger }: ServerParts, onStoreError: OnStoreError): Guard {
   if (!configuration.guard) return noGuard
-  let quietUntil = 0
-  const guard = createGuard({
+  return createGuard({
     settings: configuration.guard,
-    store: failureStore,
+    store: stores.failures,
     clock,
     onBlock: (key) => logger.warn({ event: 'guard.blocked', key }),
-    onStoreError: (error) => {
-      if (clock() < quietUntil) return
-      quietUntil = clock() + STORE_ERROR_PAUSE
-      logger.warn({ event: 'store.failed', error: (error as Error).message })
-    },
+    onStoreError,
   })
-  let timer: NodeJS.Timeout | undefined
-  app.addHook('onReady', async () => {
-    await guard.refresh()
-    timer = setInterval(() => void guard.refresh(), GUARD_REFRESH)
-  })
-  app.addHook('onClose', async () => clearInterval(timer))
-  return guard
 }

@@ -7,6 +7,7 @@ import { decode } from './decode.ts'
 import { type LiftOptions, liftGuard, listGuard } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
 import { CommandFailure, type CommandIo, readSecret } from './io.ts'
+import { inspect, type RevokeOptions, revoke } from './lifecycle.ts'
 
 /**
  * Runs one command line.
@@ -76,6 +77,25 @@ function createProgram(io: CommandIo): Command {
     .action(async (token: string | undefined, { verify = false }: { verify?: boolean }) => {
       decode(io, (token ?? (await readSecret(io, 'Token'))).trim(), verify)
     })
+
+  program
+    .command('inspect')
+    .description('say what introspection says of a token of any kind; exit code 1 when it is not good')
+    .argument('[token]', 'default: from standard input')
+    .action(async (token: string | undefined) => inspect(io, (token ?? (await readSecret(io, 'Token'))).trim()))
+
+  program
+    .command('revoke')
+    .description(
+      'revoke a token, or everything issued to somebody up to now; comes back when that is in force everywhere',
+    )
+    .argument('[token]', '- for standard input')
+    .option('--app <id>', 'everything issued to this app (BWS)')
+    .option('--account <name>', 'everything issued to this account (IDscan)')
+    .option('--user <name>', 'everything issued to this user (nevisFIDO)')
+    .action(async (token: string | undefined, options: RevokeOptions) =>
+      revoke(io, token === '-' ? (await readSecret(io, 'Token')).trim() : token?.trim(), options),
+    )
 
   program
     .command('healthcheck')

@@ -1,6 +1,9 @@
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import type { Audit, RefusalReason } from '../audit.ts'
+import { StoreUnavailable } from '../core/availability.ts'
+import { Refusal, STORE_PAUSE, toRetryAfter } from '../refusal.ts'
 
 /** Every error outside the contracts, in the form of RFC 6749 section 5.2. */
 export const serviceError = z.object({ error: z.string(), error_description: z.string() })
@@ -27,6 +30,58 @@ export function replyWithServiceError(error: unknown, request: FastifyRequest, r
   if (statusCode < 500) return reply.code(400).send(BAD_REQUEST)
   request.log.error({ err: error, requestId: request.id }, 'unexpected error')
   return reply.code(500).send(FAILED)
+}
+
+type Reply = readonly [status: number, error: string, description: string]
+
+/** The same for everyone who has not proved who they are (RFC 6749 section 5.2). */
+const INVALID_CLIENT: Reply = [401, 'invalid_client', 'The id or the secret of the resource server is wrong.']
+
+const LIFECYCLE_REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
+  method_not_allowed: [405, 'invalid_request', 'Only POST is supported.'],
+  missing_authorization: INVALID_CLIENT,
+  malformed_authorization: INVALID_CLIENT,
+  unknown_resource_server: INVALID_CLIENT,
+  bad_secret: INVALID_CLIENT,
+  bad_parameter: [400, 'invalid_request', 'The body has to be a form with one token, each parameter once.'],
+  bad_body: [400, 'invalid_request', 'The body is broken.'],
+  body_too_large: [413, 'invalid_request', 'The request is too large.'],
+  blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
+  store_unavailable: [503, 'temporarily_unavailable', 'The store cannot be asked. Try again later.'],
+}
+
+/** The one place where an error of introspection and revocation becomes a reply. */
+export function createLifecycleErrorHandler(audit: Audit) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { reason, details } = toRefusal(error, request)
+    if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
+    const { resourceServer, parameters, retryAfter } = details
+    audit.refused({
+      contract: 'service',
+      reason,
+      resourceServer,
+      parameters,
+      address: request.ip,
+      requestId: request.id,
+    })
+    if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
+    const [status, code, description] = LIFECYCLE_REPLIES[reason] ?? [500, FAILED.error, FAILED.error_description]
+    if (status === 401) reply.header('www-authenticate', 'Basic realm="Trimint", charset="UTF-8"')
+    if (status === 405) reply.header('allow', 'POST')
+    const body: ServiceError = { error: code, error_description: description }
+    return reply.code(status).send(body)
+  }
+}
+
+function toRefusal(error: unknown, request: FastifyRequest): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
+  const { code, statusCode } = error as { code?: string; statusCode?: number }
+  if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
+    return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')
+  }
+  if (statusCode === 413) return new Refusal('body_too_large')
+  return new Refusal(statusCode === 400 ? 'bad_body' : 'internal_error')
 }
 
 const BROKEN: Readonly<Record<string, readonly [status: string, body: ServiceError]>> = {

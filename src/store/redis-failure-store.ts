@@ -40,7 +40,7 @@ export function createRedisFailureStore(client: RedisClient): FailureStore {
   return {
     add: (key, lifetime, now) =>
       promptly(async () => {
-        const [failures, expires] = (await add(client, PREFIX + key, now, now + lifetime)) as [number, string]
+        const [failures, expires] = (await add(client, [PREFIX + key], now, now + lifetime)) as [number, string]
         const count = { key, failures, expires: Number(expires) }
         await Promise.all([
           client.zAdd(BY_FAILURES, { value: key, score: failures }),
@@ -50,11 +50,12 @@ export function createRedisFailureStore(client: RedisClient): FailureStore {
       }),
     extend: (key, expires, now) =>
       promptly(async () => {
-        if (await extend(client, PREFIX + key, now, expires)) await client.zAdd(BY_END, { value: key, score: expires })
+        if (await extend(client, [PREFIX + key], now, expires))
+          await client.zAdd(BY_END, { value: key, score: expires })
       }),
     remove: (key, limit) =>
       promptly(async () => {
-        if (!(await remove(client, PREFIX + key, limit))) return false
+        if (!(await remove(client, [PREFIX + key], limit))) return false
         await Promise.all([client.zRem(BY_FAILURES, key), client.zRem(BY_END, key)])
         return true
       }),

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { RedisClient } from './redis-client.ts'
 
-/** Runs a script on one key. */
-export type RedisScript = (client: RedisClient, key: string, ...values: (string | number)[]) => Promise<unknown>
+/** Runs a script on the keys that it touches. */
+export type RedisScript = (client: RedisClient, keys: string[], ...values: (string | number)[]) => Promise<unknown>
 
 /**
  * A script that is sent as its digest alone, and in full only to a server that does not know it (yet, or any more: after a
@@ -11,8 +11,8 @@ export type RedisScript = (client: RedisClient, key: string, ...values: (string 
 export function defineRedisScript(text: string): RedisScript {
   // Redis names scripts by it: an address, not a protection.
   const digest = createHash('sha1').update(text).digest('hex')
-  return async (client, key, ...values) => {
-    const options = { keys: [key], arguments: values.map(String) }
+  return async (client, keys, ...values) => {
+    const options = { keys, arguments: values.map(String) }
     try {
       return await client.evalSha(digest, options)
     } catch (error) {

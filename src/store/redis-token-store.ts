@@ -57,18 +57,18 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
           client.set(SESSION + record.sessionDigest, record.tokenDigest, {
             expiration: { type: 'PX', value: lifetime },
           }),
-          create(client, TOKEN + record.tokenDigest, lifetime, ...toFields(record)),
+          create(client, [TOKEN + record.tokenDigest], lifetime, ...toFields(record)),
         ])
         if (created !== 1) throw new Error('there is a token of this digest already')
       }),
     redeem: (tokenDigest, operation, now) =>
       promptly(async () => {
-        const answer = await redeem(client, TOKEN + tokenDigest, operation, now, now - RETENTION)
+        const answer = await redeem(client, [TOKEN + tokenDigest], operation, now, now - RETENTION)
         const [outcome, flat] = answer as ['redeemed', string[]] | [Exclude<Redemption['outcome'], 'redeemed'>]
         return outcome === 'redeemed' ? { outcome, record: toRecord(tokenDigest, pair(flat)) } : { outcome }
       }),
     revoke: (tokenDigest, now) =>
-      promptly(async () => (await revoke(client, TOKEN + tokenDigest, now, now - RETENTION)) === 1),
+      promptly(async () => (await revoke(client, [TOKEN + tokenDigest], now, now - RETENTION)) === 1),
     findByToken: (tokenDigest, now) => promptly(() => read(tokenDigest, now)),
     findBySession: (sessionDigest, now) =>
       promptly(async () => {

@@ -22,6 +22,21 @@ const MIGRATIONS = [
    ) STRICT;
    CREATE INDEX tokens_by_session ON tokens (session_digest);
    CREATE INDEX tokens_by_expiry ON tokens (expires_at);`,
+  // AUTOINCREMENT: a number is never given twice, so that whoever has read up to one has missed nothing.
+  `CREATE TABLE revocations (
+     number INTEGER PRIMARY KEY AUTOINCREMENT,
+     subject TEXT NOT NULL,
+     issued_until INTEGER NOT NULL,
+     expires INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX revocations_by_expiry ON revocations (expires);
+   CREATE TABLE uses (
+     token_id TEXT PRIMARY KEY,
+     count INTEGER NOT NULL DEFAULT 0,
+     last_use INTEGER,
+     expires INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX uses_by_expiry ON uses (expires);`,
 ]
 
 /** How long a writer waits for another process to finish, in milliseconds. */

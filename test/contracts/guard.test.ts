@@ -126,8 +126,8 @@ describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused
 
   test(`${row}: two services on one store count together`, async () => {
     const failureStore = openSqliteFailureStore(':memory:')
-    await using one = await startService({ configuration, failureStore })
-    await using two = await startService({ configuration, failureStore })
+    await using one = await startService({ configuration, stores: { failures: failureStore } })
+    await using two = await startService({ configuration, stores: { failures: failureStore } })
     for (let count = 0; count < failures; count++) await wrong(count % 2 ? one : two, '10.0.0.1')
     for (const service of [one, two]) {
       await expect.poll(async () => (await right(service, '10.0.0.1')).status, { timeout: 3_000 }).toBe(429)
@@ -182,7 +182,7 @@ test('I24, B22: while the store is away the guard counts in the process, and the
     throw new Error('the store is away')
   }
   const failureStore = { add: away, extend: away, remove: away, list: away, close: async () => undefined }
-  await using service = await startService({ configuration, failureStore })
+  await using service = await startService({ configuration, stores: { failures: failureStore } })
   expect((await getToken(service, QUERY)).status).toBe(200)
   expect((await login(service)).status).toBe(200)
   for (let count = 0; count < 3; count++)
@@ -227,7 +227,7 @@ describe('trimint guard', () => {
       `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: "${store}"\nguard: { accountFailures: 3, addressFailures: 4 }\n`,
     )
     const run = (words: string) => runWith(file, words)
-    await using service = await startService({ configuration, failureStore })
+    await using service = await startService({ configuration, stores: { failures: failureStore } })
     await use(service, run)
     await failureStore.close()
     rmSync(folder, { recursive: true })

@@ -4,16 +4,16 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { FailureStore } from '../../src/store/failure-store.ts'
-import { openFailureStore } from '../../src/store/open.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
+import { openStore } from '../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const folder = mkdtempSync(join(tmpdir(), 'trimint-store-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let files = 0
-const open = (store: string) => openFailureStore(store, () => undefined)
+const open = (store: string) => openStore('failures', store)
 
 /** A store of its own for each test: its name can be opened more than once, as several processes do. */
 interface Kind {
@@ -189,7 +189,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
   test('fails fast, and comes back by itself', { timeout: 30_000 }, async () => {
     const redis = await startRedis()
     const errors: Error[] = []
-    const store = await openFailureStore(redis.url, (error) => errors.push(error))
+    const store = await openStore('failures', redis.url, (error) => errors.push(error))
     await store.add('a', 60_000, NOW)
     await redis.stop()
     const asked = performance.now()
@@ -212,7 +212,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
 
   test('or hangs: fails within a second, and so does closing', async () => {
     await using redis = await startRedis()
-    const store = await openFailureStore(redis.url, () => undefined)
+    const store = await openStore('failures', redis.url)
     await store.add('a', 60_000, NOW)
     redis.freeze()
     const asked = performance.now()
@@ -222,7 +222,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
   })
 
   test('at the start is no error', async () => {
-    const store = await openFailureStore('redis://127.0.0.1:1/0', () => undefined)
+    const store = await openStore('failures', 'redis://127.0.0.1:1/0')
     await expect(store.list(NOW, 1)).rejects.toThrow()
     await store.close()
   })

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
-import { openFailureStore, openTokenStore } from '../../src/store/open.ts'
 import { createRedisClient, type RedisClient } from '../../src/store/redis-client.ts'
 import { RETENTION, type TokenRecord, type TokenStore } from '../../src/store/token-store.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type StartedRedis, startRedis } from '../support/redis.ts'
+import { openStore } from '../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 300_000
@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'trimint-tokens-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
-const open = (store: string) => openTokenStore(store, () => undefined)
+const open = (store: string) => openStore('tokens', store, () => undefined)
 const newFile = () => join(folder, `${made++}.db`)
 
 function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
@@ -477,7 +477,7 @@ describe('the embedded file', () => {
     const store = await open(`sqlite:${file}`)
     const record = createRecord()
     await store.create(record)
-    const failures = await openFailureStore(`sqlite:${file}`, () => undefined)
+    const failures = await openStore('failures', `sqlite:${file}`, () => undefined)
     expect(await failures.list(NOW, 10)).toEqual([{ key: 'a', failures: 3, expires: EXPIRY }])
     expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
     await failures.close()

@@ -7,10 +7,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createLogger } from '../../src/logger.ts'
 import { buildServer } from '../../src/server.ts'
-import type { FailureStore } from '../../src/store/failure-store.ts'
-import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
-import { openSqliteTokenStore } from '../../src/store/sqlite-token-store.ts'
-import type { TokenStore } from '../../src/store/token-store.ts'
+import { openStores, type Stores } from '../../src/store/open.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
 import { noteSecret, writeLog } from './journal.ts'
 
@@ -39,7 +36,7 @@ export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly app: FastifyInstance
-  readonly tokenStore: TokenStore
+  readonly stores: Stores
   /** Every line it has logged. */
   readonly log: Record<string, unknown>[]
   request(path: string, options?: RequestOptions): Promise<Reply>
@@ -50,10 +47,8 @@ export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
   readonly randomness?: Randomness
-  /** Shared with another service, and closed by the test. */
-  readonly failureStore?: FailureStore
-  /** The same. */
-  readonly tokenStore?: TokenStore
+  /** Those that are shared with another service, or behave in their own way; closed by the test. */
+  readonly stores?: Partial<Stores>
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
@@ -79,9 +74,9 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   })
   const logger = createLogger('trace', clock, destination)
   const configuration = configure(options.configuration)
-  const failureStore = options.failureStore ?? openSqliteFailureStore(':memory:')
-  const tokenStore = options.tokenStore ?? openSqliteTokenStore(':memory:')
-  const app = await buildServer({ configuration, clock, randomness, logger, failureStore, tokenStore })
+  const own = await openStores('sqlite::memory:', () => undefined)
+  const stores = { ...own, ...options.stores }
+  const app = await buildServer({ configuration, clock, randomness, logger, stores })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
   const url = `${configuration.tls ? 'https' : 'http'}://127.0.0.1:${port}`
@@ -106,11 +101,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   async function close(): Promise<void> {
     await client.close()
     await app.close()
-    if (!options.failureStore) await failureStore.close()
-    if (!options.tokenStore) await tokenStore.close()
+    await own.close()
   }
 
-  return { url, port, app, tokenStore, log, request, close, [Symbol.asyncDispose]: close }
+  return { url, port, app, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
 /** The value of an `Authorization` header (RFC 7617). */

@@ -1,15 +1,15 @@
 // A process of its own that opens a token store and creates the records that it is sent. Answers `ready`, then for each record
 // `created`, or why not.
 
-import { openTokenStore } from '../../src/store/open.ts'
 import type { TokenRecord } from '../../src/store/token-store.ts'
+import { openStore } from './stores.ts'
 
 const answer = (text: string): void => {
   process.send?.(text)
 }
 
 try {
-  const store = await openTokenStore(process.argv[2] ?? '', () => undefined)
+  const store = await openStore('tokens', process.argv[2] ?? '')
   process.on('message', (record: TokenRecord) => {
     store.create(record).then(
       () => answer('created'),

@@ -4,8 +4,7 @@ import type { BwsApp } from '../../core/bws/issue.ts'
 /** The configured apps by App-ID, every default in place. */
 export function createBwsApps(configuration: BwsConfiguration, publicUrl: string): ReadonlyMap<string, BwsApp> {
   const { issuer, lifetime, challengeClaim } = configuration
-  // The vendor's audience has no path: one that publicUrl may have is cut (B25).
-  const audience = configuration.audience ?? new URL(publicUrl).origin
+  const audience = bwsAudience(configuration, publicUrl)
   const apps = configuration.apps.map((app): [string, BwsApp] => [
     app.id,
     {
@@ -21,4 +20,9 @@ export function createBwsApps(configuration: BwsConfiguration, publicUrl: string
     },
   ])
   return new Map(apps)
+}
+
+/** The vendor's audience has no path: one that publicUrl may have is cut (B25). */
+export function bwsAudience({ audience }: BwsConfiguration, publicUrl: string): string {
+  return audience ?? new URL(publicUrl).origin
 }

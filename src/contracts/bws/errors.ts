@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
-import { Refusal, toRetryAfter } from '../../refusal.ts'
+import { StoreUnavailable } from '../../core/availability.ts'
+import { Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
 import type { bwsError } from './schema.ts'
 
 type Reply = readonly [status: number, message: string]
@@ -20,6 +21,13 @@ const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   foreign_id: [403, 'The id is not the App-ID of the caller.'],
   task_not_allowed: [403, 'The app may not use this task.'],
   bcid_not_allowed: [403, 'The app may not use this storage and partition.'],
+  invalid_token: UNAUTHORIZED,
+  token_expired: UNAUTHORIZED,
+  token_not_yet_valid: UNAUTHORIZED,
+  token_revoked: UNAUTHORIZED,
+  wrong_task: [403, 'The token is for another task.'],
+  tries_used_up: [403, 'The tries of the token are used up.'],
+  store_unavailable: [503, 'Temporarily unavailable. Try again later.'],
   blocked: [429, 'Too many failed attempts. Try again later.'],
   internal_error: FAILED,
 }
@@ -40,8 +48,12 @@ export function invalidParameters(
   return new Refusal('bad_parameter', { app, parameters, message: [...messages.values()].join(' ') })
 }
 
-/** The one place where an error of this contract becomes a reply (B20 to B22). */
-export function createErrorHandler(audit: Audit) {
+/**
+ * The one place where an error of this contract becomes a reply (B20 to B22).
+ *
+ * @param challenge the `WWW-Authenticate` of a 401, where nothing else sets one.
+ */
+export function createErrorHandler(audit: Audit, challenge?: string) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { reason, details } = toRefusal(error, request)
     const [status, message] = REPLIES[reason] ?? FAILED
@@ -50,11 +62,14 @@ export function createErrorHandler(audit: Audit) {
       contract: 'bws',
       reason,
       app: details.app,
+      operation: details.operation,
+      tokenId: details.tokenId,
       parameters: details.parameters,
       address: request.ip,
       requestId: request.id,
     })
     if (status === 405) reply.header('allow', 'GET, HEAD')
+    if (status === 401 && challenge !== undefined) reply.header('www-authenticate', challenge)
     if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
     const body: z.output<typeof bwsError> = { Message: details.message ?? message }
     return reply.code(status).header('cache-control', 'no-store').send(body)
@@ -63,6 +78,7 @@ export function createErrorHandler(audit: Audit) {
 
 function toRefusal(error: unknown, request: FastifyRequest): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
   const { code } = error as { code?: unknown }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
     return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')

@@ -77,5 +77,8 @@ export const bwsTokenQuery = parameters.refine(({ task, bcid }) => bcid !== unde
   when: () => true,
 })
 
+/** What a token may be shown for (B33). */
+export const operationParams = z.object({ operation: z.enum(['upload', ...BWS_TASKS]) })
+
 /** Every error of this contract (B20). */
 export const bwsError = z.object({ Message: z.string() })

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
+import { StoreUnavailable } from '../../core/availability.ts'
 import { PasswordsSaturated } from '../../core/passwords.ts'
-import { Refusal, toRetryAfter } from '../../refusal.ts'
-import type { idscanError } from './schema.ts'
+import { Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
+import type { idscanAccessError, idscanError } from './schema.ts'
 
 type Reply = readonly [status: number, error: string, description: string]
 
@@ -29,6 +30,25 @@ const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   internal_error: FAILED,
 }
 
+type Denial = readonly [status: number, message: string]
+
+/** The vendor's resources speak another dialect than its token endpoint (I30). */
+const DENIED: Denial = [401, 'Authorization has been denied for this request.']
+const ACCESS_FAILED: Denial = [500, 'An error has occurred.']
+
+const ACCESS_REPLIES: Partial<Readonly<Record<RefusalReason, Denial>>> = {
+  missing_authorization: DENIED,
+  invalid_token: DENIED,
+  token_expired: DENIED,
+  token_not_yet_valid: DENIED,
+  token_revoked: DENIED,
+  token_idle: DENIED,
+  unknown_account: DENIED,
+  account_disabled: DENIED,
+  wrong_area: [403, 'The token is for another area.'],
+  store_unavailable: [503, 'Temporarily unavailable. Try again later.'],
+}
+
 /** How long a caller should wait when password checks are saturated, in milliseconds. */
 const OVERLOAD_PAUSE = 1_000
 
@@ -41,21 +61,15 @@ export function invalidParameters(repeated: readonly string[], issues: readonly 
   return new Refusal('bad_parameter', { parameters: [...messages.keys()], message: [...messages.values()].join(' ') })
 }
 
-/** The one place where an error of this contract becomes a reply (I23 to I26). */
+/** Where an error of the token endpoint becomes a reply (I23 to I26). */
 export function createErrorHandler(audit: Audit) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const { reason, details } = toRefusal(error)
-    const [status, code, description] = REPLIES[reason] ?? FAILED
+    const refusal = toRefusal(error)
+    const [status, code, description] = REPLIES[refusal.reason] ?? FAILED
     if (status === 500) request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    audit.refused({
-      contract: 'idscan',
-      reason,
-      account: details.account,
-      parameters: details.parameters,
-      address: request.ip,
-      requestId: request.id,
-    })
+    writeDown(refusal, request, audit)
     if (status === 405) reply.header('allow', 'POST, OPTIONS')
+    const { details } = refusal
     if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
     const body: z.output<typeof idscanError> = { error: code, error_description: details.message ?? description }
     // Fastify has taken the content type away, as it does before every error handler.
@@ -63,8 +77,37 @@ export function createErrorHandler(audit: Audit) {
   }
 }
 
+/** Where a token that is not good enough becomes a reply (I30, I31). */
+export function createAccessErrorHandler(audit: Audit) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const refusal = toRefusal(error)
+    const [status, message] = ACCESS_REPLIES[refusal.reason] ?? ACCESS_FAILED
+    if (status === 500) request.log.error({ err: error, requestId: request.id }, 'unexpected error')
+    writeDown(refusal, request, audit)
+    if (status === 401) reply.header('www-authenticate', 'Bearer')
+    const { retryAfter } = refusal.details
+    if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
+    const body: z.output<typeof idscanAccessError> = { Message: message }
+    return reply.code(status).header('content-type', CONTENT_TYPE).send(JSON.stringify(body))
+  }
+}
+
+function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit: Audit): void {
+  audit.refused({
+    contract: 'idscan',
+    reason,
+    account: details.account,
+    operation: details.operation,
+    tokenId: details.tokenId,
+    parameters: details.parameters,
+    address: request.ip,
+    requestId: request.id,
+  })
+}
+
 function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
   if (error instanceof PasswordsSaturated) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
   if (statusCode === 413) return new Refusal('body_too_large')

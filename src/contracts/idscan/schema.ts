@@ -51,3 +51,9 @@ export type IdscanTokenReply = z.output<typeof idscanTokenReply>
 
 /** Every error of this contract (RFC 6749 section 5.2). */
 export const idscanError = z.object({ error: z.string(), error_description: z.string() })
+
+/** What a token may be shown for (I31). */
+export const areaParams = z.object({ area: z.enum(IDSCAN_AREAS) })
+
+/** Every refusal of a token (I30, I31). */
+export const idscanAccessError = z.object({ Message: z.string() })

@@ -2,11 +2,13 @@ import type { Audit } from '../../audit.ts'
 import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts'
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
+import type { FidoTokens } from '../../core/fido/tokens.ts'
 import type { BearerIssuer, CallerParts } from './callers.ts'
 import type { Negotiation } from './negotiation.ts'
 
 export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
   readonly issuer: FidoIssuer
+  readonly tokens: FidoTokens
   readonly audit: Audit
   readonly negotiation: Negotiation
   /** Operations that need credentials. */
@@ -20,7 +22,7 @@ export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
 export function createNevisfidoOptions(
   configuration: NevisfidoConfiguration,
   parts: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
-): Omit<NevisfidoOptions, 'guard' | 'audit'> {
+): Omit<NevisfidoOptions, 'tokens' | 'guard' | 'audit'> {
   const { appId, clients, protect, users, negotiation, policies = {}, responseLifetime } = configuration
   return {
     issuer: {

@@ -16,7 +16,7 @@ const REDEMPTION_REFUSALS = {
 } as const
 
 /** The service that a token goes to (N17 to N25). */
-export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { issuer, audit, negotiation }) => {
+export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { tokens, audit, negotiation }) => {
   serve(app, {
     url: '/nevisfido/token/redeem/:operation',
     mediaTypes: { takes: JSON_TYPE, charset: 'optional', gives: UAF },
@@ -31,11 +31,12 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     const operation = operationOf(request)
     const body = redeemTokenBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body', { operation })
-    const tokenId = digestId(body.data.token)
-    const redemption = await issuer.store.redeem(tokenId, operation, issuer.clock())
+    const { token } = body.data
+    const redemption = await tokens.redeem(token, operation)
     if (redemption.outcome !== 'redeemed') throw new Refusal(REDEMPTION_REFUSALS[redemption.outcome], { operation })
 
     const { uafRequest, responseLifetime, client } = redemption.record
+    const tokenId = digestId(token)
     audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, address: request.ip, requestId: request.id })
     const answer = { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
     return sendJson(reply, answer, `${UAF};charset=UTF-8`)

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { digestId } from '../../core/fido/issue.ts'
 import { type SessionStatus, statusOf } from '../../core/fido/status.ts'
 import { Refusal } from '../../refusal.ts'
 import { sendJson, statusServiceCode } from './errors.ts'
@@ -8,7 +7,10 @@ import { statusBody } from './schema.ts'
 import { JSON_TYPE, readJson, serve } from './service.ts'
 
 /** The service that a session goes to (N26 to N33). */
-export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (app, { issuer, audit, negotiation }) => {
+export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
+  app,
+  { issuer, tokens, audit, negotiation },
+) => {
   serve(app, {
     url: '/nevisfido/status',
     mediaTypes: { takes: JSON_TYPE, charset: 'optional', gives: JSON_TYPE },
@@ -22,7 +24,7 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     const body = statusBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body')
     const now = issuer.clock()
-    const record = await issuer.store.findBySession(digestId(body.data.sessionId), now)
+    const record = await tokens.findBySession(body.data.sessionId)
     // Of what is not known, there is no change to tell the time of; callers that read one get this one.
     const known: SessionStatus = record ? statusOf(record, now) : { status: 'unknown', changedAt: now }
     const { status, changedAt, tokenResult, uafStatusCode } = known

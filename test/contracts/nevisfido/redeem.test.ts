@@ -230,7 +230,7 @@ describe('when the store is away', () => {
       findBySession: away,
       close: async () => undefined,
     }
-    await using broken = await startService({ configuration: { nevisfido }, tokenStore })
+    await using broken = await startService({ configuration: { nevisfido }, stores: { tokens: tokenStore } })
     await use(broken)
   }
 

@@ -136,7 +136,7 @@ describe('a session', () => {
     clock.advance(5_000)
     const revokedAt = clock()
     for (const { token } of [before, after])
-      expect(await service.tokenStore.revoke(digestId(token), revokedAt)).toBe(true)
+      expect(await service.stores.tokens.revoke(digestId(token), revokedAt)).toBe(true)
     clock.advance(1_000)
     expect(await statusOf(before.sessionId)).toEqual({ status: 'failed', timestamp: iso(revokedAt), userId: 'jeff' })
     expect(await statusOf(after.sessionId)).toMatchObject({ status: 'failed', timestamp: iso(revokedAt) })

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Configuration } from '../config/schema.ts'
+import { createKeyring } from '../core/keyring.ts'
+import { createRevocations, type Holder, RELIED_ON, type Revocations } from '../core/revocations.ts'
+import { createIssuedTokens, type IssuedTokens } from '../issued-tokens.ts'
+import { toIntrospection } from '../service/introspection.ts'
+import { CommandFailure, type CommandIo } from './io.ts'
+import { withStores } from './store.ts'
+
+/** Prints what introspection says of a token. Uses nothing up. */
+export async function inspect(io: CommandIo, token: string): Promise<void> {
+  const introspection = await withTokens(io, async ({ lifecycle, origin }) =>
+    toIntrospection(await lifecycle.inspect(token), origin),
+  )
+  io.stdout.write(`${JSON.stringify(introspection, undefined, 2)}\n`)
+  if (!introspection.active) throw new CommandFailure('the token is not good')
+}
+
+export interface RevokeOptions {
+  readonly app?: string
+  readonly account?: string
+  readonly user?: string
+}
+
+/** Revokes a token, or all that was issued to somebody up to now. Comes back when that is in force in every process. */
+export async function revoke(io: CommandIo, token: string | undefined, options: RevokeOptions): Promise<void> {
+  const named = [token, options.app, options.account, options.user].filter((name) => name !== undefined)
+  if (named.length !== 1)
+    throw new CommandFailure('say what to revoke: a token, --app, --account or --user; one of them')
+  await withTokens(io, async ({ lifecycle }, revocations, configuration) => {
+    if (token !== undefined) {
+      const revoked = await lifecycle.revoke(token)
+      if (!revoked) throw new CommandFailure('there is nothing to revoke: it is no token of ours, or no longer one')
+      io.stdout.write(`revoked  ${revoked.contract} token ${revoked.tokenId}\n`)
+      return
+    }
+    const holder = holderOf(options, configuration)
+    await revocations.revokeIssued(holder)
+    io.stdout.write(`revoked  everything issued to ${holder} up to now\n`)
+  })
+  // Signed tokens tell their time by the second: what is issued from now on is another one, and not taken for an old one.
+  await sleep(RELIED_ON)
+}
+
+function holderOf({ app, account, user }: RevokeOptions, { bws, idscan }: Configuration): Holder {
+  if (app !== undefined) {
+    const known = (bws ? bws.apps : []).some(({ id }) => id === app)
+    if (!known) throw new CommandFailure('there is no such app')
+    return `app ${app}`
+  }
+  if (account !== undefined) {
+    const known = (idscan ? idscan.accounts : []).some(({ username }) => username === account)
+    if (!known) {
+      throw new CommandFailure('there is no such account')
+    }
+    return `account ${account}`
+  }
+  return `user ${user}`
+}
+
+function withTokens<Result>(
+  io: CommandIo,
+  use: (tokens: IssuedTokens, revocations: Revocations, configuration: Configuration) => Promise<Result>,
+): Promise<Result> {
+  return withStores(io, (stores, configuration) => {
+    const { clock } = io
+    const revocations = createRevocations(stores.revocations, clock)
+    const keyring = createKeyring(configuration.keys)
+    return use(createIssuedTokens(configuration, { keyring, stores, revocations, clock }), revocations, configuration)
+  })
+}

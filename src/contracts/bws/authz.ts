@@ -1,0 +1,74 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Audit } from '../../audit.ts'
+import type { BwsTokens } from '../../core/bws/tokens.ts'
+import type { BwsToken } from '../../core/bws/verify.ts'
+import { Refusal } from '../../refusal.ts'
+import { identityHeaders } from '../identity.ts'
+import { createErrorHandler } from './errors.ts'
+import { operationParams } from './schema.ts'
+
+export interface BwsAuthzOptions {
+  readonly tokens: BwsTokens
+  readonly audit: Audit
+}
+
+/**
+ * What a gateway asks before it lets a request through to the vendor's other APIs (B32 to B35). Every method is answered alike, since
+ * some gateways ask with the method of the request that they hold; bodies are never read.
+ *
+ * @see docs/gateways.md
+ */
+export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, { tokens, audit }) => {
+  app.setErrorHandler(createErrorHandler(audit, 'Bearer realm="BWS"'))
+  const check = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const params = operationParams.safeParse(request.params)
+    if (!params.success) {
+      reply.callNotFound()
+      return reply
+    }
+    const { operation } = params.data
+    const jws = readCredential(request.headers.authorization)
+    if (jws === undefined) throw new Refusal('missing_authorization', { operation })
+
+    const checked = await tokens.check(jws, operation)
+    if ('refused' in checked) {
+      const token = 'token' in checked ? checked.token : undefined
+      throw new Refusal(checked.refused, { operation, app: token?.app, tokenId: token?.tokenId })
+    }
+    const { token, triesLeft } = checked
+    audit.checked({
+      contract: 'bws',
+      app: token.app,
+      operation,
+      tokenId: token.tokenId,
+      triesLeft,
+      address: request.ip,
+      requestId: request.id,
+    })
+    return reply.headers(toIdentity(token, triesLeft)).header('cache-control', 'no-store').send()
+  }
+  // In a hook, so that it comes before any look at a body.
+  app.route({
+    method: app.supportedMethods,
+    url: '/authz/bws/:operation',
+    exposeHeadRoute: false,
+    onRequest: check,
+    handler: check,
+  })
+}
+
+/** `Authorization: Bearer <token>` or `Authorization: JWT <token>` (B32). */
+function readCredential(authorization = ''): string | undefined {
+  return /^(?:Bearer|JWT) +([\w.-]+) *$/i.exec(authorization)?.[1]
+}
+
+function toIdentity(token: BwsToken, triesLeft: number | undefined): Record<string, string> {
+  return identityHeaders({
+    'x-trimint-token-id': token.tokenId,
+    'x-trimint-subject': token.app,
+    'x-trimint-client': token.client,
+    'x-trimint-bcid': token.bcid,
+    'x-trimint-task': token.options.task,
+    'x-trimint-tries-left': triesLeft,
+  })
+}

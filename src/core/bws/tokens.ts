@@ -1,0 +1,74 @@
+import type { UseStore } from '../../store/use-store.ts'
+import { available } from '../availability.ts'
+import type { Clock } from '../clock.ts'
+import type { Revocations } from '../revocations.ts'
+import type { BwsTask } from './task.ts'
+import { type BwsToken, type BwsVerifier, verifyBwsToken } from './verify.ts'
+
+/** What a token is shown for: uploading, which any task's may, or the API of one task (B33). */
+export type BwsOperation = 'upload' | BwsTask
+
+type Found =
+  | { readonly token: BwsToken }
+  | {
+      readonly refused: 'token_expired' | 'token_not_yet_valid' | 'token_revoked' | 'unknown_app'
+      readonly token: BwsToken
+    }
+  | { readonly refused: 'invalid_token' }
+
+type Checked =
+  | {
+      readonly token: BwsToken
+      /** After this use; undefined where none is counted. */
+      readonly triesLeft: number | undefined
+    }
+  | Extract<Found, { refused: unknown }>
+  | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
+
+/** BWS tokens after their issue. Each of these throws StoreUnavailable where the store has to be asked and cannot be. */
+export interface BwsTokens {
+  /** Finds out what a token is, and whether it is good. */
+  find(jws: string): Promise<Found>
+  /** Whether a token is good for an operation; its own task's counts one try (B35). */
+  check(jws: string, operation: BwsOperation): Promise<Checked>
+  triesLeft(token: BwsToken): Promise<number>
+}
+
+export interface BwsTokensParts {
+  readonly verifier: BwsVerifier
+  /** App-IDs: whose tokens are good. */
+  readonly apps: ReadonlySet<string>
+  readonly revocations: Revocations
+  readonly uses: UseStore
+  readonly clock: Clock
+}
+
+export function createBwsTokens({ verifier, apps, revocations, uses, clock }: BwsTokensParts): BwsTokens {
+  async function find(jws: string): Promise<Found> {
+    const verified = verifyBwsToken(jws, verifier, clock())
+    if ('refused' in verified) return verified
+    const { token } = verified
+    if (!apps.has(token.app)) return { refused: 'unknown_app', token }
+    await available(revocations.ready())
+    const { tokenId, app, notBefore } = token
+    const revokedAt = revocations.revokedAt({ tokenId, holder: `app ${app}`, issuedAt: notBefore * 1000 })
+    return revokedAt === undefined ? verified : { refused: 'token_revoked', token }
+  }
+
+  return {
+    find,
+    async check(jws, operation) {
+      const found = await find(jws)
+      if ('refused' in found) return found
+      const { token } = found
+      if (operation === 'upload') return { token, triesLeft: undefined }
+      const { task, maxtries } = token.options
+      if (operation !== task) return { refused: 'wrong_task', token }
+      const used = await available(uses.count(token.tokenId, maxtries, token.expires * 1000, clock()))
+      return used === undefined ? { refused: 'tries_used_up', token } : { token, triesLeft: maxtries - used }
+    },
+    async triesLeft({ tokenId, options }) {
+      return options.maxtries - (await available(uses.counted(tokenId)))
+    },
+  }
+}

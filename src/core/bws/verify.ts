@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { verifyJws } from '../jws.ts'
+import type { Keyring } from '../keyring.ts'
+import { outsideValidity } from '../validity.ts'
+import { decodeTask, type TaskOptions } from './task.ts'
+import { type BwsTrait, decodeTraits } from './traits.ts'
+
+const challengeRows = z.array(z.array(z.string()))
+
+const challengeText = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text)
+    } catch {
+      context.addIssue('no JSON')
+      return z.NEVER
+    }
+  })
+  .pipe(challengeRows)
+
+/** The claims of {@link issueBwsToken}, whichever way the challenge is written (B30). */
+const bwsClaims = z.object({
+  tokenid: z.string(),
+  clnt: z.string(),
+  app: z.string(),
+  bcid: z.string(),
+  traits: z.int(),
+  task: z.int(),
+  challenge: z.union([challengeRows, challengeText]).optional(),
+  iss: z.string(),
+  aud: z.string(),
+  exp: z.int(),
+  nbf: z.int(),
+})
+
+/** A BWS token that was verified, its bits spelled out. */
+export interface BwsToken {
+  readonly tokenId: string
+  /** The client's name. */
+  readonly client: string
+  /** The App-ID. */
+  readonly app: string
+  /** Empty for a liveness detection of nobody in particular (B9). */
+  readonly bcid: string
+  readonly traits: readonly BwsTrait[]
+  readonly options: TaskOptions
+  readonly challenge: readonly (readonly string[])[] | undefined
+  readonly issuer: string
+  readonly audience: string
+  /** Seconds since the epoch. */
+  readonly notBefore: number
+  /** The same. */
+  readonly expires: number
+}
+
+/** Whose BWS tokens are taken. */
+export interface BwsVerifier {
+  readonly keyring: Keyring
+  readonly issuer: string
+  readonly audience: string
+}
+
+type Verification =
+  | { readonly token: BwsToken }
+  | { readonly refused: 'token_expired' | 'token_not_yet_valid'; readonly token: BwsToken }
+  | { readonly refused: 'invalid_token' }
+
+/**
+ * Verifies a BWS token as far as the token itself goes: signature, kind, issuer, audience, times (B34).
+ *
+ * @param now milliseconds since the epoch.
+ */
+export function verifyBwsToken(jws: string, verifier: BwsVerifier, now: number): Verification {
+  const { data: claims } = bwsClaims.safeParse(verifyJws(jws, verifier.keyring, now))
+  const options = claims && decodeTask(claims.task)
+  if (!options || claims.iss !== verifier.issuer || claims.aud !== verifier.audience) {
+    return { refused: 'invalid_token' }
+  }
+  const token = {
+    tokenId: claims.tokenid,
+    client: claims.clnt,
+    app: claims.app,
+    bcid: claims.bcid,
+    traits: decodeTraits(claims.traits),
+    options,
+    challenge: claims.challenge,
+    issuer: claims.iss,
+    audience: claims.aud,
+    notBefore: claims.nbf,
+    expires: claims.exp,
+  }
+  const refused = outsideValidity(claims, now)
+  return refused ? { refused, token } : { token }
+}

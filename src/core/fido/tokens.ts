@@ -1,0 +1,57 @@
+import type { Redemption, TokenRecord, TokenStore } from '../../store/token-store.ts'
+import type { Clock } from '../clock.ts'
+import type { Revocations } from '../revocations.ts'
+import { digestId } from './issue.ts'
+import type { FidoOperation } from './operation.ts'
+
+/** nevisFIDO's tokens after their issue. Each of these rejects where the store cannot be asked. */
+export interface FidoTokens {
+  /** What there is of a token. A revocation of everything that was issued to its user is in `revokedAt`. */
+  find(token: string): Promise<TokenRecord | undefined>
+  /** The same, of the token that a session was made with. */
+  findBySession(sessionId: string): Promise<TokenRecord | undefined>
+  /** Redeems a token, once. */
+  redeem(token: string, operation: FidoOperation): Promise<Redemption>
+  /** Revokes a token; false where there is nothing to revoke. */
+  revoke(token: string): Promise<boolean>
+}
+
+export interface FidoTokensParts {
+  readonly store: TokenStore
+  readonly revocations: Revocations
+  readonly clock: Clock
+}
+
+/** Whether a token can still be redeemed at a time (milliseconds since the epoch). */
+export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, now: number): boolean {
+  return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
+}
+
+export function createFidoTokens({ store, revocations, clock }: FidoTokensParts): FidoTokens {
+  async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
+    await revocations.ready()
+    if (record?.username === undefined || record.revokedAt !== undefined) return record
+    const { tokenDigest, username, createdAt } = record
+    const revokedAt = revocations.revokedAt({ tokenId: tokenDigest, holder: `user ${username}`, issuedAt: createdAt })
+    return { ...record, revokedAt }
+  }
+
+  async function find(token: string): Promise<TokenRecord | undefined> {
+    return withRevocationOfUser(await store.findByToken(digestId(token), clock()))
+  }
+
+  return {
+    find,
+    async findBySession(sessionId) {
+      return withRevocationOfUser(await store.findBySession(digestId(sessionId), clock()))
+    },
+    async redeem(token, operation) {
+      await revocations.ready()
+      // Only when it may matter is it looked at first: that a token is redeemed once is for the store alone to say.
+      const record = revocations.concernUsers() ? await find(token) : undefined
+      if (record?.revokedAt !== undefined) return { outcome: 'spent' }
+      return store.redeem(digestId(token), operation, clock())
+    },
+    revoke: (token) => store.revoke(digestId(token), clock()),
+  }
+}

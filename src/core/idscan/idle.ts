@@ -1,0 +1,69 @@
+import type { Use, UseStore } from '../../store/use-store.ts'
+import type { Clock } from '../clock.ts'
+import type { IdscanClaims } from './verify.ts'
+
+/** A use is in the store at latest after this part of the time-out (I33). */
+const RESOLUTION = 1 / 10
+
+/** Ends tokens that nobody uses, wherever they are used. */
+export interface IdleTimeout {
+  /** Whether a token has not been used for too long. Asks the store only where this process does not know better. */
+  isIdle(claims: IdscanClaims): boolean | Promise<boolean>
+  /** Notes a use. In the store later, see {@link flush}. */
+  use(claims: IdscanClaims): void
+  /**
+   * Writes uses to the store, those that are due or all of them. Each token's at most once in a tenth of the time-out, but the
+   * latest use is always written in the end: whoever looks when the time-out is over sees it.
+   */
+  flush(which: 'due' | 'all'): Promise<void>
+}
+
+/** What this process knows of a token; times in milliseconds since the epoch. */
+interface Known extends Use {
+  /** The use that is in the store; at first none, and the time of issue counts. */
+  readonly storedUse: number
+}
+
+/** @param timeout seconds. */
+export function createIdleTimeout(timeout: number, store: UseStore, clock: Clock): IdleTimeout {
+  const period = timeout * 1000
+  const pause = period * RESOLUTION
+  const known = new Map<string, Known>()
+
+  async function isIdleEverywhere({ jti }: IdscanClaims): Promise<boolean> {
+    const usedAt = await store.lastUse(jti)
+    return usedAt === undefined || clock() - usedAt >= period
+  }
+
+  return {
+    isIdle(claims) {
+      // Every use is later than the issue, so a token that is younger than the time-out cannot be idle.
+      const usedAt = known.get(claims.jti)?.usedAt ?? claims.iat * 1000
+      return clock() - usedAt < period ? false : isIdleEverywhere(claims)
+    },
+
+    use({ jti, iat, exp }) {
+      const storedUse = known.get(jti)?.storedUse ?? iat * 1000
+      known.set(jti, { tokenId: jti, usedAt: clock(), expires: exp * 1000, storedUse })
+    },
+
+    async flush(which) {
+      const now = clock()
+      const due: Known[] = []
+      for (const entry of known.values()) {
+        const isWritten = entry.usedAt <= entry.storedUse
+        if (which === 'all' || now - entry.storedUse >= pause) {
+          // What the store knows need not be known here, too.
+          if (isWritten) known.delete(entry.tokenId)
+          else due.push(entry)
+        }
+      }
+      if (due.length === 0) return
+      await store.touch(due, now)
+      for (const { tokenId, usedAt } of due) {
+        const entry = known.get(tokenId)
+        if (entry) known.set(tokenId, { ...entry, storedUse: usedAt })
+      }
+    },
+  }
+}

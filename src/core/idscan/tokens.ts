@@ -1,0 +1,71 @@
+import { available } from '../availability.ts'
+import type { Clock } from '../clock.ts'
+import type { Revocations } from '../revocations.ts'
+import type { IdscanAccount, IdscanArea } from './account.ts'
+import type { IdleTimeout } from './idle.ts'
+import { type IdscanClaims, type IdscanVerifier, verifyIdscanToken } from './verify.ts'
+
+type Found =
+  | { readonly claims: IdscanClaims }
+  | {
+      readonly refused:
+        | 'token_expired'
+        | 'token_not_yet_valid'
+        | 'token_revoked'
+        | 'token_idle'
+        | 'unknown_account'
+        | 'account_disabled'
+      readonly claims: IdscanClaims
+    }
+  | { readonly refused: 'invalid_token' }
+
+type Checked = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
+
+/** IDscan tokens after their issue. Both throw StoreUnavailable where the store has to be asked and cannot be. */
+export interface IdscanTokens {
+  /** Finds out what a token is, and whether it is good. That is no use of it (I33). */
+  find(jws: string): Promise<Found>
+  /** Whether a token is good for an area (I31); where it is, that is a use of it. */
+  check(jws: string, area: IdscanArea): Promise<Checked>
+}
+
+export interface IdscanTokensParts {
+  readonly verifier: IdscanVerifier
+  /** By the name that a token holds: whose tokens are good. */
+  readonly accounts: ReadonlyMap<string, IdscanAccount>
+  readonly revocations: Revocations
+  /** Where it is enforced (I33). */
+  readonly idleTimeout: IdleTimeout | undefined
+  readonly clock: Clock
+}
+
+export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
+  const { verifier, accounts, revocations, idleTimeout, clock } = parts
+
+  async function find(jws: string): Promise<Found> {
+    const verified = verifyIdscanToken(jws, verifier, clock())
+    if ('refused' in verified) return verified
+    const { claims } = verified
+    const account = accounts.get(claims.sub)
+    if (account === undefined) return { refused: 'unknown_account', claims }
+    if (account.disabled) return { refused: 'account_disabled', claims }
+    await available(revocations.ready())
+    const { jti, sub, iat } = claims
+    const revokedAt = revocations.revokedAt({ tokenId: jti, holder: `account ${sub}`, issuedAt: iat * 1000 })
+    if (revokedAt !== undefined) return { refused: 'token_revoked', claims }
+    if (idleTimeout && (await available(idleTimeout.isIdle(claims)))) return { refused: 'token_idle', claims }
+    return verified
+  }
+
+  return {
+    find,
+    async check(jws, area) {
+      const found = await find(jws)
+      if ('refused' in found) return found
+      const { claims } = found
+      if (claims.area !== area) return { refused: 'wrong_area', claims }
+      idleTimeout?.use(claims)
+      return found
+    },
+  }
+}

@@ -1,0 +1,49 @@
+import { z } from 'zod'
+import { verifyJws } from '../jws.ts'
+import type { Keyring } from '../keyring.ts'
+import { outsideValidity } from '../validity.ts'
+import { IDSCAN_AREAS } from './account.ts'
+
+/** The claims of {@link issueIdscanToken}. */
+const idscanClaims = z.object({
+  jti: z.string(),
+  sub: z.string(),
+  name: z.string().optional(),
+  role: z.string().optional(),
+  area: z.enum(IDSCAN_AREAS).optional(),
+  tenant: z.string().optional(),
+  iss: z.string(),
+  aud: z.string(),
+  iat: z.int(),
+  nbf: z.int(),
+  exp: z.int(),
+})
+
+/** The claims of an IDscan token that was verified; times in seconds since the epoch. */
+export type IdscanClaims = z.output<typeof idscanClaims>
+
+/** Whose IDscan tokens are taken. */
+export interface IdscanVerifier {
+  readonly keyring: Keyring
+  readonly issuer: string
+  readonly audience: string
+}
+
+type Verification =
+  | { readonly claims: IdscanClaims }
+  | { readonly refused: 'token_expired' | 'token_not_yet_valid'; readonly claims: IdscanClaims }
+  | { readonly refused: 'invalid_token' }
+
+/**
+ * Verifies an IDscan token as far as the token itself goes: signature, kind, issuer, audience, times (I30, I32).
+ *
+ * @param now milliseconds since the epoch.
+ */
+export function verifyIdscanToken(jws: string, verifier: IdscanVerifier, now: number): Verification {
+  const { data: claims } = idscanClaims.safeParse(verifyJws(jws, verifier.keyring, now))
+  if (!claims || claims.iss !== verifier.issuer || claims.aud !== verifier.audience) {
+    return { refused: 'invalid_token' }
+  }
+  const refused = outsideValidity(claims, now)
+  return refused ? { refused, claims } : { claims }
+}

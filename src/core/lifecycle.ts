@@ -1,0 +1,115 @@
+import type { TokenRecord } from '../store/token-store.ts'
+import { available } from './availability.ts'
+import type { BwsTokens } from './bws/tokens.ts'
+import type { BwsToken } from './bws/verify.ts'
+import type { Clock } from './clock.ts'
+import { digestId } from './fido/issue.ts'
+import { type FidoTokens, isRedeemable } from './fido/tokens.ts'
+import type { IdscanTokens } from './idscan/tokens.ts'
+import type { IdscanClaims } from './idscan/verify.ts'
+import { decodeJws } from './jws.ts'
+import type { Revocations } from './revocations.ts'
+
+/** What a good token is. */
+export type Inspection =
+  | { readonly contract: 'bws'; readonly token: BwsToken; readonly triesLeft: number }
+  | { readonly contract: 'idscan'; readonly claims: IdscanClaims }
+  | { readonly contract: 'nevisfido'; readonly record: TokenRecord }
+
+/** Which token was revoked, by the id that logs know it by. */
+export interface RevokedToken {
+  readonly contract: Inspection['contract']
+  readonly tokenId: string
+}
+
+/**
+ * What can be done with a token of any kind, whichever it is. Both throw StoreUnavailable where the store has to be asked and
+ * cannot be.
+ */
+export interface Lifecycle {
+  /** What a token is, without using it; undefined for one that is not good, whatever the reason. */
+  inspect(token: string): Promise<Inspection | undefined>
+  /** Revokes a token; undefined for what is no token of ours, or no longer one. */
+  revoke(token: string): Promise<RevokedToken | undefined>
+}
+
+export interface LifecycleParts {
+  /** Of each contract that is on. */
+  readonly bws: BwsTokens | undefined
+  readonly idscan: IdscanTokens | undefined
+  readonly nevisfido: FidoTokens | undefined
+  readonly revocations: Revocations
+  readonly clock: Clock
+}
+
+export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: LifecycleParts): Lifecycle {
+  async function inspectBws(jws: string): Promise<Inspection | undefined> {
+    const found = await bws?.find(jws)
+    if (!bws || !found || 'refused' in found) return undefined
+    const triesLeft = await bws.triesLeft(found.token)
+    return triesLeft > 0 ? { contract: 'bws', token: found.token, triesLeft } : undefined
+  }
+
+  async function inspectIdscan(jws: string): Promise<Inspection | undefined> {
+    const found = await idscan?.find(jws)
+    return found && !('refused' in found) ? { contract: 'idscan', claims: found.claims } : undefined
+  }
+
+  async function inspectFido(token: string): Promise<Inspection | undefined> {
+    const record = await available(nevisfido?.find(token))
+    return record && isRedeemable(record, clock()) ? { contract: 'nevisfido', record } : undefined
+  }
+
+  // What is refused for now, as not valid yet or as of an account that is disabled, is revoked for later as well.
+
+  async function revokeBws(jws: string): Promise<RevokedToken | undefined> {
+    const found = await bws?.find(jws)
+    if (!found || !('token' in found)) return undefined
+    const { tokenId, expires } = found.token
+    await available(revocations.revokeToken(tokenId, expires * 1000))
+    return { contract: 'bws', tokenId }
+  }
+
+  async function revokeIdscan(jws: string): Promise<RevokedToken | undefined> {
+    const found = await idscan?.find(jws)
+    if (!found || !('claims' in found)) return undefined
+    const { jti, exp } = found.claims
+    await available(revocations.revokeToken(jti, exp * 1000))
+    return { contract: 'idscan', tokenId: jti }
+  }
+
+  async function revokeFido(token: string): Promise<RevokedToken | undefined> {
+    const revoked = await available(nevisfido?.revoke(token))
+    return revoked ? { contract: 'nevisfido', tokenId: digestId(token) } : undefined
+  }
+
+  return {
+    async inspect(token) {
+      switch (kindOf(token)) {
+        case 'bws':
+          return inspectBws(token)
+        case 'idscan':
+          return inspectIdscan(token)
+        case 'nevisfido':
+          return inspectFido(token)
+      }
+    },
+    async revoke(token) {
+      switch (kindOf(token)) {
+        case 'bws':
+          return revokeBws(token)
+        case 'idscan':
+          return revokeIdscan(token)
+        case 'nevisfido':
+          return revokeFido(token)
+      }
+    },
+  }
+}
+
+/** Which kind a token would be if it were good. Nothing is believed that is not verified afterwards. */
+function kindOf(token: string): Inspection['contract'] {
+  const claims = decodeJws(token)?.claims
+  if (!claims) return 'nevisfido'
+  return 'tokenid' in claims ? 'bws' : 'idscan'
+}

@@ -1,0 +1,126 @@
+import type { Revocation, RevocationStore } from '../store/revocation-store.ts'
+import type { Clock } from './clock.ts'
+
+/** Milliseconds for which what was read from the store is relied on. What another process revokes is in force here by then. */
+export const RELIED_ON = 1_000
+
+/** Longer than any token that a configuration can ask for, in milliseconds. */
+const LONGEST_LIFETIME = 366 * 86_400_000
+
+/** What can be named without knowing tokens. */
+export type Holder = `app ${string}` | `account ${string}` | `user ${string}`
+
+/** A token, as far as its revocation goes. */
+export interface Revocable {
+  readonly tokenId: string
+  readonly holder: Holder | undefined
+  /** Milliseconds since the epoch; of a signed token the beginning of its second. */
+  readonly issuedAt: number
+}
+
+/** What is revoked, held in memory and kept in step with a store. */
+export interface Revocations {
+  /**
+   * Nothing where memory can be relied on, which it can as a rule; else a promise to read the store first.
+   *
+   * @throws Error when the store cannot be read: then nobody can say what is revoked.
+   */
+  ready(): Promise<void> | undefined
+  /** When a token was revoked, in milliseconds since the epoch, as far as is known: to be asked once {@link ready}. */
+  revokedAt(token: Revocable): number | undefined
+  /** Whether anything that was issued to a user may be revoked, so that it is worth finding out to whom a token was. */
+  concernUsers(): boolean
+  /**
+   * Revokes one token, here at once and elsewhere within {@link RELIED_ON}.
+   *
+   * @param expires milliseconds since the epoch.
+   */
+  revokeToken(tokenId: string, expires: number): Promise<void>
+  /** Revokes everything that was issued to a holder up to now, in the same way. */
+  revokeIssued(holder: Holder): Promise<void>
+  /** Reads what others have revoked. */
+  refresh(): Promise<void>
+  /** Clears away what has expired, here and in the store. */
+  sweep(): Promise<void>
+}
+
+export function createRevocations(store: RevocationStore, clock: Clock): Revocations {
+  const known = new Map<string, Revocation>()
+  let users = 0
+  let cursor: string | undefined
+  let readAt = Number.NEGATIVE_INFINITY
+  let reading: Promise<void> | undefined
+
+  function remember(revocation: Revocation): void {
+    const before = known.get(revocation.subject)
+    if (!before && revocation.subject.startsWith('user ')) users += 1
+    known.set(revocation.subject, {
+      subject: revocation.subject,
+      issuedUntil: Math.max(revocation.issuedUntil, before?.issuedUntil ?? 0),
+      expires: Math.max(revocation.expires, before?.expires ?? 0),
+    })
+  }
+
+  async function read(): Promise<void> {
+    // Before the question: what is added while it is under way may be missing in the answer.
+    const startedAt = clock()
+    for (;;) {
+      const page = await store.since(cursor)
+      for (const revocation of page.revocations) remember(revocation)
+      cursor = page.cursor
+      if (page.complete) break
+    }
+    readAt = startedAt
+  }
+
+  function refresh(): Promise<void> {
+    reading ??= read().finally(() => {
+      reading = undefined
+    })
+    return reading
+  }
+
+  function ready(): Promise<void> | undefined {
+    const age = clock() - readAt
+    // A clock that was set back says nothing of an age.
+    return age >= 0 && age < RELIED_ON ? undefined : refresh()
+  }
+
+  function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {
+    if (known.size === 0) return undefined
+    const alone = known.get(`token ${tokenId}`)
+    if (alone) return alone.issuedUntil
+    const together = holder && known.get(holder)
+    return together && issuedAt <= together.issuedUntil ? together.issuedUntil : undefined
+  }
+
+  async function add(revocation: Revocation, now: number): Promise<void> {
+    await store.add(revocation, now)
+    remember(revocation)
+  }
+
+  return {
+    ready,
+    revokedAt,
+    concernUsers: () => users > 0,
+    async revokeToken(tokenId, expires) {
+      const now = clock()
+      if (known.has(`token ${tokenId}`) || expires <= now) return
+      await add({ subject: `token ${tokenId}`, issuedUntil: now, expires }, now)
+    },
+    async revokeIssued(holder) {
+      const now = clock()
+      await add({ subject: holder, issuedUntil: now, expires: now + LONGEST_LIFETIME }, now)
+    },
+    refresh,
+    async sweep() {
+      const now = clock()
+      for (const { subject, expires } of known.values()) {
+        if (expires > now) continue
+        known.delete(subject)
+        if (subject.startsWith('user ')) users -= 1
+      }
+      await store.sweep(now)
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Audit } from '../audit.ts'
+import type { Inspection, Lifecycle } from '../core/lifecycle.ts'
+import { type ReadParameters, readParameters } from '../parameters.ts'
+import { Refusal } from '../refusal.ts'
+import { createLifecycleErrorHandler } from './errors.ts'
+import { type Origin, toIntrospection } from './introspection.ts'
+import { createAuthenticateResourceServer, type ResourceServerParts } from './resource-servers.ts'
+
+export interface LifecycleRoutesOptions extends ResourceServerParts {
+  readonly lifecycle: Lifecycle
+  readonly origin: Origin
+  readonly audit: Audit
+}
+
+/** The form of both (RFC 7662 section 2.1, RFC 7009 section 2.1), with the caller's credentials where no header has them. */
+export const tokenForm = z.object({
+  token: z.string().min(1),
+  token_type_hint: z.string().optional().meta({ description: 'Accepted and ignored: a token says itself what it is.' }),
+  client_id: z.string().optional().meta({ description: 'With client_secret, in place of HTTP Basic.' }),
+  client_secret: z.string().optional().meta({ format: 'password' }),
+})
+
+const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(tokenForm.shape))
+
+interface Asked {
+  readonly token: string
+  readonly resourceServer: string
+}
+
+/**
+ * Introspection (RFC 7662) and revocation (RFC 7009) of all three kinds of token, for resource servers.
+ */
+export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async (app, options) => {
+  const { lifecycle, origin, audit } = options
+  app.setErrorHandler(createLifecycleErrorHandler(audit))
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+  })
+  const authenticate = await createAuthenticateResourceServer(app, options)
+
+  app.removeAllContentTypeParsers()
+  await app.register(formbody, { parser: (text) => ({ ...readParameters(text, PARAMETER_NAMES) }) })
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined))
+
+  serve('/introspect', async (request, reply) => {
+    const { token, resourceServer } = await read(request, reply)
+    const inspection = await lifecycle.inspect(token)
+    if (inspection) audit.introspected({ ...decision(request), ...nameOf(inspection), resourceServer })
+    return reply.send(toIntrospection(inspection, origin))
+  })
+
+  serve('/revoke', async (request, reply) => {
+    const { token, resourceServer } = await read(request, reply)
+    const revoked = await lifecycle.revoke(token)
+    if (revoked) audit.revoked({ ...decision(request), ...revoked, resourceServer })
+    // What is not known is as good as revoked (RFC 7009 section 2.2).
+    return reply.send()
+  })
+
+  function serve(url: string, handler: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>): void {
+    app.route({ method: 'POST', url, handler })
+    const others = app.supportedMethods.filter((method) => method !== 'POST')
+    app.route({ method: others, url, exposeHeadRoute: false, onRequest: refuseMethod, handler: refuseMethod })
+  }
+
+  async function read(request: FastifyRequest, reply: FastifyReply): Promise<Asked> {
+    const { values, repeated } = (request.body ?? { values: {}, repeated: [] }) as ReadParameters
+    const credentials = repeated.length > 0 ? {} : tokenForm.partial().parse(values)
+    const resourceServer = await authenticate(request, reply, credentials)
+    const form = tokenForm.safeParse(values)
+    if (repeated.length > 0) throw new Refusal('bad_parameter', { resourceServer, parameters: repeated })
+    if (!form.success) throw new Refusal('bad_parameter', { resourceServer, parameters: ['token'] })
+    return { token: form.data.token, resourceServer }
+  }
+
+  async function refuseMethod(): Promise<never> {
+    throw new Refusal('method_not_allowed')
+  }
+}
+
+function decision(request: FastifyRequest) {
+  return { address: request.ip, requestId: request.id }
+}
+
+function nameOf(inspection: Inspection) {
+  switch (inspection.contract) {
+    case 'bws':
+      return { contract: 'bws', tokenId: inspection.token.tokenId } as const
+    case 'idscan':
+      return { contract: 'idscan', tokenId: inspection.claims.jti } as const
+    case 'nevisfido':
+      return { contract: 'nevisfido', tokenId: inspection.record.tokenDigest } as const
+  }
+}

@@ -1,0 +1,86 @@
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { callerNetwork } from '../core/address.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Guard } from '../core/guard.ts'
+import { matchSecret, type SecretSlot } from '../core/secrets.ts'
+import { Refusal } from '../refusal.ts'
+
+/** Who checks tokens, by id. */
+export type ResourceServers = ReadonlyMap<string, readonly SecretSlot[]>
+
+export interface ResourceServerParts {
+  readonly resourceServers: ResourceServers
+  readonly guard: Guard
+  readonly clock: Clock
+}
+
+/** What a form may hold of its caller (RFC 6749 section 2.3.1). */
+export interface FormCredentials {
+  readonly client_id?: string | undefined
+  readonly client_secret?: string | undefined
+}
+
+/** Says which resource server a request comes from, or refuses it. */
+export type AuthenticateResourceServer = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  form: FormCredentials,
+) => Promise<string>
+
+/** HTTP Basic, or id and secret in the form; not both. */
+export async function createAuthenticateResourceServer(
+  app: FastifyInstance,
+  { resourceServers, guard, clock }: ResourceServerParts,
+): Promise<AuthenticateResourceServer> {
+  const callers = new WeakMap<FastifyRequest, string>()
+  await app.register(basicAuth, {
+    authenticate: { realm: 'Trimint' },
+    strictCredentials: false,
+    async validate(id, secret, request) {
+      callers.set(request, await check(candidatesOf(id, secret), request))
+    },
+  })
+
+  async function check(candidates: readonly Credentials[], request: FastifyRequest): Promise<string> {
+    const attempt = { address: callerNetwork(request.ip) }
+    const retryAfter = guard.blockedFor(attempt)
+    if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
+    let known: string | undefined
+    for (const { id, secret } of candidates) {
+      const slots = resourceServers.get(id)
+      if (slots) known = id
+      if (matchSecret(secret, slots, clock()) !== undefined) return id
+    }
+    await guard.fail(attempt)
+    throw known === undefined
+      ? new Refusal('unknown_resource_server')
+      : new Refusal('bad_secret', { resourceServer: known })
+  }
+
+  return async (request, reply, { client_id: id, client_secret: secret }) => {
+    if (request.headers.authorization === undefined && id !== undefined && secret !== undefined) {
+      return check([{ id, secret }], request)
+    }
+    if (secret !== undefined) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
+    await new Promise<void>((resolve, reject) => {
+      app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
+    })
+    return callers.get(request) as string
+  }
+}
+
+interface Credentials {
+  readonly id: string
+  readonly secret: string
+}
+
+/** As they are sent, and as they are meant by those who encode them first, as RFC 6749 section 2.3.1 says. */
+function candidatesOf(id: string, secret: string): Credentials[] {
+  const decoded = { id: decodeForm(id), secret: decodeForm(secret) }
+  return [{ id, secret }, decoded]
+}
+
+function decodeForm(text: string): string {
+  return new URLSearchParams(`=${text.replaceAll('&', '%26')}`).get('') ?? text
+}

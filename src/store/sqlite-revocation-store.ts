@@ -1,0 +1,52 @@
+import { patiently } from './group-commit.ts'
+import { REVOCATIONS_PER_PAGE, type Revocation, type RevocationStore } from './revocation-store.ts'
+import { openDatabase } from './sqlite-database.ts'
+
+/** How many expired revocations one sweep clears away at most. */
+const SWEEP = 1_000
+
+/**
+ * Keeps revocations in an SQLite file that several processes may share. Its cursor is the number of the last one: numbers are given
+ * under the file's one write lock and never given again, so no later commit has a smaller one.
+ *
+ * @param path a file, or `:memory:`.
+ */
+export function openSqliteRevocationStore(path: string): RevocationStore {
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
+  const add = database.prepare(
+    'INSERT INTO revocations (subject, issued_until, expires) VALUES ($subject, $issuedUntil, $expires)',
+  )
+  const since = database.prepare(
+    `SELECT number, subject, issued_until AS issuedUntil, expires FROM revocations WHERE number > $last
+     ORDER BY number LIMIT ${REVOCATIONS_PER_PAGE}`,
+  )
+  const due = database.prepare('SELECT 1 FROM revocations WHERE expires <= $now LIMIT 1')
+  const sweep = database.prepare(
+    `DELETE FROM revocations WHERE number IN (SELECT number FROM revocations WHERE expires <= $now LIMIT ${SWEEP})`,
+  )
+
+  return {
+    async add({ subject, issuedUntil, expires }) {
+      await patiently(() => add.run({ subject, issuedUntil, expires }))
+    },
+    since: (cursor) =>
+      patiently(() => {
+        const rows = since.all({ last: Number(cursor ?? 0) }) as unknown as (Revocation & { number: number })[]
+        const last = rows.at(-1)
+        return {
+          revocations: rows.map(({ number, ...revocation }) => revocation),
+          cursor: last ? String(last.number) : cursor,
+          complete: rows.length < REVOCATIONS_PER_PAGE,
+        }
+      }),
+    sweep: (now) =>
+      patiently(() => {
+        // Looking takes no lock: with several processes on one file, most find nothing left to do.
+        if (due.get({ now })) sweep.run({ now })
+      }),
+    async close() {
+      database.close()
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import { createGroupCommit, patiently } from './group-commit.ts'
+import { openDatabase } from './sqlite-database.ts'
+import { RETENTION } from './token-store.ts'
+import type { UseStore } from './use-store.ts'
+
+/** How many expired rows one sweep clears away at most. */
+const SWEEP = 1_000
+
+/**
+ * Counts and notes uses in an SQLite file that several processes may share. Nothing is told before it is on the disk; the writes of
+ * one event-loop turn go there together.
+ *
+ * @param path a file, or `:memory:`.
+ */
+export function openSqliteUseStore(path: string): UseStore {
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
+  const group = createGroupCommit(database)
+  const count = database.prepare(
+    `INSERT INTO uses (token_id, count, expires) VALUES ($tokenId, 1, $expires)
+     ON CONFLICT (token_id) DO UPDATE SET count = count + 1 WHERE count < $limit
+     RETURNING count`,
+  )
+  const counted = database.prepare('SELECT count FROM uses WHERE token_id = $tokenId')
+  const touch = database.prepare(
+    `INSERT INTO uses (token_id, last_use, expires) VALUES ($tokenId, $usedAt, $expires)
+     ON CONFLICT (token_id) DO UPDATE SET last_use = max(coalesce(last_use, 0), excluded.last_use)`,
+  )
+  const lastUse = database.prepare('SELECT last_use AS lastUse FROM uses WHERE token_id = $tokenId')
+  const due = database.prepare('SELECT 1 FROM uses WHERE expires <= $forgotten LIMIT 1')
+  const sweep = database.prepare(
+    `DELETE FROM uses WHERE token_id IN (SELECT token_id FROM uses WHERE expires <= $forgotten LIMIT ${SWEEP})`,
+  )
+
+  return {
+    async count(tokenId, limit, expires) {
+      const row = await group.write(() => count.get({ tokenId, limit, expires }) as { count: number } | undefined)
+      return row?.count
+    },
+    counted: (tokenId) => patiently(() => (counted.get({ tokenId }) as { count: number } | undefined)?.count ?? 0),
+    async touch(uses) {
+      await Promise.all(
+        uses.map(({ tokenId, usedAt, expires }) => group.write(() => touch.run({ tokenId, usedAt, expires }))),
+      )
+    },
+    lastUse: (tokenId) =>
+      patiently(() => (lastUse.get({ tokenId }) as { lastUse: number | null } | undefined)?.lastUse ?? undefined),
+    async sweep(now) {
+      const forgotten = now - RETENTION
+      // Looking takes no lock: with several processes on one file, most find nothing left to do.
+      if (await patiently(() => due.get({ forgotten }))) await group.write(() => sweep.run({ forgotten }))
+    },
+    async close() {
+      await group.flush()
+      if (database.isOpen) database.close()
+    },
+  }
+}
