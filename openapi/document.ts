@@ -1,7 +1,9 @@
 import { createDocument } from 'zod-openapi'
 import packageJson from '../package.json' with { type: 'json' }
+import { authzPaths } from './authz.ts'
 import { bwsPaths } from './bws.ts'
 import { idscanPaths } from './idscan.ts'
+import { lifecyclePaths } from './lifecycle.ts'
 import { nevisfidoPaths } from './nevisfido.ts'
 import { servicePaths } from './service.ts'
 
@@ -15,15 +17,22 @@ export function createOpenApi(): string {
       { name: 'BWS', description: 'Signed tokens, as BioID’s BWS issues them.' },
       { name: 'IDscan', description: 'Logins, as GBG’s IDscan Enterprise has them.' },
       { name: 'nevisFIDO', description: 'Opaque tokens with a session, as nevisFIDO has them.' },
-      { name: 'Service', description: 'What is ours: operations.' },
+      { name: 'Service', description: 'What is ours: the life of a token after its issue, and operations.' },
     ],
-    paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...servicePaths },
+    paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...authzPaths, ...lifecyclePaths, ...servicePaths },
     components: {
       securitySchemes: {
         basic: {
           type: 'http',
           scheme: 'basic',
-          description: 'App-ID and App-Secret, or a client’s id and secret (RFC 7617).',
+          description: 'Id and secret of an app, a client or a resource server (RFC 7617).',
+        },
+        token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A token that was issued here.' },
+        cookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'token',
+          description: 'The same, as IDscan’s browser pages send it.',
         },
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Of the configured issuer.' },
       },

@@ -40,7 +40,7 @@ export function openSqliteFailureStore(path: string): FailureStore {
     remove: (key, limit) => patiently(() => remove.run({ key, limit }).changes > 0),
     list: (now, limit) => patiently(() => list.all({ now, limit }).map(toCount)),
     async close() {
-      database.close()
+      if (database.isOpen) database.close()
     },
   }
 }

@@ -46,7 +46,7 @@ export function openSqliteRevocationStore(path: string): RevocationStore {
         if (due.get({ now })) sweep.run({ now })
       }),
     async close() {
-      database.close()
+      if (database.isOpen) database.close()
     },
   }
 }

@@ -1,0 +1,133 @@
+import { z } from 'zod'
+import type {
+  ZodOpenApiHeadersObject,
+  ZodOpenApiOperationObject,
+  ZodOpenApiPathsObject,
+  ZodOpenApiResponseObject,
+} from 'zod-openapi'
+import { serviceError } from '../src/service/errors.ts'
+import { activeToken, inactiveToken } from '../src/service/introspection.ts'
+import { tokenForm } from '../src/service/lifecycle.ts'
+import { noStore, requestId, retryAfter } from './headers.ts'
+
+const headers = { ...requestId, ...noStore }
+
+function refusal(
+  description: string,
+  error: string,
+  error_description: string,
+  more: ZodOpenApiHeadersObject = {},
+): ZodOpenApiResponseObject {
+  return {
+    description,
+    headers: { ...headers, ...more },
+    content: { 'application/json': { schema: serviceError, example: { error, error_description } } },
+  }
+}
+
+const refusals = {
+  400: refusal(
+    'No form, no token, or a parameter twice.',
+    'invalid_request',
+    'The body has to be a form with one token, each parameter once.',
+  ),
+  401: refusal(
+    'Unknown resource server or wrong secret: the same bytes for both.',
+    'invalid_client',
+    'The id or the secret of the resource server is wrong.',
+    { 'WWW-Authenticate': { schema: { const: 'Basic realm="Trimint", charset="UTF-8"' } } },
+  ),
+  405: refusal('A method other than POST.', 'invalid_request', 'Only POST is supported.', {
+    Allow: { schema: { const: 'POST' } },
+  }),
+  413: refusal('A body of more than 64 KiB.', 'invalid_request', 'The request is too large.'),
+  429: refusal(
+    'Too many wrong secrets from this address; a right one is refused too.',
+    'temporarily_unavailable',
+    'Too many failed attempts. Try again later.',
+    retryAfter,
+  ),
+  500: refusal(
+    'Something failed inside. The log says what.',
+    'server_error',
+    'Something went wrong; the log says what.',
+  ),
+  503: refusal(
+    'The store is away, so nobody can say.',
+    'temporarily_unavailable',
+    'The store cannot be asked. Try again later.',
+    retryAfter,
+  ),
+}
+
+const request: Pick<ZodOpenApiOperationObject, 'tags' | 'security' | 'requestBody'> = {
+  tags: ['Service'],
+  security: [{ basic: [] }, {}],
+  requestBody: {
+    required: true,
+    content: {
+      'application/x-www-form-urlencoded': {
+        schema: tokenForm,
+        example: { token: '4f1f6a7c-2f64-4b8a-9d0e-3f0f4f6d8a11' },
+      },
+    },
+  },
+}
+
+const ACTIVE = {
+  active: true,
+  token_type: 'bearer',
+  iss: 'BWS',
+  sub: 'demo-app',
+  aud: 'https://tokens.example.com',
+  client_id: 'demo-app',
+  nbf: 1767323045,
+  exp: 1767323645,
+  jti: '00000000-0000-4000-8000-000000000000',
+  trimint: {
+    contract: 'bws',
+    task: 'verify',
+    client: 'Demo',
+    triesAllowed: 3,
+    triesLeft: 2,
+    liveDetection: true,
+    autoEnroll: false,
+    traits: ['Face', 'Periocular'],
+    bcid: 'bws/112/12345',
+  },
+}
+
+export const lifecyclePaths: ZodOpenApiPathsObject = {
+  '/introspect': {
+    post: {
+      ...request,
+      operationId: 'introspect',
+      summary: 'Say what a token of any kind is (RFC 7662)',
+      description:
+        'For resource servers, by HTTP Basic or with client_id and client_secret in the form. Uses nothing up: no try, no redemption, no idle time.',
+      responses: {
+        200: {
+          description: 'What the token is; of one that is not good, whatever the reason, only that.',
+          headers,
+          content: {
+            'application/json': {
+              schema: z.union([activeToken, inactiveToken]),
+              examples: { active: { value: ACTIVE }, inactive: { value: { active: false } } },
+            },
+          },
+        },
+        ...refusals,
+      },
+    },
+  },
+  '/revoke': {
+    post: {
+      ...request,
+      operationId: 'revoke',
+      summary: 'Revoke a token of any kind (RFC 7009)',
+      description:
+        'For resource servers, as introspection. In force at once in this process, and within a second in every other.',
+      responses: { 200: { description: 'The token is not good any more, or never was.', headers }, ...refusals },
+    },
+  },
+}
