@@ -58,6 +58,7 @@ const issueToken: ZodOpenApiOperationObject = {
       retryAfter,
     ),
     500: refusal('Something failed inside. The log says what.', { failed: 'An error has occurred.' }),
+    503: refusal('This process is too busy.', { overloaded: 'Temporarily unavailable. Try again later.' }, retryAfter),
   },
 }
 

@@ -103,8 +103,8 @@ export const idscanPaths: ZodOpenApiPathsObject = {
           failed: ['server_error', 'Something went wrong.'],
         }),
         503: refusal(
-          'More password checks are waiting than can be done in time.',
-          { overloaded: ['temporarily_unavailable', 'Too many logins at once. Try again later.'] },
+          'More is waiting, password checks or requests, than can be done in time.',
+          { overloaded: ['temporarily_unavailable', 'Too many requests at once. Try again later.'] },
           retryAfter,
         ),
       },

@@ -53,7 +53,7 @@ const refusals = {
     'Something went wrong; the log says what.',
   ),
   503: refusal(
-    'The store is away, so nobody can say.',
+    'The store is away, so nobody can say; or this process is too busy.',
     'temporarily_unavailable',
     'The store cannot be asked. Try again later.',
     retryAfter,

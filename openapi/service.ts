@@ -1,7 +1,20 @@
-import type { ZodOpenApiPathsObject } from 'zod-openapi'
+import type { ZodOpenApiPathsObject, ZodOpenApiResponsesObject } from 'zod-openapi'
 import { serviceError } from '../src/service/errors.ts'
-import { health } from '../src/service/health.ts'
+import { health, readiness } from '../src/service/health.ts'
 import { noStore, requestId } from './headers.ts'
+
+const others: ZodOpenApiResponsesObject = {
+  default: {
+    description: 'What every path outside the contracts answers with when it refuses.',
+    headers: requestId,
+    content: {
+      'application/json': {
+        schema: serviceError,
+        example: { error: 'not_found', error_description: 'There is nothing at this path.' },
+      },
+    },
+  },
+}
 
 export const servicePaths: ZodOpenApiPathsObject = {
   '/healthz': {
@@ -17,16 +30,32 @@ export const servicePaths: ZodOpenApiPathsObject = {
           headers: { ...requestId, ...noStore },
           content: { 'application/json': { schema: health, example: { status: 'ok' } } },
         },
-        default: {
-          description: 'What every path outside the contracts answers with when it refuses.',
-          headers: requestId,
+        ...others,
+      },
+    },
+  },
+  '/readyz': {
+    get: {
+      tags: ['Service'],
+      operationId: 'readiness',
+      summary: 'Whether requests should be sent here',
+      description:
+        'For load balancers and rolling restarts. `draining`: it is about to end. `store_unavailable`: it cannot say which tokens are good.',
+      security: [],
+      responses: {
+        200: {
+          description: 'Ready.',
+          headers: { ...requestId, ...noStore },
+          content: { 'application/json': { schema: readiness, example: { status: 'ready' } } },
+        },
+        503: {
+          description: 'Not now; the reasons say why.',
+          headers: { ...requestId, ...noStore },
           content: {
-            'application/json': {
-              schema: serviceError,
-              example: { error: 'not_found', error_description: 'There is nothing at this path.' },
-            },
+            'application/json': { schema: readiness, example: { status: 'not_ready', reasons: ['draining'] } },
           },
         },
+        ...others,
       },
     },
   },

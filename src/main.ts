@@ -1,19 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import pino from 'pino'
 import { developmentBanner } from './banner.ts'
+import { changedPaths } from './config/changes.ts'
 import { readEnvironment } from './config/environment.ts'
 import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
+import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
 import { buildServer } from './server.ts'
 import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
 
+/** Milliseconds that the last steps of a stop may take, when everybody who was connected is gone. */
+const LAST_STEPS = 5_000
+
 const { environment, faults } = readEnvironment(process.env)
-const loaded = loadConfiguration(environment, process.env, systemClock(), systemRandomness)
+const loaded = load()
 if ('faults' in loaded) exitWith([...faults, ...loaded.faults])
 if (faults.length > 0) exitWith(faults)
-const { configuration, file, warnings } = loaded
+const { file } = loaded
+let { configuration } = loaded
 
 // Asynchronous: a line that is written at once costs a busy server up to a third of its throughput.
 const destination = pino.destination({ fd: process.stdout.fd, sync: false })
@@ -24,20 +31,33 @@ const stores = await openStores(configuration.store, onStoreError).catch(({ mess
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
 
-const parts = { configuration, clock: systemClock, randomness: systemRandomness, logger, stores }
-const app = await buildServer(parts)
+let draining = false
+const isDraining = (): boolean => draining
+const parts = { clock: systemClock, randomness: systemRandomness, logger, stores, isDraining }
+const listener = createListener(configuration.tls)
+let app = await buildServer({ ...parts, configuration })
+await app.ready()
+listener.serve(app)
 
-closeWithGrace({ delay: environment.DRAIN_TIMEOUT, logger: false }, async ({ signal, err }) => {
-  if (err) logger.fatal({ event: 'server.failed', err })
-  else logger.info({ event: 'server.closing', signal })
-  await app.close()
-  await stores.close()
-  destination.flushSync()
+closeWithGrace(
+  { delay: environment.DRAIN_TIMEOUT + LAST_STEPS, logger: false, skip: ['SIGHUP'] },
+  async ({ signal, err }) => {
+    if (err) logger.fatal({ event: 'server.failed', err })
+    else await drain(signal)
+    await app.close()
+    await stores.close()
+    destination.flushSync()
+  },
+)
+
+let reloading: Promise<void> = Promise.resolve()
+process.on('SIGHUP', () => {
+  reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
 })
 
 try {
-  const url = await app.listen({ host: environment.HOST, port: environment.PORT })
-  for (const warning of warnings) logger.warn({ event: 'configuration.warning', warning: formatFault(warning) })
+  const url = await listener.listen(environment.HOST, environment.PORT)
+  warn(loaded.warnings)
   logger.info({
     event: 'server.listening',
     url,
@@ -49,6 +69,56 @@ try {
   const { code, message } = error as NodeJS.ErrnoException
   const path = code === 'EADDRINUSE' || code === 'EACCES' ? 'PORT' : 'HOST'
   exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
+}
+
+function load() {
+  return loadConfiguration(environment, process.env, systemClock(), systemRandomness)
+}
+
+/** Puts the configuration file in force as it is now: all of it or, where anything is wrong with it, nothing. */
+async function reload(): Promise<void> {
+  const next = load()
+  if ('faults' in next) {
+    logger.error({ event: 'configuration.refused', faults: next.faults.map(formatFault) })
+    return
+  }
+  const changed = changedPaths(configuration, next.configuration)
+  // The store is open and the port is taken: whatever is said of these waits for the next start.
+  const { store, tls } = configuration
+  const keepsTls = (tls === undefined) === (next.configuration.tls === undefined)
+  const inForce = { ...next.configuration, store, tls: keepsTls ? next.configuration.tls : tls }
+  const replacement = await buildServer({ ...parts, configuration: inForce })
+  await replacement.ready()
+  listener.serve(replacement)
+  if (inForce.tls) listener.setCertificate(inForce.tls)
+  const replaced = app
+  app = replacement
+  configuration = inForce
+  await replaced.close()
+  warn(next.warnings)
+  const restart = changedPaths(inForce, next.configuration)
+  logger.info({ event: 'configuration.reloaded', changed, ...(restart.length > 0 ? { restart } : {}) })
+}
+
+/** Tells whoever sends requests to go elsewhere, serves them until they have, and finishes what is under way. */
+async function drain(signal: string | undefined): Promise<void> {
+  const timeout = environment.DRAIN_TIMEOUT
+  // Whoever types Ctrl-C waits for nobody to go elsewhere.
+  const delay = signal === 'SIGTERM' ? Math.min(environment.DRAIN_DELAY, timeout) : 0
+  draining = true
+  listener.drain()
+  logger.info({ event: 'server.draining', signal, delay })
+  await sleep(delay)
+  logger.info({ event: 'server.closing', signal })
+  const closed = listener.close().then(() => true)
+  const isClosed = await Promise.race([closed, sleep(timeout - delay, false, { ref: false })])
+  if (isClosed) return
+  logger.warn({ event: 'server.cut_off', timeout })
+  listener.destroy()
+}
+
+function warn(warnings: readonly Fault[]): void {
+  for (const warning of warnings) logger.warn({ event: 'configuration.warning', warning: formatFault(warning) })
 }
 
 function contractsOf({ bws, idscan, nevisfido }: typeof configuration): string[] {

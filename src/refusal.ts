@@ -29,6 +29,9 @@ export class Refusal extends Error {
 /** How long a caller should wait for a store that is away, in milliseconds. */
 export const STORE_PAUSE = 1_000
 
+/** How long a caller should wait for a process that is too busy, in milliseconds. */
+export const OVERLOAD_PAUSE = 1_000
+
 /** The value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, at least one. */
 export function toRetryAfter(milliseconds: number): string {
   return String(Math.max(1, Math.ceil(milliseconds / 1000)))

@@ -1,9 +1,11 @@
-import { METHODS, type ServerOptions } from 'node:http'
+import { METHODS } from 'node:http'
 import { availableParallelism } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
+import underPressure from '@fastify/under-pressure'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
-import { type Configuration, secretSlots } from './config/schema.ts'
+import { type Configuration, type OverloadConfiguration, secretSlots } from './config/schema.ts'
 import { createBwsApps } from './contracts/bws/apps.ts'
 import { bwsAuthzRoutes } from './contracts/bws/authz.ts'
 import { bwsRoutes } from './contracts/bws/routes.ts'
@@ -21,8 +23,9 @@ import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import { createRevocations } from './core/revocations.ts'
 import { createIssuedTokens } from './issued-tokens.ts'
+import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
 import { createRequestIds } from './request-id.ts'
-import { replyNotFound, replyToBrokenRequest, replyWithServiceError } from './service/errors.ts'
+import { replyNotFound, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import { lifecycleRoutes } from './service/lifecycle.ts'
 import type { Stores } from './store/open.ts'
@@ -34,25 +37,15 @@ export interface ServerParts {
   readonly logger: Logger
   /** Opened, and closed again, by the caller. */
   readonly stores: Stores
+  /** Whether this process is about to end, so that nothing new should be sent to it. */
+  readonly isDraining: () => boolean
 }
 
-/** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
-const LIMITS = {
-  /** Bytes. Node's own default, written down: a JWT in a header fits many times over. */
-  maxHeaderSize: 16 * 1024,
-  /** Bytes. The largest body of any contract is a UAF request of a few kilobytes. */
-  bodyLimit: 64 * 1024,
-  /** Milliseconds until the headers are in: a client that dribbles them (slowloris) is cut off. */
-  headersTimeout: 10_000,
-  /** Milliseconds until the whole request is in. */
-  requestTimeout: 15_000,
-  /** Milliseconds between two looks at the two above. */
-  connectionsCheckingInterval: 2_000,
-  /** Milliseconds between two requests: longer than the 60 s of nginx and AWS, so that the proxy closes first, not we. */
-  keepAliveTimeout: 72_000,
-  /** Milliseconds without a byte either way, for clients that never read their answer; longer than keepAliveTimeout. */
-  connectionTimeout: 90_000,
-} as const
+/** Bytes. The largest body of any contract is a UAF request of a few kilobytes. */
+const BODY_LIMIT = 64 * 1024
+
+/** Bytes: as long as a path can be, which is as long as a request's headers (listener.ts). */
+const LONGEST_PATH = 16 * 1024
 
 /** One core stays free for the event loop. What waits longest waits for about two seconds. */
 const PASSWORD_CONCURRENCY = Math.max(1, availableParallelism() - 1)
@@ -67,24 +60,20 @@ const REVOCATIONS_REFRESH = 400
 /** Milliseconds between two looks at which uses are due to be written. */
 const IDLE_FLUSH = 1_000
 
+/** Milliseconds between two looks at how busy this process is. */
+const LOAD_SAMPLE = 250
+
 /** Milliseconds between two times that stores are swept. */
 const SWEEP_PAUSE = 60_000
 
 /** Milliseconds between two log lines about a store that is away. */
 const STORE_ERROR_PAUSE = 10_000
 
-/** Builds the server, ready to listen. */
+/** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const { configuration, clock, randomness, logger, stores } = parts
-  const { bodyLimit, requestTimeout, keepAliveTimeout, connectionTimeout, ...http } = LIMITS
-  const { tls } = configuration
   const app = Fastify({
-    // Fastify types an instance by its kind of server; nothing here depends on which it is.
-    ...((tls ? { https: { ...tls, ...http } } : { http }) as { http: ServerOptions }),
-    bodyLimit,
-    requestTimeout,
-    keepAliveTimeout,
-    connectionTimeout,
+    bodyLimit: BODY_LIMIT,
     loggerInstance: logger as FastifyBaseLogger,
     // Fastify's own lines hold the URL, and with it what a caller put there. The audit line says what matters.
     logController: new LogController({ disableRequestLogging: true }),
@@ -92,13 +81,12 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     trustProxy: configuration.trustProxy,
     rewriteUrl: ({ url = '' }) => canonicalTarget(url),
     genReqId: createRequestIds(randomness),
-    // On a connection that is still open while the server closes, a request is answered, not turned away.
+    // While it closes, what is under way is answered, not turned away.
     return503OnClosing: false,
     frameworkErrors: replyWithServiceError,
-    clientErrorHandler: replyToBrokenRequest,
     routerOptions: {
-      // As long as a path can be: an operation that does not exist is 404, however long its name (N2).
-      maxParamLength: LIMITS.maxHeaderSize,
+      // An operation that does not exist is 404, however long its name (N2).
+      maxParamLength: LONGEST_PATH,
       // Contracts differ in how they read a query, and most do not: nobody pays for parsing it twice.
       querystringParser: () => ({}),
     },
@@ -134,40 +122,56 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     app.addHook('onClose', () => idleTimeout.flush('all').catch(onStoreError))
   }
 
-  await app.register(healthRoutes)
-  if (configuration.bws) {
-    const apps = createBwsApps(configuration.bws, configuration.publicUrl)
-    await app.register(bwsRoutes, { apps, issuer, guard, audit })
-  }
-  if (tokens.bws) await app.register(bwsAuthzRoutes, { tokens: tokens.bws, audit })
-  if (configuration.idscan) {
-    const { idscan, publicUrl } = configuration
-    const login = createIdscanLogin({
-      accounts: createIdscanAccounts(idscan),
-      usernameCase: idscan.usernameCase,
-      passwords: createPasswordChecker(PASSWORD_CHECKS),
-      guard,
-      ...issuer,
-    })
-    await app.register(idscanRoutes, {
-      login,
-      issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime: idscan.lifetime },
-      audit,
-      idleTimeout: idscan.idleTimeout,
-      requireArea: idscan.requireArea,
-      corsOrigins: new Set(idscan.corsOrigins),
-      secure: new URL(publicUrl).protocol === 'https:',
-    })
-  }
-  if (tokens.idscan) await app.register(idscanAuthzRoutes, { tokens: tokens.idscan, audit })
-  if (configuration.nevisfido && tokens.nevisfido) {
-    const options = createNevisfidoOptions(configuration.nevisfido, { store: stores.tokens, clock, randomness })
-    await app.register(nevisfidoRoutes, { ...options, tokens: tokens.nevisfido, guard, audit })
-  }
-  const { lifecycle, origin } = tokens
-  const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
-  await app.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
+  await app.register(healthRoutes, { isDraining: parts.isDraining, revocations })
+  // Behind it, everything but health: a process that is busy is alive.
+  await app.register(async (busy) => {
+    if (configuration.overload) await shedLoad(busy, configuration.overload)
+    if (configuration.bws) {
+      const apps = createBwsApps(configuration.bws, configuration.publicUrl)
+      await busy.register(bwsRoutes, { apps, issuer, guard, audit })
+    }
+    if (tokens.bws) await busy.register(bwsAuthzRoutes, { tokens: tokens.bws, audit })
+    if (configuration.idscan) {
+      const { idscan, publicUrl } = configuration
+      const login = createIdscanLogin({
+        accounts: createIdscanAccounts(idscan),
+        usernameCase: idscan.usernameCase,
+        passwords: createPasswordChecker(PASSWORD_CHECKS),
+        guard,
+        ...issuer,
+      })
+      await busy.register(idscanRoutes, {
+        login,
+        issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime: idscan.lifetime },
+        audit,
+        idleTimeout: idscan.idleTimeout,
+        requireArea: idscan.requireArea,
+        corsOrigins: new Set(idscan.corsOrigins),
+        secure: new URL(publicUrl).protocol === 'https:',
+      })
+    }
+    if (tokens.idscan) await busy.register(idscanAuthzRoutes, { tokens: tokens.idscan, audit })
+    if (configuration.nevisfido && tokens.nevisfido) {
+      const options = createNevisfidoOptions(configuration.nevisfido, { store: stores.tokens, clock, randomness })
+      await busy.register(nevisfidoRoutes, { ...options, tokens: tokens.nevisfido, guard, audit })
+    }
+    const { lifecycle, origin } = tokens
+    const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
+    await busy.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
+  })
   return app
+}
+
+/** Refuses requests past a limit, each contract in its own words, so that those which are taken are answered in time. */
+async function shedLoad(app: FastifyInstance, { eventLoopDelay, heap }: OverloadConfiguration): Promise<void> {
+  await app.register(underPressure, {
+    sampleInterval: LOAD_SAMPLE,
+    maxEventLoopDelay: eventLoopDelay,
+    maxHeapUsedBytes: (getHeapStatistics().heap_size_limit * heap) / 100,
+    pressureHandler: async () => {
+      throw new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
+    },
+  })
 }
 
 type OnStoreError = (error: unknown) => void

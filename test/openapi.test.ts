@@ -79,7 +79,7 @@ describe('GET /token', () => {
 
   test('every status of the contract is described', () => {
     const statuses = Object.keys(document.paths['/token']?.get?.responses ?? {})
-    expect(statuses).toEqual(['200', '400', '401', '403', '405', '429', '500'])
+    expect(statuses).toEqual(['200', '400', '401', '403', '405', '429', '500', '503'])
   })
 
   test('a task added to the enum changes the document with no other edit', () => {

@@ -13,6 +13,7 @@ import {
   keySecret,
   label,
   machineSecret,
+  milliseconds,
   moment,
   origin,
   partition,
@@ -204,6 +205,12 @@ const guard = z.strictObject({
   block: seconds('1s', '30d').default(900),
 })
 
+const overload = z.strictObject({
+  eventLoopDelay: milliseconds('1m').default(1_000),
+  /** Percent of what the runtime may have. */
+  heap: wholeNumber(10, 100).default(90),
+})
+
 /** What `store` may be: an embedded file, or a Redis. */
 const store = text(
   'sqlite:path, "sqlite::memory:", redis://host:6379/0 or rediss://host:6379/0',
@@ -247,6 +254,7 @@ export const configurationSchema = z
     nevisfido: switchable(nevisfido),
     resourceServers: uniqueList(withSlots({}), 'id').default([]),
     guard: z.union([z.literal(false), guard]).prefault({}),
+    overload: z.union([z.literal(false), overload]).prefault({}),
     trustProxy: trustProxy.default(false),
     tls: tls.optional(),
   })
@@ -269,6 +277,7 @@ export function secretSlots(entry: {
   }))
 }
 
+export type OverloadConfiguration = Exclude<Configuration['overload'], false>
 export type BwsConfiguration = Exclude<Configuration['bws'], false>
 export type IdscanConfiguration = Exclude<Configuration['idscan'], false>
 export type NevisfidoConfiguration = Exclude<Configuration['nevisfido'], false>

@@ -66,16 +66,16 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
     const found = await bws?.find(jws)
     if (!found || !('token' in found)) return undefined
     const { tokenId, expires } = found.token
-    await available(revocations.revokeToken(tokenId, expires * 1000))
-    return { contract: 'bws', tokenId }
+    const revoked = await available(revocations.revokeToken(tokenId, expires * 1000))
+    return revoked ? { contract: 'bws', tokenId } : undefined
   }
 
   async function revokeIdscan(jws: string): Promise<RevokedToken | undefined> {
     const found = await idscan?.find(jws)
     if (!found || !('claims' in found)) return undefined
     const { jti, exp } = found.claims
-    await available(revocations.revokeToken(jti, exp * 1000))
-    return { contract: 'idscan', tokenId: jti }
+    const revoked = await available(revocations.revokeToken(jti, exp * 1000))
+    return revoked ? { contract: 'idscan', tokenId: jti } : undefined
   }
 
   async function revokeFido(token: string): Promise<RevokedToken | undefined> {

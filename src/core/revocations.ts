@@ -34,8 +34,9 @@ export interface Revocations {
    * Revokes one token, here at once and elsewhere within {@link RELIED_ON}.
    *
    * @param expires milliseconds since the epoch.
+   * @returns whether there was anything to revoke.
    */
-  revokeToken(tokenId: string, expires: number): Promise<void>
+  revokeToken(tokenId: string, expires: number): Promise<boolean>
   /** Revokes everything that was issued to a holder up to now, in the same way. */
   revokeIssued(holder: Holder): Promise<void>
   /** Reads what others have revoked. */
@@ -105,8 +106,9 @@ export function createRevocations(store: RevocationStore, clock: Clock): Revocat
     concernUsers: () => users > 0,
     async revokeToken(tokenId, expires) {
       const now = clock()
-      if (known.has(`token ${tokenId}`) || expires <= now) return
+      if (known.has(`token ${tokenId}`) || expires <= now) return false
       await add({ subject: `token ${tokenId}`, issuedUntil: now, expires }, now)
+      return true
     },
     async revokeIssued(holder) {
       const now = clock()

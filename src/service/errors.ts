@@ -16,7 +16,7 @@ const TOO_LARGE: ServiceError = { error: 'invalid_request', error_description: '
 const FAILED: ServiceError = { error: 'server_error', error_description: 'Something went wrong; the log says what.' }
 
 export function replyNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return reply.code(404).send(NOT_FOUND)
+  return reply.code(404).header('cache-control', 'no-store').send(NOT_FOUND)
 }
 
 /** The one place where an error outside the contracts becomes a reply. */
@@ -47,6 +47,7 @@ const LIFECYCLE_REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   bad_body: [400, 'invalid_request', 'The body is broken.'],
   body_too_large: [413, 'invalid_request', 'The request is too large.'],
   blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
+  overloaded: [503, 'temporarily_unavailable', 'Too many requests at once. Try again later.'],
   store_unavailable: [503, 'temporarily_unavailable', 'The store cannot be asked. Try again later.'],
 }
 
@@ -81,7 +82,8 @@ function toRefusal(error: unknown, request: FastifyRequest): Refusal {
     return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')
   }
   if (statusCode === 413) return new Refusal('body_too_large')
-  return new Refusal(statusCode === 400 ? 'bad_body' : 'internal_error')
+  // Broken off, not as long as it was announced, or of a type that cannot be read.
+  return new Refusal(statusCode === 400 || statusCode === 415 ? 'bad_body' : 'internal_error')
 }
 
 const BROKEN: Readonly<Record<string, readonly [status: string, body: ServiceError]>> = {

@@ -68,10 +68,10 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
 
   async function read(request: FastifyRequest, reply: FastifyReply): Promise<Asked> {
     const { values, repeated } = (request.body ?? { values: {}, repeated: [] }) as ReadParameters
-    const credentials = repeated.length > 0 ? {} : tokenForm.partial().parse(values)
-    const resourceServer = await authenticate(request, reply, credentials)
+    // Before the credentials: of two, nobody can say which is meant.
+    if (repeated.length > 0) throw new Refusal('bad_parameter', { parameters: repeated })
+    const resourceServer = await authenticate(request, reply, values)
     const form = tokenForm.safeParse(values)
-    if (repeated.length > 0) throw new Refusal('bad_parameter', { resourceServer, parameters: repeated })
     if (!form.success) throw new Refusal('bad_parameter', { resourceServer, parameters: ['token'] })
     return { token: form.data.token, resourceServer }
   }

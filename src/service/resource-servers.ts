@@ -59,10 +59,10 @@ export async function createAuthenticateResourceServer(
   }
 
   return async (request, reply, { client_id: id, client_secret: secret }) => {
-    if (request.headers.authorization === undefined && id !== undefined && secret !== undefined) {
+    if (!request.headers.authorization && id !== undefined && secret !== undefined) {
       return check([{ id, secret }], request)
     }
-    if (secret !== undefined) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
+    if (secret) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
     await new Promise<void>((resolve, reject) => {
       app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
     })

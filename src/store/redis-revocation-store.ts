@@ -1,15 +1,13 @@
 import { closeRedisClient, promptly, type RedisClient } from './redis-client.ts'
 import { defineRedisScript } from './redis-script.ts'
 import { REVOCATIONS_PER_PAGE, type RevocationStore } from './revocation-store.ts'
+import { SWEEP_STEP, sweepAll } from './sweep.ts'
 
 /** A stream: its ids go up whatever becomes of its entries, and are times, so that they go up after a loss too. */
 const REVOCATIONS = 'trimint:revocations'
 
 /** The ids of its entries by their end. */
 const BY_END = 'trimint:revocations-by-end'
-
-/** How many that have ended one sweep clears away at most. */
-const SWEEP = 1_000
 
 /** KEYS: the stream, the ids by their end. ARGV: subject, issuedUntil, expires. */
 const add = defineRedisScript(`
@@ -47,11 +45,14 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
         }
       }),
     sweep: (now) =>
-      promptly(async () => {
-        const ended = await client.zRange(BY_END, '-inf', now, { BY: 'SCORE', LIMIT: { offset: 0, count: SWEEP } })
-        if (ended.length === 0) return
-        await Promise.all([client.xDel(REVOCATIONS, ended), client.zRem(BY_END, ended)])
-      }),
+      sweepAll(() =>
+        promptly(async () => {
+          const LIMIT = { offset: 0, count: SWEEP_STEP }
+          const ended = await client.zRange(BY_END, '-inf', now, { BY: 'SCORE', LIMIT })
+          if (ended.length > 0) await Promise.all([client.xDel(REVOCATIONS, ended), client.zRem(BY_END, ended)])
+          return ended.length
+        }),
+      ),
     close: () => closeRedisClient(client),
   }
 }

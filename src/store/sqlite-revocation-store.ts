@@ -1,9 +1,7 @@
 import { patiently } from './group-commit.ts'
 import { REVOCATIONS_PER_PAGE, type Revocation, type RevocationStore } from './revocation-store.ts'
 import { openDatabase } from './sqlite-database.ts'
-
-/** How many expired revocations one sweep clears away at most. */
-const SWEEP = 1_000
+import { SWEEP_STEP, sweepAll } from './sweep.ts'
 
 /**
  * Keeps revocations in an SQLite file that several processes may share. Its cursor is the number of the last one: numbers are given
@@ -23,7 +21,7 @@ export function openSqliteRevocationStore(path: string): RevocationStore {
   )
   const due = database.prepare('SELECT 1 FROM revocations WHERE expires <= $now LIMIT 1')
   const sweep = database.prepare(
-    `DELETE FROM revocations WHERE number IN (SELECT number FROM revocations WHERE expires <= $now LIMIT ${SWEEP})`,
+    `DELETE FROM revocations WHERE number IN (SELECT number FROM revocations WHERE expires <= $now LIMIT ${SWEEP_STEP})`,
   )
 
   return {
@@ -40,11 +38,8 @@ export function openSqliteRevocationStore(path: string): RevocationStore {
           complete: rows.length < REVOCATIONS_PER_PAGE,
         }
       }),
-    sweep: (now) =>
-      patiently(() => {
-        // Looking takes no lock: with several processes on one file, most find nothing left to do.
-        if (due.get({ now })) sweep.run({ now })
-      }),
+    // Looking takes no lock: with several processes on one file, most find nothing left to do.
+    sweep: (now) => sweepAll(() => patiently(() => (due.get({ now }) ? Number(sweep.run({ now }).changes) : 0))),
     async close() {
       if (database.isOpen) database.close()
     },

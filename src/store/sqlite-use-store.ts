@@ -1,10 +1,8 @@
 import { createGroupCommit, patiently } from './group-commit.ts'
 import { openDatabase } from './sqlite-database.ts'
+import { SWEEP_STEP, sweepAll } from './sweep.ts'
 import { RETENTION } from './token-store.ts'
 import type { UseStore } from './use-store.ts'
-
-/** How many expired rows one sweep clears away at most. */
-const SWEEP = 1_000
 
 /**
  * Counts and notes uses in an SQLite file that several processes may share. Nothing is told before it is on the disk; the writes of
@@ -29,7 +27,7 @@ export function openSqliteUseStore(path: string): UseStore {
   const lastUse = database.prepare('SELECT last_use AS lastUse FROM uses WHERE token_id = $tokenId')
   const due = database.prepare('SELECT 1 FROM uses WHERE expires <= $forgotten LIMIT 1')
   const sweep = database.prepare(
-    `DELETE FROM uses WHERE token_id IN (SELECT token_id FROM uses WHERE expires <= $forgotten LIMIT ${SWEEP})`,
+    `DELETE FROM uses WHERE token_id IN (SELECT token_id FROM uses WHERE expires <= $forgotten LIMIT ${SWEEP_STEP})`,
   )
 
   return {
@@ -47,8 +45,11 @@ export function openSqliteUseStore(path: string): UseStore {
       patiently(() => (lastUse.get({ tokenId }) as { lastUse: number | null } | undefined)?.lastUse ?? undefined),
     async sweep(now) {
       const forgotten = now - RETENTION
-      // Looking takes no lock: with several processes on one file, most find nothing left to do.
-      if (await patiently(() => due.get({ forgotten }))) await group.write(() => sweep.run({ forgotten }))
+      await sweepAll(async () => {
+        // Looking takes no lock: with several processes on one file, most find nothing left to do.
+        if (!(await patiently(() => due.get({ forgotten })))) return 0
+        return Number((await group.write(() => sweep.run({ forgotten }))).changes)
+      })
     },
     async close() {
       await group.flush()

@@ -217,8 +217,8 @@ describe('what is not HTTP, or too much of it', () => {
 })
 
 test('every limit of a connection is set on purpose', () => {
-  const { server, initialConfig } = service.app
-  expect(server).toMatchObject({
+  const { app, listener } = service
+  expect(listener.server).toMatchObject({
     headersTimeout: 10_000,
     requestTimeout: 15_000,
     keepAliveTimeout: 72_000,
@@ -226,12 +226,12 @@ test('every limit of a connection is set on purpose', () => {
     connectionsCheckingInterval: 2_000,
     maxHeaderSize: 16_384,
   })
-  expect(initialConfig).toMatchObject({ bodyLimit: 65_536 })
+  expect(app.initialConfig).toMatchObject({ bodyLimit: 65_536 })
 })
 
 test('with a certificate configured it speaks TLS, under the same limits', async () => {
   await using secure = await startService({ configuration: { tls: { cert, key } } })
   expect(secure.url).toMatch(/^https:/)
   expect((await getToken(secure, QUERY)).status).toBe(200)
-  expect(secure.app.server).toMatchObject({ headersTimeout: 10_000, keepAliveTimeout: 72_000 })
+  expect(secure.listener.server).toMatchObject({ headersTimeout: 10_000, keepAliveTimeout: 72_000 })
 })

@@ -1,10 +1,10 @@
-import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
 import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
+import { createListener, type Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { buildServer } from '../../src/server.ts'
 import { openStores, type Stores } from '../../src/store/open.ts'
@@ -36,6 +36,7 @@ export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly app: FastifyInstance
+  readonly listener: Listener
   readonly stores: Stores
   /** Every line it has logged. */
   readonly log: Record<string, unknown>[]
@@ -49,6 +50,7 @@ export interface ServiceOptions {
   readonly randomness?: Randomness
   /** Those that are shared with another service, or behave in their own way; closed by the test. */
   readonly stores?: Partial<Stores>
+  readonly isDraining?: () => boolean
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
@@ -76,10 +78,13 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const configuration = configure(options.configuration)
   const own = await openStores('sqlite::memory:', () => undefined)
   const stores = { ...own, ...options.stores }
-  const app = await buildServer({ configuration, clock, randomness, logger, stores })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = app.server.address() as AddressInfo
-  const url = `${configuration.tls ? 'https' : 'http'}://127.0.0.1:${port}`
+  const isDraining = options.isDraining ?? (() => false)
+  const app = await buildServer({ configuration, clock, randomness, logger, stores, isDraining })
+  await app.ready()
+  const listener = createListener(configuration.tls)
+  listener.serve(app)
+  const url = await listener.listen('127.0.0.1', 0)
+  const port = Number(new URL(url).port)
   const client = new Client(url, { pipelining: 1, connect: { rejectUnauthorized: false } })
 
   async function request(
@@ -100,11 +105,13 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
 
   async function close(): Promise<void> {
     await client.close()
+    listener.destroy()
+    await listener.close()
     await app.close()
     await own.close()
   }
 
-  return { url, port, app, stores, log, request, close, [Symbol.asyncDispose]: close }
+  return { url, port, app, listener, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
 /** The value of an `Authorization` header (RFC 7617). */

@@ -102,7 +102,7 @@ describe('an end', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s: finishes, writes the log to its last line, exits 0',
     async (signal) => {
-      await using started = await startProcess()
+      await using started = await startProcess({ DRAIN_DELAY: '0s' })
       const [, url = ''] = await started.sees(LISTENING)
       const authorization = `Basic ${Buffer.from('demo-app:demo-secret').toString('base64')}`
       for (let count = 0; count < 50; count++) {
@@ -126,7 +126,8 @@ describe('an end', () => {
     await once(socket, 'connect')
     await new Promise((done) => setTimeout(done, 100))
     started.child.kill('SIGTERM')
-    expect(await started.ended()).toBe(1)
+    expect(await started.ended()).toBe(0)
+    expect(started.out()).toMatch(/"event":"server.cut_off","timeout":500/)
   })
 })
 

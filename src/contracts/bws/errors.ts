@@ -27,6 +27,7 @@ const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   token_revoked: UNAUTHORIZED,
   wrong_task: [403, 'The token is for another task.'],
   tries_used_up: [403, 'The tries of the token are used up.'],
+  overloaded: [503, 'Temporarily unavailable. Try again later.'],
   store_unavailable: [503, 'Temporarily unavailable. Try again later.'],
   blocked: [429, 'Too many failed attempts. Try again later.'],
   internal_error: FAILED,

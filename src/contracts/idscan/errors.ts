@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
 import { StoreUnavailable } from '../../core/availability.ts'
 import { PasswordsSaturated } from '../../core/passwords.ts'
-import { Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
+import { OVERLOAD_PAUSE, Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
 import type { idscanAccessError, idscanError } from './schema.ts'
 
 type Reply = readonly [status: number, error: string, description: string]
@@ -26,7 +26,7 @@ const REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   account_disabled: INVALID_GRANT,
   area_not_allowed: [400, 'invalid_grant', 'The account may not use this area.'],
   blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
-  overloaded: [503, 'temporarily_unavailable', 'Too many logins at once. Try again later.'],
+  overloaded: [503, 'temporarily_unavailable', 'Too many requests at once. Try again later.'],
   internal_error: FAILED,
 }
 
@@ -46,11 +46,9 @@ const ACCESS_REPLIES: Partial<Readonly<Record<RefusalReason, Denial>>> = {
   unknown_account: DENIED,
   account_disabled: DENIED,
   wrong_area: [403, 'The token is for another area.'],
+  overloaded: [503, 'Temporarily unavailable. Try again later.'],
   store_unavailable: [503, 'Temporarily unavailable. Try again later.'],
 }
-
-/** How long a caller should wait when password checks are saturated, in milliseconds. */
-const OVERLOAD_PAUSE = 1_000
 
 /** A refusal that names every parameter at fault and what is allowed. */
 export function invalidParameters(repeated: readonly string[], issues: readonly z.core.$ZodIssue[]): Refusal {

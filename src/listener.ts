@@ -1,0 +1,96 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import { type AddressInfo, isIPv6 } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { replyToBrokenRequest } from './service/errors.ts'
+
+/** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
+const LIMITS: ServerOptions = {
+  /** Bytes. Node's own default, written down: a JWT in a header fits many times over. */
+  maxHeaderSize: 16 * 1024,
+  /** Milliseconds until the headers are in: a client that dribbles them (slowloris) is cut off. */
+  headersTimeout: 10_000,
+  /** Milliseconds until the whole request is in. */
+  requestTimeout: 15_000,
+  /** Milliseconds between two looks at the two above. */
+  connectionsCheckingInterval: 2_000,
+  /** Milliseconds between two requests: longer than the 60 s of nginx and AWS, so that the proxy closes first, not we. */
+  keepAliveTimeout: 72_000,
+}
+
+/** Milliseconds without a byte either way, for clients that never read their answer; longer than keepAliveTimeout. */
+const CONNECTION_TIMEOUT = 90_000
+
+/** Milliseconds between two looks for connections that have become idle while the server closes. */
+const IDLE_CHECK = 50
+
+/** A certificate chain and its private key, in PEM form. */
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** The port, and what stays the same while what answers behind it is exchanged. */
+export interface Listener {
+  readonly server: Server | SecureServer
+  /** Hands all further requests to this app. What is under way stays with the one before. */
+  serve(app: FastifyInstance): void
+  /** @returns the URL. */
+  listen(host: string, port: number): Promise<string>
+  /** Presents this certificate on all further connections. Nothing without TLS. */
+  setCertificate(certificate: Certificate): void
+  /** Goes on answering, and ends each connection with its answer, so that clients and proxies come back elsewhere. */
+  drain(): void
+  /** Accepts nothing any more, and waits until everything that has been asked is answered. */
+  close(): Promise<void>
+  /** Cuts off whoever is left. */
+  destroy(): void
+}
+
+/** @param certificate for https; http without. */
+export function createListener(certificate: Certificate | undefined): Listener {
+  let app: FastifyInstance | undefined
+  let isDraining = false
+
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isDraining) response.setHeader('connection', 'close')
+    app?.routing(request, response)
+  }
+  const secure = certificate && createSecureServer({ ...LIMITS, ...certificate }, answer)
+  const server: Server | SecureServer = secure ?? createServer(LIMITS, answer)
+  server.setTimeout(CONNECTION_TIMEOUT)
+  server.on('clientError', replyToBrokenRequest)
+
+  return {
+    server,
+    serve(next) {
+      app = next
+    },
+    async listen(host, port) {
+      // Both names of this machine, or it would be one of them, and which one a matter of luck.
+      server.listen(port, host === 'localhost' ? '127.0.0.1' : host)
+      await once(server, 'listening')
+      const { port: bound } = server.address() as AddressInfo
+      return `${certificate ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${bound}`
+    },
+    setCertificate(next) {
+      secure?.setSecureContext(next)
+    },
+    drain() {
+      isDraining = true
+    },
+    async close() {
+      isDraining = true
+      const closed = once(server, 'close')
+      server.close()
+      // A connection that becomes idle after this is nobody's to close but ours.
+      const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK)
+      await closed
+      clearInterval(timer)
+    },
+    destroy() {
+      server.closeAllConnections()
+    },
+  }
+}

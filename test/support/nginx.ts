@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { findFreePort } from './ports.ts'
+
+const EXAMPLE = resolve(import.meta.dirname, '../../examples/nginx/nginx.conf')
+
+export interface StartedNginx extends AsyncDisposable {
+  readonly url: string
+  /** All that it has logged: accesses and errors. */
+  log(): Promise<string>
+}
+
+/** Starts nginx on the example configuration, with addresses (`host:port`) of the caller's in place of the example's. */
+export async function startNginx({ trimint, backend }: { trimint: string; backend: string }): Promise<StartedNginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-nginx-'))
+  const address = `127.0.0.1:${await findFreePort()}`
+  const addresses = [
+    ['server 127.0.0.1:8080;', `server ${trimint};`],
+    ['server 127.0.0.1:9000;', `server ${backend};`],
+    ['listen 127.0.0.1:8081;', `listen ${address};`],
+  ] as const
+  const example = await readFile(EXAMPLE, 'utf8')
+  const configuration = addresses.reduce((text, [from, to]) => replaceOnce(text, from, to), example)
+  await writeFile(join(folder, 'nginx.conf'), configuration)
+
+  const words = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']
+  const child = spawn('nginx', words, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const exit = once(child, 'close')
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  const url = `http://${address}`
+  while (!(await answers(url))) {
+    if (child.exitCode !== null) throw new Error(`nginx did not start:\n${said}`)
+    await new Promise((done) => setTimeout(done, 20))
+  }
+
+  return {
+    url,
+    async log() {
+      const files = ['access.log', 'error.log'].map((file) => readFile(join(folder, file), 'utf8'))
+      return (await Promise.all(files)).join('')
+    },
+    async [Symbol.asyncDispose]() {
+      // Not SIGKILL, which would leave its workers behind.
+      child.kill('SIGTERM')
+      await exit
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function replaceOnce(text: string, from: string, to: string): string {
+  const parts = text.split(from)
+  if (parts.length !== 2) throw new Error(`${EXAMPLE} has \`${from}\` ${parts.length - 1} times, not once`)
+  return parts.join(to)
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    await (await fetch(url)).arrayBuffer()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What has arrived at the backend. */
+export interface Echo {
+  readonly method: string
+  readonly path: string
+  readonly headers: Record<string, string>
+  readonly bytes: number
+  readonly sha256: string
+}
+
+export interface EchoBackend extends AsyncDisposable {
+  /** host:port */
+  readonly address: string
+}
+
+/** A backend that answers every request with what has arrived, an Echo. */
+export async function startEchoBackend(): Promise<EchoBackend> {
+  const server = createServer(async (request, response) => {
+    const hash = createHash('sha256')
+    let bytes = 0
+    for await (const chunk of request) {
+      hash.update(chunk)
+      bytes += (chunk as Buffer).length
+    }
+    const { method, url: path, headers } = request
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ method, path, headers, bytes, sha256: hash.digest('hex') }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    address: `127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,35 @@
+import { expect } from 'vitest'
+import { encodeForm } from './idscan.ts'
+import { basic, type Reply, type RequestOptions, type Service } from './service.ts'
+
+/** What is said of a token that is not valid, for whatever reason. */
+export const INACTIVE = '{"active":false}'
+
+export type Form = Readonly<Record<string, string | string[]>>
+
+/** Posts a form, with no credentials unless told. Whatever comes back, nobody may keep it. */
+export async function post(
+  service: Service,
+  path: string,
+  form: Form | string | Buffer,
+  { headers = {}, ...options }: RequestOptions = {},
+): Promise<Reply> {
+  const reply = await service.request(path, {
+    method: 'POST',
+    body: typeof form === 'string' || Buffer.isBuffer(form) ? form : encodeForm(form),
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    ...options,
+  })
+  expect(reply.headers).toMatchObject({ 'cache-control': 'no-store', 'x-request-id': expect.any(String) })
+  return reply
+}
+
+/** A value as a form writes it (RFC 6749, appendix B): every odd character escaped, a blank as `+`. */
+export function formEncode(text: string): string {
+  return encodeURIComponent(text)
+    .replace(/[-_.!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%20', '+')
+}
+
+/** HTTP Basic as OAuth clients write it (RFC 6749, section 2.3.1). */
+export const oauthBasic = (id: string, secret: string): string => basic(formEncode(id), formEncode(secret))
