@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Metrics } from './metrics.ts'
 
 /** Why a request was refused. Closed, and stable: dashboards and alarms are built on these (docs/audit.md). */
 export const REFUSAL_REASONS = [
@@ -57,6 +58,8 @@ interface Decision {
   readonly client?: string | undefined
   /** Who introspects or revokes. */
   readonly resourceServer?: string | undefined
+  /** Which of the caller's `secrets` was given, counted from 0. */
+  readonly secretSlot?: number | undefined
   /** nevisFIDO's operation, or what a token is checked for. */
   readonly operation?: string | undefined
   /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
@@ -79,9 +82,14 @@ interface Refused extends Decision {
   readonly tokenId?: string | undefined
   /** The names of the parameters that are at fault, never their values. */
   readonly parameters?: readonly string[] | undefined
+  /** With `store_unavailable`: what the store said. */
+  readonly cause?: string | undefined
 }
 
-/** Where decisions are written down: one line each. */
+/** Who is known by a secret of their own. */
+export type SecretHolder = 'app' | 'client' | 'resource_server'
+
+/** Where decisions are written down and counted: one line each. */
 export interface Audit {
   issued(decision: Known): void
   redeemed(decision: Known): void
@@ -89,22 +97,41 @@ export interface Audit {
   introspected(decision: Known): void
   revoked(decision: Known): void
   refused(decision: Refused): void
+  /** Counts only: the line says it with what was done. */
+  secretUsed(holder: SecretHolder, slot: number): void
 }
 
 /**
  * Writes decisions to a log: what changed something at level info, what was refused at level warn. What was merely looked at is at
  * level debug, since every request of every protected service would be a line.
  */
-export function createAudit(logger: Logger): Audit {
+export function createAudit(logger: Logger, metrics: Metrics): Audit {
   return {
-    issued: (decision) => logger.info({ event: 'token.issued', ...decision }),
-    redeemed: (decision) => logger.info({ event: 'token.redeemed', ...decision }),
+    issued(decision) {
+      metrics.issued.inc({ contract: decision.contract })
+      logger.info({ event: 'token.issued', ...decision })
+    },
+    redeemed(decision) {
+      metrics.redeemed.inc({ contract: decision.contract })
+      logger.info({ event: 'token.redeemed', ...decision })
+    },
     checked(decision) {
+      metrics.checked.inc({ contract: decision.contract })
       if (decision.triesLeft === undefined) logger.debug({ event: 'token.checked', ...decision })
       else logger.info({ event: 'token.used', ...decision })
     },
-    introspected: (decision) => logger.debug({ event: 'token.introspected', ...decision }),
-    revoked: (decision) => logger.info({ event: 'token.revoked', ...decision }),
-    refused: (decision) => logger.warn({ event: 'token.refused', ...decision }),
+    introspected(decision) {
+      metrics.introspected.inc({ contract: decision.contract })
+      logger.debug({ event: 'token.introspected', ...decision })
+    },
+    revoked(decision) {
+      metrics.revoked.inc({ contract: decision.contract })
+      logger.info({ event: 'token.revoked', ...decision })
+    },
+    refused(decision) {
+      metrics.refused.inc({ contract: decision.contract, reason: decision.reason })
+      logger.warn({ event: 'token.refused', ...decision })
+    },
+    secretUsed: (holder, slot) => metrics.secretsUsed.inc({ holder, slot }),
   }
 }

@@ -8,6 +8,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
 import { buildServer } from './server.ts'
 import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
@@ -33,7 +34,8 @@ const stores = await openStores(configuration.store, onStoreError).catch(({ mess
 
 let draining = false
 const isDraining = (): boolean => draining
-const parts = { clock: systemClock, randomness: systemRandomness, logger, stores, isDraining }
+const metrics = createMetrics()
+const parts = { clock: systemClock, randomness: systemRandomness, logger, metrics, stores, isDraining }
 const listener = createListener(configuration.tls)
 let app = await buildServer({ ...parts, configuration })
 await app.ready()

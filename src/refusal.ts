@@ -1,4 +1,5 @@
 import type { RefusalReason } from './audit.ts'
+import type { StoreUnavailable } from './core/availability.ts'
 
 interface RefusalDetails {
   readonly app?: string | undefined
@@ -8,6 +9,8 @@ interface RefusalDetails {
   readonly operation?: string | undefined
   readonly tokenId?: string | undefined
   readonly parameters?: readonly string[]
+  /** For the log alone: what went wrong behind it. */
+  readonly cause?: string
   /** For the caller; each contract has its own words for the reasons that need none. */
   readonly message?: string
   /** Milliseconds until another attempt makes sense. */
@@ -27,7 +30,7 @@ export class Refusal extends Error {
 }
 
 /** How long a caller should wait for a store that is away, in milliseconds. */
-export const STORE_PAUSE = 1_000
+const STORE_PAUSE = 1_000
 
 /** How long a caller should wait for a process that is too busy, in milliseconds. */
 export const OVERLOAD_PAUSE = 1_000
@@ -35,4 +38,10 @@ export const OVERLOAD_PAUSE = 1_000
 /** The value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, at least one. */
 export function toRetryAfter(milliseconds: number): string {
   return String(Math.max(1, Math.ceil(milliseconds / 1000)))
+}
+
+/** A request that cannot be decided, because the store cannot be asked. */
+export function refuseWithoutStore({ cause }: StoreUnavailable): Refusal {
+  const details = { retryAfter: STORE_PAUSE, cause: cause instanceof Error ? cause.message : String(cause) }
+  return new Refusal('store_unavailable', details)
 }

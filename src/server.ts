@@ -23,6 +23,7 @@ import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import { createRevocations } from './core/revocations.ts'
 import { createIssuedTokens } from './issued-tokens.ts'
+import type { Metrics } from './metrics.ts'
 import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
 import { createRequestIds } from './request-id.ts'
 import { replyNotFound, replyWithServiceError } from './service/errors.ts'
@@ -35,6 +36,7 @@ export interface ServerParts {
   readonly clock: Clock
   readonly randomness: Randomness
   readonly logger: Logger
+  readonly metrics: Metrics
   /** Opened, and closed again, by the caller. */
   readonly stores: Stores
   /** Whether this process is about to end, so that nothing new should be sent to it. */
@@ -104,7 +106,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   app.setErrorHandler(replyWithServiceError)
   app.setNotFoundHandler(replyNotFound)
 
-  const audit = createAudit(logger)
+  const audit = createAudit(logger, parts.metrics)
   const onStoreError = createStoreErrorLog(parts)
   const keepUp = createRepetition(app, onStoreError)
   const guard = createServerGuard(parts, onStoreError)

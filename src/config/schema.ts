@@ -208,7 +208,7 @@ const guard = z.strictObject({
 const overload = z.strictObject({
   eventLoopDelay: milliseconds('1m').default(1_000),
   /** Percent of what the runtime may have. */
-  heap: wholeNumber(10, 100).default(90),
+  heap: wholeNumber(1, 100).default(90),
 })
 
 /** What `store` may be: an embedded file, or a Redis. */

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Audit, RefusalReason } from '../audit.ts'
 import { StoreUnavailable } from '../core/availability.ts'
-import { Refusal, STORE_PAUSE, toRetryAfter } from '../refusal.ts'
+import { Refusal, refuseWithoutStore, toRetryAfter } from '../refusal.ts'
 
 /** Every error outside the contracts, in the form of RFC 6749 section 5.2. */
 export const serviceError = z.object({ error: z.string(), error_description: z.string() })
@@ -56,12 +56,13 @@ export function createLifecycleErrorHandler(audit: Audit) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { reason, details } = toRefusal(error, request)
     if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    const { resourceServer, parameters, retryAfter } = details
+    const { resourceServer, parameters, cause, retryAfter } = details
     audit.refused({
       contract: 'service',
       reason,
       resourceServer,
       parameters,
+      cause,
       address: request.ip,
       requestId: request.id,
     })
@@ -76,7 +77,7 @@ export function createLifecycleErrorHandler(audit: Audit) {
 
 function toRefusal(error: unknown, request: FastifyRequest): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
+  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
   const { code, statusCode } = error as { code?: string; statusCode?: number }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
     return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')

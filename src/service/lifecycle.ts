@@ -1,7 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Audit } from '../audit.ts'
 import type { Inspection, Lifecycle } from '../core/lifecycle.ts'
 import { type ReadParameters, readParameters } from '../parameters.ts'
 import { Refusal } from '../refusal.ts'
@@ -12,7 +11,6 @@ import { createAuthenticateResourceServer, type ResourceServerParts } from './re
 export interface LifecycleRoutesOptions extends ResourceServerParts {
   readonly lifecycle: Lifecycle
   readonly origin: Origin
-  readonly audit: Audit
 }
 
 /** The form of both (RFC 7662 section 2.1, RFC 7009 section 2.1), with the caller's credentials where no header has them. */
@@ -27,7 +25,7 @@ const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(tokenForm.shape
 
 interface Asked {
   readonly token: string
-  readonly resourceServer: string
+  readonly caller: { readonly resourceServer: string; readonly secretSlot: number }
 }
 
 /**
@@ -46,16 +44,16 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined))
 
   serve('/introspect', async (request, reply) => {
-    const { token, resourceServer } = await read(request, reply)
+    const { token, caller } = await read(request, reply)
     const inspection = await lifecycle.inspect(token)
-    if (inspection) audit.introspected({ ...decision(request), ...nameOf(inspection), resourceServer })
+    if (inspection) audit.introspected({ ...decision(request), ...nameOf(inspection), ...caller })
     return reply.send(toIntrospection(inspection, origin))
   })
 
   serve('/revoke', async (request, reply) => {
-    const { token, resourceServer } = await read(request, reply)
+    const { token, caller } = await read(request, reply)
     const revoked = await lifecycle.revoke(token)
-    if (revoked) audit.revoked({ ...decision(request), ...revoked, resourceServer })
+    if (revoked) audit.revoked({ ...decision(request), ...revoked, ...caller })
     // What is not known is as good as revoked (RFC 7009 section 2.2).
     return reply.send()
   })
@@ -70,10 +68,11 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
     const { values, repeated } = (request.body ?? { values: {}, repeated: [] }) as ReadParameters
     // Before the credentials: of two, nobody can say which is meant.
     if (repeated.length > 0) throw new Refusal('bad_parameter', { parameters: repeated })
-    const resourceServer = await authenticate(request, reply, values)
+    const caller = await authenticate(request, reply, values)
     const form = tokenForm.safeParse(values)
-    if (!form.success) throw new Refusal('bad_parameter', { resourceServer, parameters: ['token'] })
-    return { token: form.data.token, resourceServer }
+    if (!form.success)
+      throw new Refusal('bad_parameter', { resourceServer: caller.resourceServer, parameters: ['token'] })
+    return { token: form.data.token, caller }
   }
 
   async function refuseMethod(): Promise<never> {

@@ -1,5 +1,6 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Audit } from '../audit.ts'
 import { callerNetwork } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Guard } from '../core/guard.ts'
@@ -9,10 +10,18 @@ import { Refusal } from '../refusal.ts'
 /** Who checks tokens, by id. */
 export type ResourceServers = ReadonlyMap<string, readonly SecretSlot[]>
 
+/** One of them, who has proved it. */
+interface ResourceServer {
+  readonly resourceServer: string
+  /** Which of its secrets was given. */
+  readonly secretSlot: number
+}
+
 export interface ResourceServerParts {
   readonly resourceServers: ResourceServers
   readonly guard: Guard
   readonly clock: Clock
+  readonly audit: Audit
 }
 
 /** What a form may hold of its caller (RFC 6749 section 2.3.1). */
@@ -26,14 +35,14 @@ export type AuthenticateResourceServer = (
   request: FastifyRequest,
   reply: FastifyReply,
   form: FormCredentials,
-) => Promise<string>
+) => Promise<ResourceServer>
 
 /** HTTP Basic, or id and secret in the form; not both. */
 export async function createAuthenticateResourceServer(
   app: FastifyInstance,
-  { resourceServers, guard, clock }: ResourceServerParts,
+  { resourceServers, guard, clock, audit }: ResourceServerParts,
 ): Promise<AuthenticateResourceServer> {
-  const callers = new WeakMap<FastifyRequest, string>()
+  const callers = new WeakMap<FastifyRequest, ResourceServer>()
   await app.register(basicAuth, {
     authenticate: { realm: 'Trimint' },
     strictCredentials: false,
@@ -42,7 +51,7 @@ export async function createAuthenticateResourceServer(
     },
   })
 
-  async function check(candidates: readonly Credentials[], request: FastifyRequest): Promise<string> {
+  async function check(candidates: readonly Credentials[], request: FastifyRequest): Promise<ResourceServer> {
     const attempt = { address: callerNetwork(request.ip) }
     const retryAfter = guard.blockedFor(attempt)
     if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
@@ -50,7 +59,10 @@ export async function createAuthenticateResourceServer(
     for (const { id, secret } of candidates) {
       const slots = resourceServers.get(id)
       if (slots) known = id
-      if (matchSecret(secret, slots, clock()) !== undefined) return id
+      const secretSlot = matchSecret(secret, slots, clock())
+      if (secretSlot === undefined) continue
+      audit.secretUsed('resource_server', secretSlot)
+      return { resourceServer: id, secretSlot }
     }
     await guard.fail(attempt)
     throw known === undefined
@@ -66,7 +78,7 @@ export async function createAuthenticateResourceServer(
     await new Promise<void>((resolve, reject) => {
       app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
     })
-    return callers.get(request) as string
+    return callers.get(request) as ResourceServer
   }
 }
 

@@ -99,6 +99,7 @@ describe('the audit line', () => {
       event: 'token.issued',
       contract: 'bws',
       app: 'app-1',
+      secretSlot: 0,
       tokenId: '00000000-0000-4000-8000-000000000001',
       address: '127.0.0.1',
       requestId: '00000000-0000-4000-8000-000000000000',

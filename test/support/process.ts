@@ -19,9 +19,17 @@ export interface StartedProcess extends AsyncDisposable {
   ended(): Promise<number | null>
 }
 
-/** Starts `npm start`'s own command in an empty folder, on a free port unless told otherwise. */
-export async function startProcess(variables: Record<string, string> = {}): Promise<StartedProcess> {
+/**
+ * Starts `npm start`'s own command in an empty folder, on a free port unless told otherwise.
+ *
+ * @param prepare puts into the folder what the start should find there.
+ */
+export async function startProcess(
+  variables: Record<string, string> = {},
+  prepare: (folder: string) => void = () => undefined,
+): Promise<StartedProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-process-'))
+  prepare(folder)
   const words = ['--require', join(ROOT, 'src/require-node.cjs'), join(ROOT, 'src/main.ts')]
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: '0', LOG_LEVEL: 'trace', ...variables }

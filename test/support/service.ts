@@ -6,6 +6,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createListener, type Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
+import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { buildServer } from '../../src/server.ts'
 import { openStores, type Stores } from '../../src/store/open.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
@@ -37,6 +38,7 @@ export interface Service extends AsyncDisposable {
   readonly port: number
   readonly app: FastifyInstance
   readonly listener: Listener
+  readonly metrics: Metrics
   readonly stores: Stores
   /** Every line it has logged. */
   readonly log: Record<string, unknown>[]
@@ -79,7 +81,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const own = await openStores('sqlite::memory:', () => undefined)
   const stores = { ...own, ...options.stores }
   const isDraining = options.isDraining ?? (() => false)
-  const app = await buildServer({ configuration, clock, randomness, logger, stores, isDraining })
+  const metrics = createMetrics()
+  const app = await buildServer({ configuration, clock, randomness, logger, metrics, stores, isDraining })
   await app.ready()
   const listener = createListener(configuration.tls)
   listener.serve(app)
@@ -111,7 +114,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     await own.close()
   }
 
-  return { url, port, app, listener, stores, log, request, close, [Symbol.asyncDispose]: close }
+  return { url, port, app, listener, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
 /** The value of an `Authorization` header (RFC 7617). */

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
 import { StoreUnavailable } from '../../core/availability.ts'
-import { Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
+import { Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
 import type { bwsError } from './schema.ts'
 
 type Reply = readonly [status: number, message: string]
@@ -66,6 +66,7 @@ export function createErrorHandler(audit: Audit, challenge?: string) {
       operation: details.operation,
       tokenId: details.tokenId,
       parameters: details.parameters,
+      cause: details.cause,
       address: request.ip,
       requestId: request.id,
     })
@@ -79,7 +80,7 @@ export function createErrorHandler(audit: Audit, challenge?: string) {
 
 function toRefusal(error: unknown, request: FastifyRequest): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
+  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
   const { code } = error as { code?: unknown }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
     return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')

@@ -17,6 +17,11 @@ export interface BwsRoutesOptions {
   readonly audit: Audit
 }
 
+interface Caller {
+  readonly app: BwsApp
+  readonly secretSlot: number
+}
+
 /** Both spellings of the vendor (B1). */
 export const BWS_PATHS = ['/token', '/extension/token'] as const
 
@@ -27,7 +32,7 @@ export const BWS_PATHS = ['/token', '/extension/token'] as const
  */
 export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { apps, issuer, guard, audit }) => {
   app.setErrorHandler(createErrorHandler(audit))
-  app.decorateRequest('bwsApp', null)
+  app.decorateRequest('bwsCaller', null)
   await app.register(basicAuth, { validate: authenticate, authenticate: { realm: 'BWS' }, strictCredentials: false })
 
   for (const url of BWS_PATHS) {
@@ -44,7 +49,8 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
     const candidate = apps.get(id)
     const slot = matchSecret(secret, candidate?.secrets, issuer.clock())
     if (candidate && slot !== undefined) {
-      request.setDecorator('bwsApp', candidate)
+      audit.secretUsed('app', slot)
+      request.setDecorator<Caller>('bwsCaller', { app: candidate, secretSlot: slot })
       return
     }
     await guard.fail(attempt)
@@ -52,7 +58,7 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
   }
 
   async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
-    const caller = request.getDecorator<BwsApp>('bwsApp')
+    const { app: caller, secretSlot } = request.getDecorator<Caller>('bwsCaller')
     const { values, repeated } = readParameters(queryOf(request.raw.url ?? ''), PARAMETER_NAMES)
     const query = bwsTokenQuery.safeParse(values)
     if (!query.success || repeated.length > 0) throw invalidParameters(caller.id, repeated, query.error?.issues ?? [])
@@ -63,6 +69,7 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
     audit.issued({
       contract: 'bws',
       app: caller.id,
+      secretSlot,
       tokenId: result.tokenId,
       address: request.ip,
       requestId: request.id,

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import type { Audit, RefusalReason } from '../../audit.ts'
 import { StoreUnavailable } from '../../core/availability.ts'
 import { PasswordsSaturated } from '../../core/passwords.ts'
-import { OVERLOAD_PAUSE, Refusal, STORE_PAUSE, toRetryAfter } from '../../refusal.ts'
+import { OVERLOAD_PAUSE, Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
 import type { idscanAccessError, idscanError } from './schema.ts'
 
 type Reply = readonly [status: number, error: string, description: string]
@@ -98,6 +98,7 @@ function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit:
     operation: details.operation,
     tokenId: details.tokenId,
     parameters: details.parameters,
+    cause: details.cause,
     address: request.ip,
     requestId: request.id,
   })
@@ -105,7 +106,7 @@ function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit:
 
 function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return new Refusal('store_unavailable', { retryAfter: STORE_PAUSE })
+  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
   if (error instanceof PasswordsSaturated) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
   if (statusCode === 413) return new Refusal('body_too_large')

@@ -1,6 +1,7 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { Audit } from '../../audit.ts'
 import { callerNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
 import { fidoUsername } from '../../core/fido/context.ts'
@@ -11,6 +12,8 @@ import { Refusal } from '../../refusal.ts'
 /** Who a request comes from, and for whom they may act (N8). */
 export interface Caller {
   readonly client: string
+  /** Which of its secrets a client gave. */
+  readonly secretSlot?: number
   readonly users: ReadonlySet<string> | '*'
   /** Taken where a request names no user (N11). */
   readonly defaultUser?: string
@@ -34,6 +37,7 @@ export interface CallerParts {
   readonly bearer: BearerIssuer | undefined
   readonly guard: Guard
   readonly clock: Clock
+  readonly audit: Audit
 }
 
 /** Asymmetric only: with HS256 whoever can verify could sign, and `none` is no signature. */
@@ -53,7 +57,7 @@ export type Authenticate = (request: FastifyRequest, reply: FastifyReply) => Pro
 
 /** `Authorization: Basic` of a configured client, or `Authorization: Bearer` of a configured issuer's JWT (N8). */
 export async function createAuthenticate(app: FastifyInstance, parts: CallerParts): Promise<Authenticate> {
-  const { clients, bearer, guard, clock } = parts
+  const { clients, bearer, guard, clock, audit } = parts
   const verifyBearer = bearer && createBearerVerification(bearer, clock)
   const callers = new WeakMap<FastifyRequest, Caller>()
   await app.register(basicAuth, { validate: checkClient, strictCredentials: false })
@@ -62,7 +66,8 @@ export async function createAuthenticate(app: FastifyInstance, parts: CallerPart
     const client = clients.get(id)
     const slot = matchSecret(secret, client?.secrets, clock())
     if (client && slot !== undefined) {
-      callers.set(request, { client: id, users: client.users })
+      audit.secretUsed('client', slot)
+      callers.set(request, { client: id, secretSlot: slot, users: client.users })
       return
     }
     await guard.fail({ address: callerNetwork(request.ip) })

@@ -44,7 +44,14 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     if (!isKnownUser(context.username)) throw new Refusal('unknown_user', refusal)
 
     const { token, sessionId, tokenId } = await issueFidoToken(context, caller?.client, issuer)
-    audit.issued({ contract: 'nevisfido', ...refusal, tokenId, address: request.ip, requestId: request.id })
+    audit.issued({
+      contract: 'nevisfido',
+      ...refusal,
+      secretSlot: caller?.secretSlot,
+      tokenId,
+      address: request.ip,
+      requestId: request.id,
+    })
     return sendJson(reply, { token, sessionId, statusCode: 1200 })
   }
 

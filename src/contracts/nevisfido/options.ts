@@ -1,4 +1,3 @@
-import type { Audit } from '../../audit.ts'
 import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts'
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
@@ -9,7 +8,6 @@ import type { Negotiation } from './negotiation.ts'
 export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
   readonly issuer: FidoIssuer
   readonly tokens: FidoTokens
-  readonly audit: Audit
   readonly negotiation: Negotiation
   /** Operations that need credentials. */
   readonly protect: ReadonlySet<FidoOperation>

@@ -52,6 +52,12 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensParts)
       if (record?.revokedAt !== undefined) return { outcome: 'spent' }
       return store.redeem(digestId(token), operation, clock())
     },
-    revoke: (token) => store.revoke(digestId(token), clock()),
+    async revoke(token) {
+      const now = clock()
+      const record = await store.findByToken(digestId(token), now)
+      // One that was never redeemed has ended with its time; one that was may still be waited for.
+      if (!record || (record.redeemedAt === undefined && now >= record.expiresAt)) return false
+      return store.revoke(digestId(token), now)
+    },
   }
 }
