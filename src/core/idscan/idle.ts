@@ -19,9 +19,11 @@ export interface IdleTimeout {
 }
 
 /** What this process knows of a token; times in milliseconds since the epoch. */
-interface Known extends Use {
+interface Known {
+  readonly expires: number
+  usedAt: number
   /** The use that is in the store; at first none, and the time of issue counts. */
-  readonly storedUse: number
+  storedUse: number
 }
 
 /** @param timeout seconds. */
@@ -43,27 +45,26 @@ export function createIdleTimeout(timeout: number, store: UseStore, clock: Clock
     },
 
     use({ jti, iat, exp }) {
-      const storedUse = known.get(jti)?.storedUse ?? iat * 1000
-      known.set(jti, { tokenId: jti, usedAt: clock(), expires: exp * 1000, storedUse })
+      const entry = known.get(jti)
+      if (entry) entry.usedAt = clock()
+      else known.set(jti, { expires: exp * 1000, usedAt: clock(), storedUse: iat * 1000 })
     },
 
     async flush(which) {
       const now = clock()
-      const due: Known[] = []
-      for (const entry of known.values()) {
-        const isWritten = entry.usedAt <= entry.storedUse
-        if (which === 'all' || now - entry.storedUse >= pause) {
-          // What the store knows need not be known here, too.
-          if (isWritten) known.delete(entry.tokenId)
-          else due.push(entry)
-        }
+      const due: { entry: Known; use: Use }[] = []
+      for (const [tokenId, entry] of known) {
+        if (which === 'due' && now - entry.storedUse < pause) continue
+        // What the store knows need not be known here, too.
+        if (entry.usedAt <= entry.storedUse) known.delete(tokenId)
+        else due.push({ entry, use: { tokenId, usedAt: entry.usedAt, expires: entry.expires } })
       }
       if (due.length === 0) return
-      await store.touch(due, now)
-      for (const { tokenId, usedAt } of due) {
-        const entry = known.get(tokenId)
-        if (entry) known.set(tokenId, { ...entry, storedUse: usedAt })
-      }
+      await store.touch(
+        due.map(({ use }) => use),
+        now,
+      )
+      for (const { entry, use } of due) entry.storedUse = use.usedAt
     },
   }
 }
