@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Metrics } from './metrics.ts'
 
@@ -65,6 +66,19 @@ interface Decision {
   /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
   readonly address: string
   readonly requestId: string
+  /** Where the caller takes part in a trace (W3C Trace Context). */
+  readonly traceId: string | undefined
+}
+
+/** What every line says of the request. */
+export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
+  return { address: request.ip, requestId: request.id, traceId: readTraceId(request.headers.traceparent) }
+}
+
+/** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is none. */
+function readTraceId(traceparent: unknown): string | undefined {
+  if (typeof traceparent !== 'string') return undefined
+  return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/.exec(traceparent)?.[1]
 }
 
 /** About a token that there is. */

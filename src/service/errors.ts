@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Audit, RefusalReason } from '../audit.ts'
+import { type Audit, type RefusalReason, requestFields } from '../audit.ts'
 import { StoreUnavailable } from '../core/availability.ts'
 import { Refusal, refuseWithoutStore, toRetryAfter } from '../refusal.ts'
 
@@ -63,8 +63,7 @@ export function createLifecycleErrorHandler(audit: Audit) {
       resourceServer,
       parameters,
       cause,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
     const [status, code, description] = LIFECYCLE_REPLIES[reason] ?? [500, FAILED.error, FAILED.error_description]

@@ -1,6 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { requestFields } from '../audit.ts'
 import type { Inspection, Lifecycle } from '../core/lifecycle.ts'
 import { type ReadParameters, readParameters } from '../parameters.ts'
 import { Refusal } from '../refusal.ts'
@@ -46,14 +47,14 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
   serve('/introspect', async (request, reply) => {
     const { token, caller } = await read(request, reply)
     const inspection = await lifecycle.inspect(token)
-    if (inspection) audit.introspected({ ...decision(request), ...nameOf(inspection), ...caller })
+    if (inspection) audit.introspected({ ...requestFields(request), ...nameOf(inspection), ...caller })
     return reply.send(toIntrospection(inspection, origin))
   })
 
   serve('/revoke', async (request, reply) => {
     const { token, caller } = await read(request, reply)
     const revoked = await lifecycle.revoke(token)
-    if (revoked) audit.revoked({ ...decision(request), ...revoked, ...caller })
+    if (revoked) audit.revoked({ ...requestFields(request), ...revoked, ...caller })
     // What is not known is as good as revoked (RFC 7009 section 2.2).
     return reply.send()
   })
@@ -78,10 +79,6 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
   async function refuseMethod(): Promise<never> {
     throw new Refusal('method_not_allowed')
   }
-}
-
-function decision(request: FastifyRequest) {
-  return { address: request.ip, requestId: request.id }
 }
 
 function nameOf(inspection: Inspection) {

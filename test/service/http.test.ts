@@ -122,6 +122,19 @@ describe('the audit line', () => {
     })
   })
 
+  const TRACE = '0af7651916cd43dd8448eb211c80319c'
+  test.each([
+    [`00-${TRACE}-b7ad6b7169203331-01`, TRACE],
+    [`cc-${TRACE}-b7ad6b7169203331-01-what-a-later-version-adds`, TRACE],
+    [`00-${'0'.repeat(32)}-b7ad6b7169203331-01`, undefined],
+    [`00-${TRACE.toUpperCase()}-b7ad6b7169203331-01`, undefined],
+    [`00-${TRACE}`, undefined],
+    ['"quoted"', undefined],
+  ])('of a request with traceparent %s names trace %s', async (traceparent, traceId) => {
+    await getToken(service, QUERY, { headers: { traceparent } })
+    expect(service.log.at(-1)?.traceId).toBe(traceId)
+  })
+
   test('names no app that does not exist: what stands there may be a secret', async () => {
     await getToken(service, QUERY, { as: { id: APP_SECRET, secret: 'the wrong way round' } })
     expect(service.log.at(-1)).toMatchObject({ reason: 'unknown_app' })

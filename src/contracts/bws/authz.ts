@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit } from '../../audit.ts'
+import { type Audit, requestFields } from '../../audit.ts'
 import type { BwsTokens } from '../../core/bws/tokens.ts'
 import type { BwsToken } from '../../core/bws/verify.ts'
 import { Refusal } from '../../refusal.ts'
@@ -42,8 +42,7 @@ export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, {
       operation,
       tokenId: token.tokenId,
       triesLeft,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     return reply.headers(toIdentity(token, triesLeft)).header('cache-control', 'no-store').send()
   }

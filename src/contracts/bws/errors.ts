@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import type { Audit, RefusalReason } from '../../audit.ts'
+import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
 import { StoreUnavailable } from '../../core/availability.ts'
 import { Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
 import type { bwsError } from './schema.ts'
@@ -67,8 +67,7 @@ export function createErrorHandler(audit: Audit, challenge?: string) {
       tokenId: details.tokenId,
       parameters: details.parameters,
       cause: details.cause,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     if (status === 405) reply.header('allow', 'GET, HEAD')
     if (status === 401 && challenge !== undefined) reply.header('www-authenticate', challenge)

@@ -1,6 +1,6 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit } from '../../audit.ts'
+import { type Audit, requestFields } from '../../audit.ts'
 import { callerNetwork } from '../../core/address.ts'
 import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
 import type { Guard } from '../../core/guard.ts'
@@ -71,8 +71,7 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
       app: caller.id,
       secretSlot,
       tokenId: result.tokenId,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-store')
     return result.token

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit } from '../../audit.ts'
+import { type Audit, requestFields } from '../../audit.ts'
 import type { IdscanTokens } from '../../core/idscan/tokens.ts'
 import type { IdscanClaims } from '../../core/idscan/verify.ts'
 import { Refusal } from '../../refusal.ts'
@@ -43,8 +43,7 @@ export const idscanAuthzRoutes: FastifyPluginAsync<IdscanAuthzOptions> = async (
       account: claims.sub,
       operation: area,
       tokenId: claims.jti,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     return reply.headers(toIdentity(claims)).send()
   }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import type { Audit, RefusalReason } from '../../audit.ts'
+import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
 import { StoreUnavailable } from '../../core/availability.ts'
 import { PasswordsSaturated } from '../../core/passwords.ts'
 import { OVERLOAD_PAUSE, Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
@@ -99,8 +99,7 @@ function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit:
     tokenId: details.tokenId,
     parameters: details.parameters,
     cause: details.cause,
-    address: request.ip,
-    requestId: request.id,
+    ...requestFields(request),
   })
 }
 

@@ -1,6 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit } from '../../audit.ts'
+import { type Audit, requestFields } from '../../audit.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanLogin } from '../../core/idscan/login.ts'
 import { type ReadParameters, readParameters } from '../../parameters.ts'
@@ -91,8 +91,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
       contract: 'idscan',
       account: account.username,
       tokenId: issued.tokenId,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     const secure = options.secure || request.protocol.toLowerCase() === 'https'
     reply.header('set-cookie', createCookies(issued.token, issuer.randomness.bytes(CSRF_BYTES), secure))

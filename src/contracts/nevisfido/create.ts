@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { requestFields } from '../../audit.ts'
 import { type FidoContext, readContext } from '../../core/fido/context.ts'
 import { issueFidoToken } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
@@ -49,8 +50,7 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
       ...refusal,
       secretSlot: caller?.secretSlot,
       tokenId,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     return sendJson(reply, { token, sessionId, statusCode: 1200 })
   }

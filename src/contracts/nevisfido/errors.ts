@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit, RefusalReason } from '../../audit.ts'
+import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
 import { Refusal } from '../../refusal.ts'
 
 /** FIDO UAF status codes, as the contract page gives them to each reason. */
@@ -43,8 +43,7 @@ export function createErrorHandler(audit: Audit, httpStatusOf: HttpStatusOf) {
       reason,
       client: details.client,
       operation: details.operation,
-      address: request.ip,
-      requestId: request.id,
+      ...requestFields(request),
     })
     reply.header('cache-control', 'no-store')
     const httpStatus = HTTP_STATUSES[reason]

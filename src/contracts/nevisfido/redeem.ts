@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { requestFields } from '../../audit.ts'
 import { digestId } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
@@ -37,7 +38,7 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
 
     const { uafRequest, responseLifetime, client } = redemption.record
     const tokenId = digestId(token)
-    audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, address: request.ip, requestId: request.id })
+    audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, ...requestFields(request) })
     const answer = { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
     return sendJson(reply, answer, `${UAF};charset=UTF-8`)
   }
