@@ -59,4 +59,26 @@ export const servicePaths: ZodOpenApiPathsObject = {
       },
     },
   },
+  '/metrics': {
+    get: {
+      tags: ['Service'],
+      operationId: 'metrics',
+      summary: 'What is counted and measured, for Prometheus',
+      description: 'On a port of its own where METRICS_PORT is set.',
+      security: [],
+      responses: {
+        200: {
+          description: 'Prometheus’s text format.',
+          headers: { ...requestId, ...noStore },
+          content: {
+            'text/plain; version=0.0.4; charset=utf-8': {
+              schema: { type: 'string' },
+              example: 'trimint_tokens_issued_total{contract="bws"} 42\n',
+            },
+          },
+        },
+        ...others,
+      },
+    },
+  },
 }

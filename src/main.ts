@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
+import Fastify from 'fastify'
 import pino from 'pino'
 import { developmentBanner } from './banner.ts'
 import { changedPaths } from './config/changes.ts'
@@ -10,6 +11,8 @@ import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { buildServer } from './server.ts'
+import { replyNotFound } from './service/errors.ts'
+import { metricsRoutes } from './service/metrics.ts'
 import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
 
@@ -32,10 +35,12 @@ const stores = await openStores(configuration.store, onStoreError).catch(({ mess
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
 
+const { METRICS_PORT } = environment
 let draining = false
 const isDraining = (): boolean => draining
-const metrics = createMetrics()
-const parts = { clock: systemClock, randomness: systemRandomness, logger, metrics, stores, isDraining }
+const metrics = createMetrics(systemClock)
+const exposeMetrics = METRICS_PORT === undefined
+const parts = { clock: systemClock, randomness: systemRandomness, logger, metrics, exposeMetrics, stores, isDraining }
 const listener = createListener(configuration.tls)
 let app = await buildServer({ ...parts, configuration })
 await app.ready()
@@ -47,31 +52,36 @@ closeWithGrace(
     if (err) logger.fatal({ event: 'server.failed', err })
     else await drain(signal)
     await app.close()
+    await metricsServer.close()
     await stores.close()
     destination.flushSync()
   },
 )
+
+/** Outlives configurations and, so that the end can be watched, requests. */
+const metricsServer = Fastify()
+await metricsServer.register(metricsRoutes, metrics)
+metricsServer.setNotFoundHandler(replyNotFound)
 
 let reloading: Promise<void> = Promise.resolve()
 process.on('SIGHUP', () => {
   reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
 })
 
-try {
-  const url = await listener.listen(environment.HOST, environment.PORT)
-  warn(loaded.warnings)
-  logger.info({
-    event: 'server.listening',
-    url,
-    configuration: file ?? 'built-in',
-    contracts: contractsOf(configuration),
-  })
-  if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
-} catch (error) {
-  const { code, message } = error as NodeJS.ErrnoException
-  const path = code === 'EADDRINUSE' || code === 'EACCES' ? 'PORT' : 'HOST'
-  exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
-}
+const url = await orExit('PORT', listener.listen(environment.HOST, environment.PORT))
+const metricsUrl =
+  METRICS_PORT === undefined
+    ? undefined
+    : await orExit('METRICS_PORT', metricsServer.listen({ host: environment.HOST, port: METRICS_PORT }))
+warn(loaded.warnings)
+logger.info({
+  event: 'server.listening',
+  url,
+  metrics: metricsUrl,
+  configuration: file ?? 'built-in',
+  contracts: contractsOf(configuration),
+})
+if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
 
 function load() {
   return loadConfiguration(environment, process.env, systemClock(), systemRandomness)
@@ -117,6 +127,16 @@ async function drain(signal: string | undefined): Promise<void> {
   if (isClosed) return
   logger.warn({ event: 'server.cut_off', timeout })
   listener.destroy()
+}
+
+async function orExit(port: string, listening: Promise<string>): Promise<string> {
+  try {
+    return await listening
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const path = code === 'EADDRINUSE' || code === 'EACCES' ? port : 'HOST'
+    return exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
+  }
 }
 
 function warn(warnings: readonly Fault[]): void {

@@ -19,7 +19,7 @@ import type { Clock } from './core/clock.ts'
 import { createGuard, type Guard, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKeyring } from './core/keyring.ts'
-import { createPasswordChecker } from './core/passwords.ts'
+import { createPasswordChecker, type PasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import { createRevocations } from './core/revocations.ts'
 import { createIssuedTokens } from './issued-tokens.ts'
@@ -29,6 +29,8 @@ import { createRequestIds } from './request-id.ts'
 import { replyNotFound, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import { lifecycleRoutes } from './service/lifecycle.ts'
+import { metricsRoutes } from './service/metrics.ts'
+import { measureStores } from './store/measured.ts'
 import type { Stores } from './store/open.ts'
 
 export interface ServerParts {
@@ -39,6 +41,8 @@ export interface ServerParts {
   readonly metrics: Metrics
   /** Opened, and closed again, by the caller. */
   readonly stores: Stores
+  /** Whether `/metrics` is served here; otherwise it has a port of its own. */
+  readonly exposeMetrics: boolean
   /** Whether this process is about to end, so that nothing new should be sent to it. */
   readonly isDraining: () => boolean
 }
@@ -73,7 +77,8 @@ const STORE_ERROR_PAUSE = 10_000
 
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger, stores } = parts
+  const { configuration, clock, randomness, logger, metrics } = parts
+  const stores = measureStores(parts.stores, metrics)
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     loggerInstance: logger as FastifyBaseLogger,
@@ -103,13 +108,18 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     // At once: nobody is interested in the body, and so none can be wrong.
     return request.is404 ? replyNotFound(request, reply) : undefined
   })
+  app.addHook('onResponse', async ({ routeOptions }, reply) => {
+    // Whatever is asked for that is not there: the path is the caller's, and there is no end of paths.
+    const route = routeOptions.url ?? 'none'
+    metrics.requestDuration.observe({ route, status: reply.statusCode }, reply.elapsedTime / 1000)
+  })
   app.setErrorHandler(replyWithServiceError)
   app.setNotFoundHandler(replyNotFound)
 
-  const audit = createAudit(logger, parts.metrics)
+  const audit = createAudit(logger, metrics)
   const onStoreError = createStoreErrorLog(parts)
   const keepUp = createRepetition(app, onStoreError)
-  const guard = createServerGuard(parts, onStoreError)
+  const guard = createServerGuard({ ...parts, stores }, onStoreError)
   const keyring = createKeyring(configuration.keys)
   const issuer = { keyring, clock, randomness }
   const revocations = createRevocations(stores.revocations, clock)
@@ -124,6 +134,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     app.addHook('onClose', () => idleTimeout.flush('all').catch(onStoreError))
   }
 
+  if (parts.exposeMetrics) await app.register(metricsRoutes, metrics)
   await app.register(healthRoutes, { isDraining: parts.isDraining, revocations })
   // Behind it, everything but health: a process that is busy is alive.
   await app.register(async (busy) => {
@@ -138,7 +149,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       const login = createIdscanLogin({
         accounts: createIdscanAccounts(idscan),
         usernameCase: idscan.usernameCase,
-        passwords: createPasswordChecker(PASSWORD_CHECKS),
+        passwords: measurePasswords(createPasswordChecker(PASSWORD_CHECKS), metrics),
         guard,
         ...issuer,
       })
@@ -155,7 +166,13 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     if (tokens.idscan) await busy.register(idscanAuthzRoutes, { tokens: tokens.idscan, audit })
     if (configuration.nevisfido && tokens.nevisfido) {
       const options = createNevisfidoOptions(configuration.nevisfido, { store: stores.tokens, clock, randomness })
-      await busy.register(nevisfidoRoutes, { ...options, tokens: tokens.nevisfido, guard, audit })
+      await busy.register(nevisfidoRoutes, {
+        ...options,
+        tokens: tokens.nevisfido,
+        sessions: metrics.sessions,
+        guard,
+        audit,
+      })
     }
     const { lifecycle, origin } = tokens
     const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
@@ -174,6 +191,19 @@ async function shedLoad(app: FastifyInstance, { eventLoopDelay, heap }: Overload
       throw new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
     },
   })
+}
+
+function measurePasswords({ check }: PasswordChecker, { passwordChecks }: Metrics): PasswordChecker {
+  return {
+    async check(...given) {
+      passwordChecks.inc()
+      try {
+        return await check(...given)
+      } finally {
+        passwordChecks.dec()
+      }
+    },
+  }
 }
 
 type OnStoreError = (error: unknown) => void
@@ -201,13 +231,19 @@ function createRepetition(app: FastifyInstance, onStoreError: OnStoreError) {
   }
 }
 
-function createServerGuard({ configuration, stores, clock, logger }: ServerParts, onStoreError: OnStoreError): Guard {
+function createServerGuard(
+  { configuration, stores, clock, logger, metrics }: ServerParts,
+  onStoreError: OnStoreError,
+): Guard {
   if (!configuration.guard) return noGuard
   return createGuard({
     settings: configuration.guard,
     store: stores.failures,
     clock,
-    onBlock: (key) => logger.warn({ event: 'guard.blocked', key }),
+    onBlock(key) {
+      metrics.guardBlocks.inc({ scope: key.startsWith('address ') ? 'address' : 'account' })
+      logger.warn({ event: 'guard.blocked', key })
+    },
     onStoreError,
   })
 }

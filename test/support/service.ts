@@ -81,8 +81,17 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const own = await openStores('sqlite::memory:', () => undefined)
   const stores = { ...own, ...options.stores }
   const isDraining = options.isDraining ?? (() => false)
-  const metrics = createMetrics()
-  const app = await buildServer({ configuration, clock, randomness, logger, metrics, stores, isDraining })
+  const metrics = createMetrics(clock)
+  const app = await buildServer({
+    configuration,
+    clock,
+    randomness,
+    logger,
+    metrics,
+    exposeMetrics: true,
+    stores,
+    isDraining,
+  })
   await app.ready()
   const listener = createListener(configuration.tls)
   listener.serve(app)

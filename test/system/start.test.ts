@@ -98,6 +98,27 @@ describe('a start with a configuration', () => {
   })
 })
 
+describe('METRICS_PORT', () => {
+  test('takes /metrics away from the main port, to one of its own', async () => {
+    await using started = await startProcess({ METRICS_PORT: '0' })
+    const [, url = '', metrics = ''] = await started.sees(
+      /"event":"server.listening","url":"(http:[^"]+)","metrics":"(http:[^"]+)"/,
+    )
+    expect((await fetch(`${url}/metrics`)).status).toBe(404)
+    expect(await (await fetch(`${metrics}/metrics`)).text()).toMatch(/^trimint_build_info\{/m)
+    expect((await fetch(`${metrics}/token`)).status).toBe(404)
+  })
+
+  test('that is taken is one clear line', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    await using started = await startProcess({ METRICS_PORT: String((taken.address() as AddressInfo).port) })
+    expect(await started.ended()).toBe(1)
+    expect(started.err()).toMatch(/^trimint cannot start:\n {2}environment METRICS_PORT: cannot listen: .*EADDRINUSE.*\n$/)
+    taken.close()
+  })
+})
+
 describe('an end', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s: finishes, writes the log to its last line, exits 0',

@@ -12,7 +12,7 @@ import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from 
 
 /** The Create Token Service (N1 to N16). */
 export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, options) => {
-  const { issuer, audit, negotiation, protect, users } = options
+  const { issuer, audit, sessions, negotiation, protect, users } = options
   const authenticate = await createAuthenticate(app, { ...options, clock: issuer.clock })
   const policies = new Set([...issuer.policies.keys(), 'default'])
   const callers = new WeakMap<FastifyRequest, Caller>()
@@ -44,7 +44,8 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     if (caller && !mayActFor(caller, context.username)) throw new Refusal('user_not_allowed', refusal)
     if (!isKnownUser(context.username)) throw new Refusal('unknown_user', refusal)
 
-    const { token, sessionId, tokenId } = await issueFidoToken(context, caller?.client, issuer)
+    const { token, sessionId, tokenId, expiresAt } = await issueFidoToken(context, caller?.client, issuer)
+    sessions.add(expiresAt)
     audit.issued({
       contract: 'nevisfido',
       ...refusal,

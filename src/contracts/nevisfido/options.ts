@@ -2,12 +2,15 @@ import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import type { FidoTokens } from '../../core/fido/tokens.ts'
+import type { ExpiringCount } from '../../metrics.ts'
 import type { BearerIssuer, CallerParts } from './callers.ts'
 import type { Negotiation } from './negotiation.ts'
 
 export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
   readonly issuer: FidoIssuer
   readonly tokens: FidoTokens
+  /** Counts sessions until their token expires. */
+  readonly sessions: ExpiringCount
   readonly negotiation: Negotiation
   /** Operations that need credentials. */
   readonly protect: ReadonlySet<FidoOperation>
@@ -20,7 +23,7 @@ export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
 export function createNevisfidoOptions(
   configuration: NevisfidoConfiguration,
   parts: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
-): Omit<NevisfidoOptions, 'tokens' | 'guard' | 'audit'> {
+): Omit<NevisfidoOptions, 'tokens' | 'sessions' | 'guard' | 'audit'> {
   const { appId, clients, protect, users, negotiation, policies = {}, responseLifetime } = configuration
   return {
     issuer: {

@@ -24,6 +24,8 @@ export interface FidoToken {
   readonly sessionId: string
   /** What names the token in logs: a digest, which redeems nothing. */
   readonly tokenId: string
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
 }
 
 /** What the store and the log know a token or a session by. */
@@ -62,5 +64,5 @@ export async function issueFidoToken(
     revokedAt: undefined,
   }
   await store.create(record)
-  return { token, sessionId, tokenId: record.tokenDigest }
+  return { token, sessionId, tokenId: record.tokenDigest, expiresAt: record.expiresAt }
 }
