@@ -66,13 +66,20 @@ interface Decision {
   /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
   readonly address: string
   readonly requestId: string
-  /** Where the caller takes part in a trace (W3C Trace Context). */
+  /** The trace that the caller takes part in (W3C Trace Context), or one of ours where tracing is on. */
   readonly traceId: string | undefined
+}
+
+/** A request that is traced (tracing.ts); where none is, the method is not there. */
+interface Traceable {
+  opentelemetry?(): { readonly span: { spanContext(): { readonly traceId: string } } | null }
 }
 
 /** What every line says of the request. */
 export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
-  return { address: request.ip, requestId: request.id, traceId: readTraceId(request.headers.traceparent) }
+  const span = (request as Traceable).opentelemetry?.().span
+  const traceId = span ? span.spanContext().traceId : readTraceId(request.headers.traceparent)
+  return { address: request.ip, requestId: request.id, traceId }
 }
 
 /** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is none. */

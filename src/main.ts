@@ -15,6 +15,7 @@ import { replyNotFound } from './service/errors.ts'
 import { metricsRoutes } from './service/metrics.ts'
 import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness } from './system.ts'
+import { startTracing } from './tracing.ts'
 
 /** Milliseconds that the last steps of a stop may take, when everybody who was connected is gone. */
 const LAST_STEPS = 5_000
@@ -36,11 +37,21 @@ const stores = await openStores(configuration.store, onStoreError).catch(({ mess
 )
 
 const { METRICS_PORT } = environment
+const tracing = await startTracing(process.env)
 let draining = false
 const isDraining = (): boolean => draining
 const metrics = createMetrics(systemClock)
 const exposeMetrics = METRICS_PORT === undefined
-const parts = { clock: systemClock, randomness: systemRandomness, logger, metrics, exposeMetrics, stores, isDraining }
+const parts = {
+  clock: systemClock,
+  randomness: systemRandomness,
+  logger,
+  metrics,
+  exposeMetrics,
+  tracing: tracing?.plugin,
+  stores,
+  isDraining,
+}
 const listener = createListener(configuration.tls)
 let app = await buildServer({ ...parts, configuration })
 await app.ready()
@@ -54,6 +65,7 @@ closeWithGrace(
     await app.close()
     await metricsServer.close()
     await stores.close()
+    await tracing?.close()
     destination.flushSync()
   },
 )

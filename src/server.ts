@@ -2,7 +2,12 @@ import { METHODS } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import underPressure from '@fastify/under-pressure'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginCallback,
+  LogController,
+} from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
 import { type Configuration, type OverloadConfiguration, secretSlots } from './config/schema.ts'
@@ -41,6 +46,7 @@ export interface ServerParts {
   readonly metrics: Metrics
   /** Opened, and closed again, by the caller. */
   readonly stores: Stores
+  readonly tracing?: FastifyPluginCallback | undefined
   /** Whether `/metrics` is served here; otherwise it has a port of its own. */
   readonly exposeMetrics: boolean
   /** Whether this process is about to end, so that nothing new should be sent to it. */
@@ -103,6 +109,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
 
+  if (parts.tracing) await app.register(parts.tracing)
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     // At once: nobody is interested in the body, and so none can be wrong.

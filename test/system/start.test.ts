@@ -114,7 +114,9 @@ describe('METRICS_PORT', () => {
     await once(taken, 'listening')
     await using started = await startProcess({ METRICS_PORT: String((taken.address() as AddressInfo).port) })
     expect(await started.ended()).toBe(1)
-    expect(started.err()).toMatch(/^trimint cannot start:\n {2}environment METRICS_PORT: cannot listen: .*EADDRINUSE.*\n$/)
+    expect(started.err()).toMatch(
+      /^trimint cannot start:\n {2}environment METRICS_PORT: cannot listen: .*EADDRINUSE.*\n$/,
+    )
     taken.close()
   })
 })
