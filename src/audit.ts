@@ -108,7 +108,7 @@ interface Refused extends Decision {
 }
 
 /** Who is known by a secret of their own. */
-export type SecretHolder = 'app' | 'client' | 'resource_server'
+type SecretHolder = 'app' | 'client' | 'resource_server'
 
 /** Where decisions are written down and counted: one line each. */
 export interface Audit {

@@ -17,7 +17,7 @@ export type Inspection =
   | { readonly contract: 'nevisfido'; readonly record: TokenRecord }
 
 /** Which token was revoked, by the id that logs know it by. */
-export interface RevokedToken {
+interface RevokedToken {
   readonly contract: Inspection['contract']
   readonly tokenId: string
 }

@@ -11,7 +11,7 @@ const LONGEST_LIFETIME = 366 * 86_400_000
 export type Holder = `app ${string}` | `account ${string}` | `user ${string}`
 
 /** A token, as far as its revocation goes. */
-export interface Revocable {
+interface Revocable {
   readonly tokenId: string
   readonly holder: Holder | undefined
   /** Milliseconds since the epoch; of a signed token the beginning of its second. */

@@ -8,7 +8,7 @@ import { matchSecret, type SecretSlot } from '../core/secrets.ts'
 import { Refusal } from '../refusal.ts'
 
 /** Who checks tokens, by id. */
-export type ResourceServers = ReadonlyMap<string, readonly SecretSlot[]>
+type ResourceServers = ReadonlyMap<string, readonly SecretSlot[]>
 
 /** One of them, who has proved it. */
 interface ResourceServer {
@@ -25,7 +25,7 @@ export interface ResourceServerParts {
 }
 
 /** What a form may hold of its caller (RFC 6749 section 2.3.1). */
-export interface FormCredentials {
+interface FormCredentials {
   readonly client_id?: string | undefined
   readonly client_secret?: string | undefined
 }

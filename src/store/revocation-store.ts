@@ -9,7 +9,7 @@ export interface Revocation {
 }
 
 /** Revocations that were added one after the other. */
-export interface RevocationPage {
+interface RevocationPage {
   readonly revocations: readonly Revocation[]
   /** Where to go on; undefined before the first one. */
   readonly cursor: string | undefined

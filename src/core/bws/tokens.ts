@@ -6,7 +6,7 @@ import type { BwsTask } from './task.ts'
 import { type BwsToken, type BwsVerifier, verifyBwsToken } from './verify.ts'
 
 /** What a token is shown for: uploading, which any task's may, or the API of one task (B33). */
-export type BwsOperation = 'upload' | BwsTask
+type BwsOperation = 'upload' | BwsTask
 
 type Found =
   | { readonly token: BwsToken }
