@@ -7,6 +7,7 @@ import { changedPaths } from './config/changes.ts'
 import { readEnvironment } from './config/environment.ts'
 import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
+import { createRevocations } from './core/revocations.ts'
 import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
@@ -14,7 +15,7 @@ import { buildServer } from './server.ts'
 import { replyNotFound } from './service/errors.ts'
 import { metricsRoutes } from './service/metrics.ts'
 import { openStores } from './store/open.ts'
-import { systemClock, systemRandomness } from './system.ts'
+import { systemClock, systemRandomness, systemUptime } from './system.ts'
 import { startTracing } from './tracing.ts'
 
 /** Milliseconds that the last steps of a stop may take, when everybody who was connected is gone. */
@@ -40,6 +41,7 @@ const { METRICS_PORT } = environment
 const tracing = await startTracing(process.env)
 let draining = false
 const isDraining = (): boolean => draining
+const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
 const metrics = createMetrics(systemClock)
 const exposeMetrics = METRICS_PORT === undefined
 const parts = {
@@ -50,6 +52,7 @@ const parts = {
   exposeMetrics,
   tracing: tracing?.plugin,
   stores,
+  revocations,
   isDraining,
 }
 const listener = createListener(configuration.tls)
@@ -112,7 +115,12 @@ async function reload(): Promise<void> {
   const keepsTls = (tls === undefined) === (next.configuration.tls === undefined)
   const inForce = { ...next.configuration, store, tls: keepsTls ? next.configuration.tls : tls }
   const replacement = await buildServer({ ...parts, configuration: inForce })
-  await replacement.ready()
+  try {
+    await replacement.ready()
+  } catch (error) {
+    await replacement.close()
+    throw error
+  }
   listener.serve(replacement)
   if (inForce.tls) listener.setCertificate(inForce.tls)
   const replaced = app

@@ -1,5 +1,6 @@
 import { METHODS } from 'node:http'
 import { availableParallelism } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getHeapStatistics } from 'node:v8'
 import underPressure from '@fastify/under-pressure'
 import Fastify, {
@@ -26,7 +27,7 @@ import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKeyring } from './core/keyring.ts'
 import { createPasswordChecker, type PasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
-import { createRevocations } from './core/revocations.ts'
+import type { Revocations } from './core/revocations.ts'
 import { createIssuedTokens } from './issued-tokens.ts'
 import type { Metrics } from './metrics.ts'
 import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
@@ -49,6 +50,8 @@ export interface ServerParts {
   readonly tracing?: FastifyPluginCallback | undefined
   /** Whether `/metrics` is served here; otherwise it has a port of its own. */
   readonly exposeMetrics: boolean
+  /** One for the life of a process: what is revoked while a configuration is exchanged is revoked under both. */
+  readonly revocations: Revocations
   /** Whether this process is about to end, so that nothing new should be sent to it. */
   readonly isDraining: () => boolean
 }
@@ -72,6 +75,9 @@ const REVOCATIONS_REFRESH = 400
 /** Milliseconds between two looks at which uses are due to be written. */
 const IDLE_FLUSH = 1_000
 
+/** Milliseconds that a start waits for a first look at the store. */
+const FIRST_STEP = 1_000
+
 /** Milliseconds between two looks at how busy this process is. */
 const LOAD_SAMPLE = 250
 
@@ -83,7 +89,7 @@ const STORE_ERROR_PAUSE = 10_000
 
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger, metrics } = parts
+  const { configuration, clock, randomness, logger, metrics, revocations } = parts
   const stores = measureStores(parts.stores, metrics)
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
@@ -129,12 +135,13 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const guard = createServerGuard({ ...parts, stores }, onStoreError)
   const keyring = createKeyring(configuration.keys)
   const issuer = { keyring, clock, randomness }
-  const revocations = createRevocations(stores.revocations, clock)
   const tokens = createIssuedTokens(configuration, { keyring, stores, revocations, clock })
   keepUp(GUARD_REFRESH, () => guard.refresh())
   keepUp(REVOCATIONS_REFRESH, () => revocations.refresh())
-  keepUp(SWEEP_PAUSE, () => revocations.sweep())
-  keepUp(SWEEP_PAUSE, () => stores.uses.sweep(clock()))
+  keepUp(SWEEP_PAUSE, async () => {
+    await revocations.sweep()
+    await stores.uses.sweep(clock())
+  })
   const { idleTimeout } = tokens
   if (idleTimeout) {
     keepUp(IDLE_FLUSH, () => idleTimeout.flush('due'))
@@ -225,14 +232,23 @@ function createStoreErrorLog({ clock, logger }: ServerParts): OnStoreError {
   }
 }
 
-/** Takes a step before the first request, and again after every pause (milliseconds) for as long as the server is up. */
+/**
+ * Takes a step before the first request, and again after every pause (milliseconds) for as long as the server is up. Nobody waits
+ * for one that takes long: what needs its outcome asks for itself.
+ */
 function createRepetition(app: FastifyInstance, onStoreError: OnStoreError) {
   return (pause: number, step: () => Promise<void>): void => {
     let timer: NodeJS.Timeout | undefined
-    const attempt = (): Promise<void> => step().catch(onStoreError)
+    let isUnderWay = false
+    const attempt = async (): Promise<void> => {
+      if (isUnderWay) return
+      isUnderWay = true
+      await step().catch(onStoreError)
+      isUnderWay = false
+    }
     app.addHook('onReady', async () => {
-      await attempt()
       timer = setInterval(attempt, pause)
+      await Promise.race([attempt(), sleep(FIRST_STEP, undefined, { ref: false })])
     })
     app.addHook('onClose', async () => clearInterval(timer))
   }

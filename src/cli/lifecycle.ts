@@ -42,19 +42,22 @@ export async function revoke(io: CommandIo, token: string | undefined, options: 
   await sleep(RELIED_ON)
 }
 
-function holderOf({ app, account, user }: RevokeOptions, { bws, idscan }: Configuration): Holder {
+function holderOf({ app, account, user }: RevokeOptions, { bws, idscan, nevisfido }: Configuration): Holder {
   if (app !== undefined) {
     const known = (bws ? bws.apps : []).some(({ id }) => id === app)
     if (!known) throw new CommandFailure('there is no such app')
     return `app ${app}`
   }
   if (account !== undefined) {
-    const known = (idscan ? idscan.accounts : []).some(({ username }) => username === account)
-    if (!known) {
-      throw new CommandFailure('there is no such account')
-    }
-    return `account ${account}`
+    const isMeant = (username: string) =>
+      username === account ||
+      (idscan && idscan.usernameCase === 'insensitive' && username.toLowerCase() === account.toLowerCase())
+    const known = (idscan ? idscan.accounts : []).find(({ username }) => isMeant(username))
+    if (!known) throw new CommandFailure('there is no such account')
+    return `account ${known.username}`
   }
+  const users = nevisfido ? nevisfido.users : []
+  if (users !== '*' && !users.includes(user ?? '')) throw new CommandFailure('there is no such user')
   return `user ${user}`
 }
 
@@ -64,7 +67,7 @@ function withTokens<Result>(
 ): Promise<Result> {
   return withStores(io, (stores, configuration) => {
     const { clock } = io
-    const revocations = createRevocations(stores.revocations, clock)
+    const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
     const keyring = createKeyring(configuration.keys)
     return use(createIssuedTokens(configuration, { keyring, stores, revocations, clock }), revocations, configuration)
   })

@@ -60,6 +60,8 @@ export function developmentConfiguration(
     },
     resourceServers: [{ id: 'demo-api', secret }],
     guard: { block: '30s' },
+    // What else a developer's machine is busy with is nobody's fault.
+    overload: false,
   }
 }
 

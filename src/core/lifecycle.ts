@@ -56,7 +56,7 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
   }
 
   async function inspectFido(token: string): Promise<Inspection | undefined> {
-    const record = await available(nevisfido?.find(token))
+    const record = await nevisfido?.find(token)
     return record && isRedeemable(record, clock()) ? { contract: 'nevisfido', record } : undefined
   }
 
@@ -79,7 +79,7 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
   }
 
   async function revokeFido(token: string): Promise<RevokedToken | undefined> {
-    const revoked = await available(nevisfido?.revoke(token))
+    const revoked = await nevisfido?.revoke(token)
     return revoked ? { contract: 'nevisfido', tokenId: digestId(token) } : undefined
   }
 

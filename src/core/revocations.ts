@@ -4,11 +4,16 @@ import type { Clock } from './clock.ts'
 /** Milliseconds for which what was read from the store is relied on. What another process revokes is in force here by then. */
 export const RELIED_ON = 1_000
 
-/** Longer than any token that a configuration can ask for, in milliseconds. */
-const LONGEST_LIFETIME = 366 * 86_400_000
+const DAY = 86_400_000
+
+/** Longer than what a configuration can ask for, in milliseconds: by then everything that was issued before has ended. */
+const LONGEST_LIFETIMES = { app: 366 * DAY, account: 366 * DAY, user: 2 * DAY }
+
+/** Milliseconds for which an entry outlives its token: clocks differ, and are set back. */
+const MARGIN = 60_000
 
 /** What can be named without knowing tokens. */
-export type Holder = `app ${string}` | `account ${string}` | `user ${string}`
+export type Holder = `${keyof typeof LONGEST_LIFETIMES} ${string}`
 
 /** A token, as far as its revocation goes. */
 interface Revocable {
@@ -45,11 +50,18 @@ export interface Revocations {
   sweep(): Promise<void>
 }
 
-export function createRevocations(store: RevocationStore, clock: Clock): Revocations {
+export interface RevocationsParts {
+  readonly store: RevocationStore
+  readonly clock: Clock
+  /** Milliseconds since any moment, whatever becomes of the clock. */
+  readonly uptime: Clock
+}
+
+export function createRevocations({ store, clock, uptime }: RevocationsParts): Revocations {
   const known = new Map<string, Revocation>()
   let users = 0
   let cursor: string | undefined
-  let readAt = Number.NEGATIVE_INFINITY
+  let readAt = { time: Number.NEGATIVE_INFINITY, uptime: Number.NEGATIVE_INFINITY }
   let reading: Promise<void> | undefined
 
   function remember(revocation: Revocation): void {
@@ -64,7 +76,7 @@ export function createRevocations(store: RevocationStore, clock: Clock): Revocat
 
   async function read(): Promise<void> {
     // Before the question: what is added while it is under way may be missing in the answer.
-    const startedAt = clock()
+    const startedAt = { time: clock(), uptime: uptime() }
     for (;;) {
       const page = await store.since(cursor)
       for (const revocation of page.revocations) remember(revocation)
@@ -82,9 +94,9 @@ export function createRevocations(store: RevocationStore, clock: Clock): Revocat
   }
 
   function ready(): Promise<void> | undefined {
-    const age = clock() - readAt
-    // A clock that was set back says nothing of an age.
-    return age >= 0 && age < RELIED_ON ? undefined : refresh()
+    // Both: a clock that is set back makes what is old look young, and uptime may stand still while the machine sleeps.
+    const age = Math.max(clock() - readAt.time, uptime() - readAt.uptime)
+    return age < RELIED_ON ? undefined : refresh()
   }
 
   function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {
@@ -106,23 +118,26 @@ export function createRevocations(store: RevocationStore, clock: Clock): Revocat
     concernUsers: () => users > 0,
     async revokeToken(tokenId, expires) {
       const now = clock()
-      if (known.has(`token ${tokenId}`) || expires <= now) return false
+      if (expires <= now) return false
+      const isNew = !known.has(`token ${tokenId}`)
+      // Also when it is known: the store may have lost it, and others would never learn of it.
       await add({ subject: `token ${tokenId}`, issuedUntil: now, expires }, now)
-      return true
+      return isNew
     },
     async revokeIssued(holder) {
       const now = clock()
-      await add({ subject: holder, issuedUntil: now, expires: now + LONGEST_LIFETIME }, now)
+      const kind = holder.slice(0, holder.indexOf(' ')) as keyof typeof LONGEST_LIFETIMES
+      await add({ subject: holder, issuedUntil: now, expires: now + LONGEST_LIFETIMES[kind] }, now)
     },
     refresh,
     async sweep() {
-      const now = clock()
+      const over = clock() - MARGIN
       for (const { subject, expires } of known.values()) {
-        if (expires > now) continue
+        if (expires > over) continue
         known.delete(subject)
         if (subject.startsWith('user ')) users -= 1
       }
-      await store.sweep(now)
+      await store.sweep(over)
     },
   }
 }

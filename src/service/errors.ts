@@ -70,7 +70,7 @@ export function createLifecycleErrorHandler(audit: Audit) {
     if (status === 401) reply.header('www-authenticate', 'Basic realm="Trimint", charset="UTF-8"')
     if (status === 405) reply.header('allow', 'POST')
     const body: ServiceError = { error: code, error_description: description }
-    return reply.code(status).send(body)
+    return reply.code(status).header('cache-control', 'no-store').send(body)
   }
 }
 

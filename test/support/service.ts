@@ -4,6 +4,7 @@ import { Client, type Dispatcher } from 'undici'
 import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
+import { createRevocations } from '../../src/core/revocations.ts'
 import { createListener, type Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
@@ -49,6 +50,8 @@ export interface Service extends AsyncDisposable {
 export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
+  /** Goes with the clock unless told otherwise. */
+  readonly uptime?: Clock
   readonly randomness?: Randomness
   /** Those that are shared with another service, or behave in their own way; closed by the test. */
   readonly stores?: Partial<Stores>
@@ -62,6 +65,8 @@ function configure(overrides: Partial<ConfigurationInput> = {}) {
     publicUrl: 'https://tokens.example.com/some/path',
     keys: [{ secret: KEY }],
     bws: { apps: [APP] },
+    // A test machine may be busy with other tests.
+    overload: false,
     ...overrides,
   })
 }
@@ -80,6 +85,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const configuration = configure(options.configuration)
   const own = await openStores('sqlite::memory:', () => undefined)
   const stores = { ...own, ...options.stores }
+  const revocations = createRevocations({ store: stores.revocations, clock, uptime: options.uptime ?? clock })
   const isDraining = options.isDraining ?? (() => false)
   const metrics = createMetrics(clock)
   const app = await buildServer({
@@ -90,6 +96,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     metrics,
     exposeMetrics: true,
     stores,
+    revocations,
     isDraining,
   })
   await app.ready()

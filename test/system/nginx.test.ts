@@ -247,6 +247,15 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(identityIn(uploaded)).toEqual(others)
   })
 
+  test('has room for an identity that is long: no try is lost to a buffer', async () => {
+    const storage = 's'.repeat(5_000)
+    const query = `id=${APP.id}&bcid=${storage}.1.2`
+    const { body } = await site.ask(`/token?${query}`, { as: CALLER })
+    noteSecret(body)
+    const echo = echoOf(await site.request('/bws/verify', bearer(body)))
+    expect(identityIn(echo)).toMatchObject({ 'x-trimint-bcid': `${storage}/1/2`, 'x-trimint-tries-left': '2' })
+  })
+
   test('tells the backend whose IDscan token it is; what a client says of that never arrives', async () => {
     const { headers: credentials } = bearer(await logIn(site, 'scanning'))
     const echo = echoOf(await site.request(UPLOAD, { headers: { ...forged, ...credentials } }))

@@ -17,6 +17,7 @@ const BASE: ConfigurationInput = {
   bws: { apps: [APP] },
   idscan: { accounts: [ACCOUNT] },
   resourceServers: RESOURCE_SERVERS,
+  overload: false,
 }
 
 interface Running extends StartedProcess {

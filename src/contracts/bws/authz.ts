@@ -27,8 +27,10 @@ export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, {
       return reply
     }
     const { operation } = params.data
-    const jws = readCredential(request.headers.authorization)
-    if (jws === undefined) throw new Refusal('missing_authorization', { operation })
+    const { authorization } = request.headers
+    if (!authorization) throw new Refusal('missing_authorization', { operation })
+    const jws = readCredential(authorization)
+    if (jws === undefined) throw new Refusal('malformed_authorization', { operation })
 
     const checked = await tokens.check(jws, operation)
     if ('refused' in checked) {
@@ -57,7 +59,7 @@ export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, {
 }
 
 /** `Authorization: Bearer <token>` or `Authorization: JWT <token>` (B32). */
-function readCredential(authorization = ''): string | undefined {
+function readCredential(authorization: string): string | undefined {
   return /^(?:Bearer|JWT) +([\w.-]+) *$/i.exec(authorization)?.[1]
 }
 

@@ -63,7 +63,8 @@ function readCredential({ authorization = '', cookie = '' }: IncomingHttpHeaders
   if (given !== '') return given.replace(/^Bearer +/i, '')
   const cookies = cookie.split(';').map((pair) => pair.trim())
   const named = cookies.find((pair) => /^token *=/.test(pair))
-  return named?.slice(named.indexOf('=') + 1).trim() ?? cookies.find((pair) => pair !== '' && !pair.includes('='))
+  const value = named?.slice(named.indexOf('=') + 1).trim()
+  return value || cookies.find((pair) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(pair))
 }
 
 function toIdentity({ jti, sub, name, role, area, tenant }: IdscanClaims): Record<string, string> {

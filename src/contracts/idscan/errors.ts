@@ -86,6 +86,7 @@ export function createAccessErrorHandler(audit: Audit) {
     const { retryAfter } = refusal.details
     if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
     const body: z.output<typeof idscanAccessError> = { Message: message }
+    reply.header('cache-control', 'no-store')
     return reply.code(status).header('content-type', CONTENT_TYPE).send(JSON.stringify(body))
   }
 }

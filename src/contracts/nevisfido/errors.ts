@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
-import { Refusal } from '../../refusal.ts'
+import { StoreUnavailable } from '../../core/availability.ts'
+import { Refusal, refuseWithoutStore } from '../../refusal.ts'
 
 /** FIDO UAF status codes, as the contract page gives them to each reason. */
 const STATUS_CODES: Partial<Readonly<Record<RefusalReason, number>>> = {
@@ -43,6 +44,7 @@ export function createErrorHandler(audit: Audit, httpStatusOf: HttpStatusOf) {
       reason,
       client: details.client,
       operation: details.operation,
+      cause: details.cause,
       ...requestFields(request),
     })
     reply.header('cache-control', 'no-store')
@@ -64,6 +66,7 @@ export function sendJson(reply: FastifyReply, body: unknown, mediaType = 'applic
 
 function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') return new Refusal('malformed_authorization')
   if (statusCode === 415) return new Refusal('unsupported_media_type')

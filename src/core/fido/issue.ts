@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { TokenRecord, TokenStore } from '../../store/token-store.ts'
+import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
 import type { Randomness } from '../randomness.ts'
 import type { FidoContext } from './context.ts'
@@ -37,7 +38,7 @@ export function digestId(id: string): string {
  * Issues an opaque token and its session, once they are in the store.
  *
  * @param client who asked, where they had to say.
- * @throws Error when the store cannot take it.
+ * @throws StoreUnavailable when the store cannot take it.
  * @see docs/contracts/nevisfido.md
  */
 export async function issueFidoToken(
@@ -63,6 +64,6 @@ export async function issueFidoToken(
     redeemedAt: undefined,
     revokedAt: undefined,
   }
-  await store.create(record)
+  await available(store.create(record))
   return { token, sessionId, tokenId: record.tokenDigest, expiresAt: record.expiresAt }
 }

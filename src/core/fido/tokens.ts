@@ -1,10 +1,11 @@
 import type { Redemption, TokenRecord, TokenStore } from '../../store/token-store.ts'
+import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
 import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
 
-/** nevisFIDO's tokens after their issue. Each of these rejects where the store cannot be asked. */
+/** nevisFIDO's tokens after their issue. Each of these throws StoreUnavailable where the store cannot be asked. */
 export interface FidoTokens {
   /** What there is of a token. A revocation of everything that was issued to its user is in `revokedAt`. */
   find(token: string): Promise<TokenRecord | undefined>
@@ -29,7 +30,7 @@ export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, 
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensParts): FidoTokens {
   async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
-    await revocations.ready()
+    await available(revocations.ready())
     if (record?.username === undefined || record.revokedAt !== undefined) return record
     const { tokenDigest, username, createdAt } = record
     const revokedAt = revocations.revokedAt({ tokenId: tokenDigest, holder: `user ${username}`, issuedAt: createdAt })
@@ -37,27 +38,27 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensParts)
   }
 
   async function find(token: string): Promise<TokenRecord | undefined> {
-    return withRevocationOfUser(await store.findByToken(digestId(token), clock()))
+    return withRevocationOfUser(await available(store.findByToken(digestId(token), clock())))
   }
 
   return {
     find,
     async findBySession(sessionId) {
-      return withRevocationOfUser(await store.findBySession(digestId(sessionId), clock()))
+      return withRevocationOfUser(await available(store.findBySession(digestId(sessionId), clock())))
     },
     async redeem(token, operation) {
-      await revocations.ready()
+      await available(revocations.ready())
       // Only when it may matter is it looked at first: that a token is redeemed once is for the store alone to say.
       const record = revocations.concernUsers() ? await find(token) : undefined
       if (record?.revokedAt !== undefined) return { outcome: 'spent' }
-      return store.redeem(digestId(token), operation, clock())
+      return available(store.redeem(digestId(token), operation, clock()))
     },
     async revoke(token) {
       const now = clock()
-      const record = await store.findByToken(digestId(token), now)
+      const record = await available(store.findByToken(digestId(token), now))
       // One that was never redeemed has ended with its time; one that was may still be waited for.
       if (!record || (record.redeemedAt === undefined && now >= record.expiresAt)) return false
-      return store.revoke(digestId(token), now)
+      return available(store.revoke(digestId(token), now))
     },
   }
 }

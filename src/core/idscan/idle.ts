@@ -5,6 +5,9 @@ import type { IdscanClaims } from './verify.ts'
 /** A use is in the store at latest after this part of the time-out (I33). */
 const RESOLUTION = 1 / 10
 
+/** How many uses are written at once at most: as many as a store takes in good time. */
+const LARGEST_WRITE = 1_000
+
 /** Ends tokens that nobody uses, wherever they are used. */
 export interface IdleTimeout {
   /** Whether a token has not been used for too long. Asks the store only where this process does not know better. */
@@ -24,6 +27,8 @@ interface Known {
   usedAt: number
   /** The use that is in the store; at first none, and the time of issue counts. */
   storedUse: number
+  /** When that was written. */
+  writtenAt: number
 }
 
 /** @param timeout seconds. */
@@ -47,24 +52,24 @@ export function createIdleTimeout(timeout: number, store: UseStore, clock: Clock
     use({ jti, iat, exp }) {
       const entry = known.get(jti)
       if (entry) entry.usedAt = clock()
-      else known.set(jti, { expires: exp * 1000, usedAt: clock(), storedUse: iat * 1000 })
+      else known.set(jti, { expires: exp * 1000, usedAt: clock(), storedUse: iat * 1000, writtenAt: iat * 1000 })
     },
 
     async flush(which) {
       const now = clock()
       const due: { entry: Known; use: Use }[] = []
       for (const [tokenId, entry] of known) {
-        if (which === 'due' && now - entry.storedUse < pause) continue
+        if (which === 'due' && now - entry.writtenAt < pause) continue
         // What the store knows need not be known here, too.
         if (entry.usedAt <= entry.storedUse) known.delete(tokenId)
         else due.push({ entry, use: { tokenId, usedAt: entry.usedAt, expires: entry.expires } })
       }
-      if (due.length === 0) return
-      await store.touch(
-        due.map(({ use }) => use),
-        now,
-      )
-      for (const { entry, use } of due) entry.storedUse = use.usedAt
+      for (let start = 0; start < due.length; start += LARGEST_WRITE) {
+        const some = due.slice(start, start + LARGEST_WRITE)
+        const uses = some.map(({ use }) => use)
+        await store.touch(uses, now)
+        for (const { entry, use } of some) Object.assign(entry, { storedUse: use.usedAt, writtenAt: now })
+      }
     },
   }
 }
