@@ -25,7 +25,10 @@ export interface Deployment extends AsyncDisposable {
 }
 
 /** More than any test has calls under way, so that none waits for another. */
-const CONNECTIONS = 64
+const CONNECTIONS = 80
+
+/** The one resource server of a deployment: who may introspect and revoke. */
+export const GATEWAY = { id: 'gateway', secret: 'the secret of the gateway' } as const
 
 /** Processes on one store: the Redis of that URL, or else an SQLite file of their own. All three contracts are served. */
 export async function deploy(redisUrl?: string): Promise<Deployment> {
@@ -38,7 +41,8 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
     bws: { apps: [APP] },
     idscan: { accounts: [ACCOUNT] },
     nevisfido: OPEN,
-    // A test machine may be busy with other tests.
+    resourceServers: [{ id: GATEWAY.id, secret: `plain:${GATEWAY.secret}` }],
+    // What these processes have to prove does not depend on how busy the machine is.
     overload: false,
   }
   noteSecret(KEY)
