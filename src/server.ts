@@ -78,8 +78,8 @@ const IDLE_FLUSH = 1_000
 /** Milliseconds that a start waits for a first look at the store. */
 const FIRST_STEP = 1_000
 
-/** Milliseconds between two looks at how busy this process is. */
-const LOAD_SAMPLE = 250
+/** Milliseconds between two looks at how busy this process is, at least: in less, there is too little to see. */
+const LOAD_SAMPLE = 1_000
 
 /** Milliseconds between two times that stores are swept. */
 const SWEEP_PAUSE = 60_000
@@ -198,7 +198,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 /** Refuses requests past a limit, each contract in its own words, so that those which are taken are answered in time. */
 async function shedLoad(app: FastifyInstance, { eventLoopDelay, heap }: OverloadConfiguration): Promise<void> {
   await app.register(underPressure, {
-    sampleInterval: LOAD_SAMPLE,
+    // A delay of the length of a sample would leave nothing to measure, which counts as endless.
+    sampleInterval: Math.max(LOAD_SAMPLE, 2 * eventLoopDelay),
     maxEventLoopDelay: eventLoopDelay,
     maxHeapUsedBytes: (getHeapStatistics().heap_size_limit * heap) / 100,
     pressureHandler: async () => {

@@ -42,7 +42,7 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
     idscan: { accounts: [ACCOUNT] },
     nevisfido: OPEN,
     resourceServers: [{ id: GATEWAY.id, secret: `plain:${GATEWAY.secret}` }],
-    // What these processes have to prove does not depend on how busy the machine is.
+    // A test machine may be busy with other tests.
     overload: false,
   }
   noteSecret(KEY)
