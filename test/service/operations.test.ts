@@ -71,16 +71,16 @@ describe('past a limit', () => {
       .toBe(503)
   }
 
-  test('each contract refuses in its own words, and health is spared (B22, I26, N13)', async () => {
+  test('of memory each contract refuses in its own words, and health is spared (B22, I26, N13)', async () => {
     await using service = await startService({ configuration })
     const bws = await issueBws(service)
     const idscan = await issueIdscan(service)
     const fido = await createToken(service, 'registration')
     await using busy = await startService({
-      configuration: { ...configuration, overload: { eventLoopDelay: '1ms', heap: 100 } },
+      configuration: { ...configuration, overload: { eventLoopDelay: '1s', heap: 1 } },
       stores: service.stores,
     })
-    await press(busy)
+    await expect.poll(async () => (await getToken(busy, QUERY)).status, { timeout: 10_000 }).toBe(503)
     const unavailable = { status: 503, headers: { 'retry-after': '1' } }
     const message = '{"Message":"Temporarily unavailable. Try again later."}'
 
@@ -108,17 +108,10 @@ describe('past a limit', () => {
     expect((await busy.request('/readyz')).status).toBe(200)
   })
 
-  test('it takes requests again when the load is gone', async () => {
+  test('of event-loop delay too; it takes requests again when the load is gone', async () => {
     await using service = await startService({ configuration: { overload: { eventLoopDelay: '20ms', heap: 100 } } })
     await press(service)
     await expect.poll(async () => (await getToken(service, QUERY)).status, { timeout: 10_000 }).toBe(200)
-  })
-
-  test('memory counts as well', async () => {
-    await using service = await startService({ configuration: { overload: { eventLoopDelay: '1m', heap: 1 } } })
-    const held = Buffer.alloc(1)
-    await expect.poll(async () => (await getToken(service, QUERY)).status, { timeout: 10_000 }).toBe(503)
-    expect(held).toHaveLength(1)
   })
 
   test('switched off, nothing is refused', async () => {
