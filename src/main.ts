@@ -7,6 +7,7 @@ import { changedPaths } from './config/changes.ts'
 import { readEnvironment } from './config/environment.ts'
 import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
+import { createInstance } from './core/announcer.ts'
 import { createRevocations } from './core/revocations.ts'
 import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
@@ -44,6 +45,7 @@ const isDraining = (): boolean => draining
 const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
 const metrics = createMetrics(systemClock)
 const exposeMetrics = METRICS_PORT === undefined
+const instance = createInstance(systemRandomness.uuid())
 const parts = {
   clock: systemClock,
   randomness: systemRandomness,
@@ -53,6 +55,7 @@ const parts = {
   tracing: tracing?.plugin,
   stores,
   revocations,
+  instance,
   isDraining,
 }
 const listener = createListener(configuration.tls)
@@ -95,6 +98,7 @@ logger.info({
   metrics: metricsUrl,
   configuration: file ?? 'built-in',
   contracts: contractsOf(configuration),
+  instance: instance.id,
 })
 if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
 

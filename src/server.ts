@@ -11,6 +11,7 @@ import Fastify, {
 } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
+import { longestLifetime } from './config/lifetime.ts'
 import { type Configuration, type OverloadConfiguration, secretSlots } from './config/schema.ts'
 import { createBwsApps } from './contracts/bws/apps.ts'
 import { bwsAuthzRoutes } from './contracts/bws/authz.ts'
@@ -21,6 +22,7 @@ import { canonicalTarget } from './contracts/idscan/path.ts'
 import { idscanRoutes } from './contracts/idscan/routes.ts'
 import { createNevisfidoOptions } from './contracts/nevisfido/options.ts'
 import { nevisfidoRoutes } from './contracts/nevisfido/routes.ts'
+import { createAnnouncer, type Instance } from './core/announcer.ts'
 import type { Clock } from './core/clock.ts'
 import { createGuard, type Guard, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
@@ -52,6 +54,8 @@ export interface ServerParts {
   readonly exposeMetrics: boolean
   /** One for the life of a process: what is revoked while a configuration is exchanged is revoked under both. */
   readonly revocations: Revocations
+  /** This process: the same under every configuration that it has one after the other. */
+  readonly instance: Instance
   /** Whether this process is about to end, so that nothing new should be sent to it. */
   readonly isDraining: () => boolean
 }
@@ -71,6 +75,9 @@ const GUARD_REFRESH = 1_000
 
 /** The same, at what they have revoked: less than half of what it is relied on, so that one look may fail or be late. */
 const REVOCATIONS_REFRESH = 400
+
+/** Milliseconds between two times that this process says which keys it has. */
+const ANNOUNCEMENT_PAUSE = 3_000
 
 /** Milliseconds between two looks at which uses are due to be written. */
 const IDLE_FLUSH = 1_000
@@ -141,7 +148,17 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   keepUp(SWEEP_PAUSE, async () => {
     await revocations.sweep()
     await stores.uses.sweep(clock())
+    await stores.replicas.sweep(clock())
   })
+  const announcer = createAnnouncer({
+    store: stores.replicas,
+    instance: parts.instance,
+    keyring,
+    lifetime: longestLifetime(configuration),
+    clock,
+  })
+  keepUp(ANNOUNCEMENT_PAUSE, () => announcer.announce())
+  app.addHook('onClose', () => announcer.leave().catch(onStoreError))
   const { idleTimeout } = tokens
   if (idleTimeout) {
     keepUp(IDLE_FLUSH, () => idleTimeout.flush('due'))

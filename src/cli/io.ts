@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Variables } from '../config/environment.ts'
 import type { Clock } from '../core/clock.ts'
+import { MINIMUM_KEY_BYTES } from '../core/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /** What a command may touch. */
@@ -16,6 +17,11 @@ export interface CommandIo {
 
 /** Ends a command with exit code 1 and these lines on standard error. */
 export class CommandFailure extends Error {}
+
+/** A secret that cannot be guessed, fit for a signing key: base64url. */
+export function randomSecret({ randomness }: CommandIo): string {
+  return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+}
 
 /** All of standard input without its last line break; asked for, and not shown, where a person types it. */
 export async function readSecret({ stdin, stderr }: CommandIo, prompt: string): Promise<string> {

@@ -1,13 +1,15 @@
 import { Command, CommanderError } from 'commander'
-import { MINIMUM_KEY_BYTES } from '../core/keyring.ts'
 import { hashPassword } from '../core/passwords.ts'
 import { digestSecret } from '../core/secrets.ts'
+import { addKey } from './add-key.ts'
 import { checkConfig } from './check-config.ts'
 import { decode } from './decode.ts'
 import { type LiftOptions, liftGuard, listGuard } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
-import { CommandFailure, type CommandIo, readSecret } from './io.ts'
+import { CommandFailure, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { inspect, type RevokeOptions, revoke } from './lifecycle.ts'
+import { listKeys } from './list-keys.ts'
+import { type PromoteOptions, promoteKey } from './promote-key.ts'
 
 /**
  * Runs one command line.
@@ -41,14 +43,14 @@ function createProgram(io: CommandIo): Command {
   program
     .command('new-key')
     .description('print a new random signing key, for "keys" in the configuration')
-    .action(() => print(randomText(io)))
+    .action(() => print(randomSecret(io)))
 
   program
     .command('hash-secret')
     .description('make a random secret for an app, a client or a resource server, and the digest to configure')
     .option('--stdin', 'take the secret from standard input instead')
     .action(async ({ stdin }: { stdin?: true }) => {
-      const secret = stdin ? await readSecret(io, 'Secret') : randomText(io)
+      const secret = stdin ? await readSecret(io, 'Secret') : randomSecret(io)
       if (!secret) throw new CommandFailure('the secret is empty')
       if (!stdin) print(`secret: ${secret}`)
       print(`digest: sha256:${Buffer.from(digestSecret(secret)).toString('hex')}`)
@@ -115,9 +117,21 @@ function createProgram(io: CommandIo): Command {
     .option('--all', 'everything')
     .action((options: LiftOptions) => liftGuard(io, options))
 
-  return program
-}
+  const keys = program.command('keys').description('the keys that sign tokens, and how to exchange them')
+  keys
+    .command('list')
+    .description('show each key, which running replicas have it, and when it can go')
+    .action(() => listKeys(io))
+  keys
+    .command('add')
+    .description('add a new key at the end of the list: it verifies everywhere and signs nowhere')
+    .action(() => addKey(io))
+  keys
+    .command('promote')
+    .description('put a key in the first place, so that it signs; refused while a running replica does not have it yet')
+    .argument('[id]', 'default: the newest')
+    .option('--force', 'whoever has it: tokens of this key are refused where it is missing')
+    .action((id: string | undefined, options: PromoteOptions) => promoteKey(io, id, options))
 
-function randomText({ randomness }: CommandIo): string {
-  return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+  return program
 }

@@ -3,6 +3,11 @@ import { openStores, type Stores } from '../store/open.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
 import { CommandFailure, type CommandIo } from './io.ts'
 
+/** Whether nobody but the server itself can see its store. */
+export function isInMemory({ store }: Configuration): boolean {
+  return store === 'sqlite::memory:'
+}
+
 /** Does something with the store of the server that has this environment and configuration. */
 export async function withStores<Result>(
   io: CommandIo,
@@ -11,7 +16,7 @@ export async function withStores<Result>(
   const loaded = loadAsServer(io, environmentOf(io))
   if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
   const { configuration } = loaded
-  if (configuration.store === 'sqlite::memory:') {
+  if (isInMemory(configuration)) {
     throw new CommandFailure('the store is in the memory of the server: it cannot be reached from here')
   }
   let stores: Stores

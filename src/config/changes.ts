@@ -12,7 +12,19 @@ function compare(before: unknown, after: unknown, path: string): string[] {
   if (isDeepStrictEqual(before, after)) return []
   if (isRecord(before) && isRecord(after)) return compareFields(before, after, (key) => (path ? `${path}.${key}` : key))
   const [named, others] = [byName(before), byName(after)]
-  return named && others ? compareFields(named, others, (name) => `${path}[${name}]`) : [path]
+  if (!named || !others) return [path]
+  const changed = compareFields(named, others, (name) => `${path}[${name}]`)
+  // The first key signs: of some lists the order matters too.
+  return changed.length > 0 && isInOrder(named, others) ? changed : [path, ...changed]
+}
+
+/** Whether what is in both stands in the same order. */
+function isInOrder(before: Named, after: Named): boolean {
+  const kept = Object.keys(before).filter((name) => name in after)
+  return isDeepStrictEqual(
+    kept,
+    Object.keys(after).filter((name) => name in before),
+  )
 }
 
 function compareFields(before: Named, after: Named, pathOf: (key: string) => string): string[] {

@@ -67,7 +67,13 @@ function loadDevelopment(environment: Environment, randomness: Randomness | unde
   }
 }
 
-function checkConfiguration(
+/**
+ * Checks a configuration's text as a start would.
+ *
+ * @param file what faults call it.
+ * @param now milliseconds since the epoch.
+ */
+export function checkConfiguration(
   file: string,
   source: string,
   environment: Environment,

@@ -1,4 +1,4 @@
-import { createSecretKey, type KeyObject } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 
 /** An HS256 key that is prepared for use. */
 export interface Key {
@@ -48,4 +48,12 @@ export function signingKey(keyring: Keyring, now: number): Key {
   const key = keyring.find((candidate) => now < candidate.notAfter)
   if (!key) throw new Error('no live signing key')
   return key
+}
+
+/** No token is signed over it: those begin with their header. */
+const FINGERPRINTED = 'trimint key fingerprint'
+
+/** What a key is recognised by where the key itself must not stand: 128 bits that only its owner can work out. */
+export function fingerprintOf({ secret }: Key): string {
+  return createHmac('sha256', secret).update(FINGERPRINTED).digest('hex').slice(0, 32)
 }

@@ -1,11 +1,14 @@
 import type { FailureStore } from './failure-store.ts'
 import { createRedisClient } from './redis-client.ts'
 import { createRedisFailureStore } from './redis-failure-store.ts'
+import { createRedisReplicaStore } from './redis-replica-store.ts'
 import { createRedisRevocationStore } from './redis-revocation-store.ts'
 import { createRedisTokenStore } from './redis-token-store.ts'
 import { createRedisUseStore } from './redis-use-store.ts'
+import type { ReplicaStore } from './replica-store.ts'
 import type { RevocationStore } from './revocation-store.ts'
 import { openSqliteFailureStore } from './sqlite-failure-store.ts'
+import { openSqliteReplicaStore } from './sqlite-replica-store.ts'
 import { openSqliteRevocationStore } from './sqlite-revocation-store.ts'
 import { openSqliteTokenStore } from './sqlite-token-store.ts'
 import { openSqliteUseStore } from './sqlite-use-store.ts'
@@ -18,6 +21,7 @@ export interface Stores {
   readonly tokens: TokenStore
   readonly revocations: RevocationStore
   readonly uses: UseStore
+  readonly replicas: ReplicaStore
   close(): Promise<void>
 }
 
@@ -40,6 +44,7 @@ async function openSqlite(path: string): Promise<Stores> {
     tokens: openSqliteTokenStore(path),
     revocations: openSqliteRevocationStore(path),
     uses: openSqliteUseStore(path),
+    replicas: openSqliteReplicaStore(path),
   })
 }
 
@@ -51,12 +56,14 @@ async function openRedis(url: string, onError: (error: Error) => void): Promise<
     await Promise.race([connected, new Promise((done) => setTimeout(done, 1_000).unref())])
     return client
   }
-  const [failures, tokens, revocations, uses] = await Promise.all([connect(), connect(), connect(), connect()])
+  const connections = [connect(), connect(), connect(), connect(), connect()] as const
+  const [failures, tokens, revocations, uses, replicas] = await Promise.all(connections)
   return withClose({
     failures: createRedisFailureStore(failures),
     tokens: createRedisTokenStore(tokens),
     revocations: createRedisRevocationStore(revocations),
     uses: createRedisUseStore(uses),
+    replicas: createRedisReplicaStore(replicas),
   })
 }
 

@@ -37,6 +37,13 @@ const MIGRATIONS = [
      expires INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX uses_by_expiry ON uses (expires);`,
+  `CREATE TABLE replicas (
+     id TEXT PRIMARY KEY,
+     instance TEXT NOT NULL,
+     keys TEXT NOT NULL,
+     expires INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
 ]
 
 /** How long a writer waits for another process to finish, in milliseconds. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { openStores } from '../../src/store/open.ts'
+import { systemClock } from '../../src/system.ts'
 import { type Outcome, runTrimint } from '../support/command.ts'
 import { ACCOUNT } from '../support/idscan.ts'
 import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS } from '../support/lifecycle.ts'
@@ -36,7 +37,10 @@ function write(name: string, content: ConfigurationInput): string {
   return path
 }
 
-const run = (...words: string[]): Promise<Outcome> => runTrimint(file, words)
+const runOn = (configured: string, words: readonly string[], input = ''): Promise<Outcome> =>
+  runTrimint(words, { variables: { TRIMINT_CONFIG: configured }, clock: systemClock, input })
+
+const run = (...words: string[]): Promise<Outcome> => runOn(file, words)
 
 const isActive = async (token: string, at: Service = service): Promise<boolean> =>
   (JSON.parse((await introspect(at, token)).body) as { active: boolean }).active
@@ -71,7 +75,7 @@ describe('trimint inspect', () => {
 
   test('reads the token from standard input, so that it is in no history', async () => {
     const input = `${await issueBws(service)}\n`
-    expect(await runTrimint(file, ['inspect'], { input })).toMatchObject({ code: 0 })
+    expect(await runOn(file, ['inspect'], input)).toMatchObject({ code: 0 })
   })
 })
 
@@ -92,7 +96,7 @@ describe('trimint revoke', () => {
 
   test('takes the token from standard input too', async () => {
     const token = await issueBws(service)
-    expect(await runTrimint(file, ['revoke', '-'], { input: `${token}\n` })).toMatchObject({ code: 0 })
+    expect(await runOn(file, ['revoke', '-'], `${token}\n`)).toMatchObject({ code: 0 })
     expect(await isActive(token)).toBe(false)
   })
 
@@ -137,12 +141,12 @@ describe('trimint revoke', () => {
 
   test.each(['--app', '--account'])('%s of a contract that is off is refused', async (option) => {
     const off = write('off.yaml', { ...configuration, bws: false, idscan: false })
-    expect(await runTrimint(off, ['revoke', option, 'psc'])).toMatchObject({ code: 1 })
+    expect(await runOn(off, ['revoke', option, 'psc'])).toMatchObject({ code: 1 })
   })
 
   test('says so where the store is the memory of the server', async () => {
     const inMemory = write('memory.yaml', { ...configuration, store: 'sqlite::memory:' })
-    expect(await runTrimint(inMemory, ['revoke', '--app', 'app-1'])).toMatchObject({
+    expect(await runOn(inMemory, ['revoke', '--app', 'app-1'])).toMatchObject({
       code: 1,
       err: expect.stringContaining('memory of the server'),
     })
@@ -151,7 +155,7 @@ describe('trimint revoke', () => {
   test('says what a store that is away says', async () => {
     const gone = write('gone.yaml', { ...configuration, store: 'redis://127.0.0.1:1/0' })
     const token = await issueBws(service)
-    expect(await runTrimint(gone, ['revoke', token])).toMatchObject({
+    expect(await runOn(gone, ['revoke', token])).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^the store does not answer: /),
     })

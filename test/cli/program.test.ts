@@ -1,17 +1,15 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Readable, Writable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import { verify } from '@node-rs/argon2'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { CommandIo } from '../../src/cli/io.ts'
-import { runCommand } from '../../src/cli/program.ts'
 import { signJws } from '../../src/core/jws.ts'
 import { createKey } from '../../src/core/keyring.ts'
 import { cert, key } from '../support/certificate.ts'
-import { createPredictableRandomness } from '../support/randomness.ts'
+import { type Given, runTrimint } from '../support/command.ts'
 import { KEY, startService } from '../support/service.ts'
-import { createFrozenClock, FROZEN_TIME } from '../support/time.ts'
+import { FROZEN_TIME } from '../support/time.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-cli-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -26,43 +24,14 @@ const GOOD = writeConfiguration(
   `publicUrl: https://t.example.com\nstore: redis://:hunter2@localhost:6379/0\nkeys: [{ secret: ${KEY} }]\nbws: { apps: [] }\nresourceServers: [{ id: a, secret: "plain:x" }]`,
 )
 
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-interface Given {
-  readonly input?: string | CommandIo['stdin']
-  readonly variables?: CommandIo['variables']
-  readonly now?: number
-}
-
-async function run(words: string, { input = '', variables = {}, now = FROZEN_TIME }: Given = {}): Promise<Outcome> {
-  const written = { out: '', err: '' }
-  const sink = (name: 'out' | 'err') =>
-    new Writable({
-      write(chunk, _encoding, done) {
-        written[name] += chunk
-        done()
-      },
-    })
-  const code = await runCommand(words.split(' ').filter(Boolean), {
-    stdin: typeof input === 'string' ? Readable.from([input]) : input,
-    stdout: sink('out'),
-    stderr: sink('err'),
-    variables: { TRIMINT_CONFIG: GOOD, ...variables },
-    clock: createFrozenClock(now),
-    randomness: createPredictableRandomness(),
-  })
-  return { code, ...written }
-}
+const run = (words: string, { variables, ...given }: Given = {}) =>
+  runTrimint(words, { variables: { TRIMINT_CONFIG: GOOD, ...variables }, ...given })
 
 describe('usage', () => {
   test('--help names every command', async () => {
     const { code, out } = await run('--help')
     expect(code).toBe(0)
-    for (const name of ['new-key', 'hash-secret', 'hash-password', 'check-config', 'decode', 'healthcheck']) {
+    for (const name of ['new-key', 'hash-secret', 'hash-password', 'check-config', 'decode', 'healthcheck', 'keys']) {
       expect(out).toContain(name)
     }
   })

@@ -3,6 +3,8 @@ import { changedPaths } from '../../src/config/changes.ts'
 import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
 import { APP, KEY } from '../support/service.ts'
 
+const OTHER_KEY = 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4'
+
 const BASE: ConfigurationInput = {
   publicUrl: 'https://tokens.example.com',
   keys: [{ id: 'one', secret: KEY }],
@@ -34,6 +36,20 @@ test.each<[what: string, after: Partial<ConfigurationInput>, paths: string[]]>([
   ['keys that have none', { keys: [{ secret: KEY }] }, ['keys']],
 ])('%s', (_what, after, paths) => {
   expect(changes(after)).toEqual(paths)
+})
+
+const KEYS = [
+  { id: 'one', secret: KEY },
+  { id: 'two', secret: OTHER_KEY },
+]
+
+test('keys in another order', () => {
+  expect(changes({ keys: KEYS.toReversed() }, { keys: KEYS })).toEqual(['keys'])
+})
+
+test('keys in another order, with one more', () => {
+  const keys = [...KEYS.toReversed(), { id: 'three', secret: KEY }]
+  expect(changes({ keys }, { keys: KEYS })).toEqual(['keys', 'keys[three]'])
 })
 
 test('several are all named, and none with its value', () => {

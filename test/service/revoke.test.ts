@@ -321,7 +321,7 @@ interface TestStores extends Stores, AsyncDisposable {
   find(): void
 }
 
-const STORE_NAMES = ['failures', 'tokens', 'revocations', 'uses'] as const
+const STORE_NAMES = ['failures', 'tokens', 'revocations', 'uses', 'replicas'] as const
 type StoreName = (typeof STORE_NAMES)[number]
 
 async function openTestStores(): Promise<TestStores> {
@@ -347,6 +347,7 @@ async function openTestStores(): Promise<TestStores> {
     tokens: breakable('tokens'),
     revocations: breakable('revocations'),
     uses: breakable('uses'),
+    replicas: breakable('replicas'),
     lose: (...names) => {
       for (const name of names.length > 0 ? names : STORE_NAMES) lost.add(name)
     },

@@ -1,4 +1,4 @@
-import { APP, APP_SECRET, type Reply, type RequestOptions, type Service } from './service.ts'
+import { type Answerer, APP, APP_SECRET, type Reply, type RequestOptions } from './service.ts'
 
 export const CALLER = { id: APP.id, secret: APP_SECRET }
 export const BCID = 'bws.112.12345'
@@ -6,7 +6,7 @@ export const BCID = 'bws.112.12345'
 /** The least that a BWS token needs. */
 export const QUERY = `id=${APP.id}&bcid=${BCID}`
 
-export function getToken(service: Service, query: string, options: RequestOptions = {}): Promise<Reply> {
+export function getToken(service: Answerer, query: string, options: RequestOptions = {}): Promise<Reply> {
   return service.request(`/token?${query}`, { as: CALLER, ...options })
 }
 

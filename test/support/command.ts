@@ -1,7 +1,8 @@
 import { Readable, Writable } from 'node:stream'
 import type { CommandIo } from '../../src/cli/io.ts'
 import { runCommand } from '../../src/cli/program.ts'
-import { systemClock, systemRandomness } from '../../src/system.ts'
+import { createPredictableRandomness } from './randomness.ts'
+import { createFrozenClock, FROZEN_TIME } from './time.ts'
 
 export interface Outcome {
   readonly code: number
@@ -9,11 +10,20 @@ export interface Outcome {
   readonly err: string
 }
 
-/** Runs one command line with a configuration file, at the machine's own time unless told otherwise. */
+export interface Given {
+  readonly input?: string | CommandIo['stdin']
+  readonly variables?: CommandIo['variables']
+  /** Milliseconds since the epoch. */
+  readonly now?: number
+  /** In place of a clock that stands still. */
+  readonly clock?: CommandIo['clock']
+  readonly randomness?: CommandIo['randomness']
+}
+
+/** Runs `trimint` with these words, as a list or with blanks between, in this process. */
 export async function runTrimint(
-  configuration: string,
-  words: readonly string[],
-  { input = '', ...io }: Partial<Omit<CommandIo, 'stdin'>> & { readonly input?: string } = {},
+  words: string | readonly string[],
+  { input = '', variables = {}, now = FROZEN_TIME, clock, randomness = createPredictableRandomness() }: Given = {},
 ): Promise<Outcome> {
   const written = { out: '', err: '' }
   const sink = (name: 'out' | 'err') =>
@@ -23,14 +33,13 @@ export async function runTrimint(
         done()
       },
     })
-  const code = await runCommand(words, {
-    stdin: Readable.from([input]),
+  const code = await runCommand(typeof words === 'string' ? words.split(' ').filter(Boolean) : words, {
+    stdin: typeof input === 'string' ? Readable.from([input]) : input,
     stdout: sink('out'),
     stderr: sink('err'),
-    variables: { TRIMINT_CONFIG: configuration },
-    clock: systemClock,
-    randomness: systemRandomness,
-    ...io,
+    variables,
+    clock: clock ?? createFrozenClock(now),
+    randomness,
   })
   return { code, ...written }
 }

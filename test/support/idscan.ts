@@ -1,6 +1,6 @@
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { noteSecret } from './journal.ts'
-import type { Reply, RequestOptions, Service } from './service.ts'
+import type { Answerer, Reply, RequestOptions } from './service.ts'
 
 export const PASSWORD = ' pä55 wörd+&=% '
 export const PATH = '/idscanenterprisesvc/token'
@@ -29,7 +29,7 @@ export function encodeForm(form: Record<string, string | string[]>): string {
 }
 
 export function login(
-  service: Service,
+  service: Answerer,
   form: Record<string, string | string[]> | string = LOGIN,
   options: RequestOptions & { readonly path?: string } = {},
 ): Promise<Reply> {

@@ -5,7 +5,7 @@ import type { IdscanArea } from '../../src/core/idscan/account.ts'
 import { getToken, QUERY } from './bws.ts'
 import { jsonOf, LOGIN, login } from './idscan.ts'
 import { noteSecret } from './journal.ts'
-import { KEY, type Reply, type RequestOptions, type Service } from './service.ts'
+import { type Answerer, KEY, type Reply, type RequestOptions } from './service.ts'
 
 /** Who may introspect and revoke, and the configuration that says so. */
 export const RESOURCE_SERVER = { id: 'verify-api', secret: 'the secret of the resource server' }
@@ -17,15 +17,15 @@ export const FOREIGN_KEY = 'YS1mb3JlaWduLWtleS1vZi10aGlydHktdHdvLWJ5dGU'
 export type BwsOperation = BwsTask | 'upload'
 export type Claims = Readonly<Record<string, unknown>>
 
-export function introspect(service: Service, token: string, options: RequestOptions = {}): Promise<Reply> {
+export function introspect(service: Answerer, token: string, options: RequestOptions = {}): Promise<Reply> {
   return sendToken(service, '/introspect', token, options)
 }
 
-export function revoke(service: Service, token: string, options: RequestOptions = {}): Promise<Reply> {
+export function revoke(service: Answerer, token: string, options: RequestOptions = {}): Promise<Reply> {
   return sendToken(service, '/revoke', token, options)
 }
 
-function sendToken(service: Service, path: string, token: string, options: RequestOptions): Promise<Reply> {
+function sendToken(service: Answerer, path: string, token: string, options: RequestOptions): Promise<Reply> {
   const { headers = {}, ...rest } = options
   return service.request(path, {
     method: 'POST',
@@ -38,7 +38,7 @@ function sendToken(service: Service, path: string, token: string, options: Reque
 
 /** What a gateway asks for a caller of BWS who sent this token. */
 export function checkBws(
-  service: Service,
+  service: Answerer,
   operation: BwsOperation,
   token: string,
   { headers = {}, ...options }: RequestOptions = {},
@@ -51,7 +51,7 @@ export function checkBws(
 
 /** What a gateway asks for a caller of IDscan who sent this token, raw. */
 export function checkIdscan(
-  service: Service,
+  service: Answerer,
   area: IdscanArea,
   token: string,
   { headers = {}, ...options }: RequestOptions = {},
@@ -59,13 +59,13 @@ export function checkIdscan(
   return service.request(`/authz/idscan/${area}`, { headers: { authorization: token, ...headers }, ...options })
 }
 
-export async function issueBws(service: Service, query = '', options: RequestOptions = {}): Promise<string> {
+export async function issueBws(service: Answerer, query = '', options: RequestOptions = {}): Promise<string> {
   const reply = await getToken(service, `${QUERY}&${query}`, options)
   if (reply.status !== 200) throw new Error(`no BWS token: ${reply.body}`)
   return reply.body
 }
 
-export async function issueIdscan(service: Service, form: Record<string, string> = {}): Promise<string> {
+export async function issueIdscan(service: Answerer, form: Record<string, string> = {}): Promise<string> {
   const reply = await login(service, { ...LOGIN, ...form })
   if (reply.status !== 200) throw new Error(`no IDscan token: ${reply.body}`)
   return String(jsonOf(reply).access_token)

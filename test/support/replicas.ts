@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Dispatcher, Pool } from 'undici'
+import { expect } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { ACCOUNT } from './idscan.ts'
 import { noteSecret } from './journal.ts'
@@ -14,12 +15,18 @@ export interface Replica {
   readonly url: string
   /** Rejects where the connection is lost before there is an answer. */
   request(path: string, options?: RequestOptions): Promise<Reply>
+  /** SIGHUP: has it read its configuration again. Waits until that is in force. */
+  reload(): Promise<void>
+  /** SIGTERM: has it finish what it is doing. Waits until it is gone. */
+  stop(): Promise<void>
   /** SIGKILL: ends it at once, whatever it is doing. Waits until it is gone. */
   kill(): Promise<void>
 }
 
 /** Processes that share a configuration, and with it a store. */
 export interface Deployment extends AsyncDisposable {
+  /** The configuration file. */
+  readonly file: string
   /** Starts one more process. */
   start(): Promise<Replica>
 }
@@ -30,8 +37,12 @@ const CONNECTIONS = 80
 /** The one resource server of a deployment: who may introspect and revoke. */
 export const GATEWAY = { id: 'gateway', secret: 'the secret of the gateway' } as const
 
-/** Processes on one store: the Redis of that URL, or else an SQLite file of their own. All three contracts are served. */
-export async function deploy(redisUrl?: string): Promise<Deployment> {
+/**
+ * Processes on one store: the Redis of that URL, or else an SQLite file of their own. All three contracts are served.
+ *
+ * @param changes what the configuration has that is different.
+ */
+export async function deploy(redisUrl?: string, changes: Partial<ConfigurationInput> = {}): Promise<Deployment> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-deployment-'))
   const file = join(folder, 'trimint.yaml')
   const configuration: ConfigurationInput = {
@@ -44,6 +55,7 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
     resourceServers: [{ id: GATEWAY.id, secret: `plain:${GATEWAY.secret}` }],
     // A test machine may be busy with other tests.
     overload: false,
+    ...changes,
   }
   noteSecret(KEY)
   // YAML is a superset of JSON.
@@ -51,7 +63,7 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
   const endings: (() => Promise<void>)[] = []
 
   async function start(): Promise<Replica> {
-    const started = await startProcess({ TRIMINT_CONFIG: file })
+    const started = await startProcess({ TRIMINT_CONFIG: file, DRAIN_DELAY: '0s' })
     const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
     const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
     const replica: Replica = {
@@ -65,6 +77,16 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
         })
         return { status: response.statusCode, headers: response.headers, body: await response.body.text() }
       },
+      async reload() {
+        const reloads = () => started.out().split('"event":"configuration.reloaded"').length
+        const before = reloads()
+        started.child.kill('SIGHUP')
+        await expect.poll(reloads, { timeout: 15_000 }).toBeGreaterThan(before)
+      },
+      async stop() {
+        started.child.kill('SIGTERM')
+        await started.ended()
+      },
       async kill() {
         await started[Symbol.asyncDispose]()
       },
@@ -77,6 +99,7 @@ export async function deploy(redisUrl?: string): Promise<Deployment> {
   }
 
   return {
+    file,
     start,
     async [Symbol.asyncDispose]() {
       await Promise.all(endings.map((end) => end()))

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
 import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
+import { createInstance, type Instance } from '../../src/core/announcer.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createRevocations } from '../../src/core/revocations.ts'
@@ -47,6 +48,9 @@ export interface Service extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Whoever answers requests: a service of this process or of another. */
+export type Answerer = Pick<Service, 'request'>
+
 export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
@@ -56,6 +60,7 @@ export interface ServiceOptions {
   /** Those that are shared with another service, or behave in their own way; closed by the test. */
   readonly stores?: Partial<Stores>
   readonly isDraining?: () => boolean
+  readonly instance?: Instance
 }
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
@@ -88,6 +93,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: options.uptime ?? clock })
   const isDraining = options.isDraining ?? (() => false)
   const metrics = createMetrics(clock)
+  const instance = options.instance ?? createInstance(systemRandomness.uuid())
   const app = await buildServer({
     configuration,
     clock,
@@ -97,6 +103,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     exposeMetrics: true,
     stores,
     revocations,
+    instance,
     isDraining,
   })
   await app.ready()

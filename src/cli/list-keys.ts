@@ -1,0 +1,48 @@
+import { createKeyring, fingerprintOf, type Key, liveKeys } from '../core/keyring.ts'
+import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { CommandFailure, type CommandIo } from './io.ts'
+import { type Replicas, seeReplicas } from './replicas.ts'
+
+/** Prints a line for each key that is configured: what it does, who has it, and when it can be removed. */
+export async function listKeys(io: CommandIo): Promise<void> {
+  const loaded = loadAsServer(io, environmentOf(io))
+  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  const { keys } = loaded.configuration
+  const keyring = createKeyring(keys)
+  const replicas = await seeReplicas(io, loaded.configuration)
+  if (!replicas) io.stderr.write('the store is in the memory of the server: replicas cannot be seen from here\n')
+
+  const now = io.clock()
+  const live = liveKeys(keyring, now)
+  for (const [index, key] of keyring.entries()) {
+    const created = keys[index]?.created
+    const state = !live.includes(key) ? 'expired' : key === live[0] ? 'signs' : 'verifies'
+    const columns = [key.id, `created ${created === undefined ? 'unknown' : toIso(created)}`, state]
+    if (replicas) columns.push(describeReplicas(key, replicas), describeEnd(key, state, replicas, now))
+    io.stdout.write(`${columns.join('  ')}\n`)
+  }
+}
+
+function describeReplicas(key: Key, { instances, lacking }: Replicas): string {
+  return `known to ${instances.size - lacking(fingerprintOf(key)).size} of ${instances.size} running replicas`
+}
+
+function describeEnd(
+  key: Key,
+  state: string,
+  { instances, lacking, signing, neededUntil }: Replicas,
+  now: number,
+): string {
+  const fingerprint = fingerprintOf(key)
+  if (state === 'signs') return 'in use'
+  const users = signing(fingerprint).size
+  if (users > 0) return `still signs in ${users} of ${instances.size}`
+  const until = Math.min(neededUntil.get(fingerprint) ?? Number.POSITIVE_INFINITY, key.notAfter)
+  const isKnown = neededUntil.has(fingerprint) || state === 'expired'
+  if (isKnown) return `can go ${until <= now ? 'since' : 'after'} ${toIso(until)}`
+  return lacking(fingerprint).size < instances.size ? 'not seen signing' : 'never announced'
+}
+
+function toIso(time: number): string {
+  return new Date(time).toISOString()
+}

@@ -1,0 +1,71 @@
+import { formatKeyList } from '../config/key-list.ts'
+import type { Configuration } from '../config/schema.ts'
+import { createKeyring, fingerprintOf, type Key } from '../core/keyring.ts'
+import { CommandFailure, type CommandIo } from './io.ts'
+import { concealKey, openKeyFile, writeKeys } from './key-file.ts'
+import { seeReplicas } from './replicas.ts'
+
+export interface PromoteOptions {
+  readonly force?: true
+}
+
+/** Puts a key in the first place, so that it signs; or says how to, where the file is not ours to edit. */
+export async function promoteKey(io: CommandIo, id: string | undefined, { force }: PromoteOptions): Promise<void> {
+  const opened = openKeyFile(io)
+  const { file, configuration, list } = opened
+  const keyring = createKeyring(configuration.keys)
+  const index = id === undefined ? findNewest(configuration.keys) : findNamed(keyring, id)
+  const key = keyring[index]
+  if (!key || index === 0) throw new CommandFailure(`${keyring[0]?.id} is the first key already`)
+  if (key.notAfter <= io.clock()) throw new CommandFailure(`${key.id} has expired`)
+  if (!force) await requireEverywhere(io, configuration, key)
+
+  const obstacle = writeKeys(io, opened, list.moveFirst(index), putFirst(configuration.keys, index))
+  if (obstacle === undefined) {
+    io.stdout.write(`${key.id} is the first key of ${file}\n`)
+  } else {
+    io.stderr.write(`${file}: nothing was written: ${obstacle}. Its keys as they have to be:\n`)
+    io.stdout.write(`${formatKeyList(putFirst(list.keys, index).map(concealKey))}\n`)
+  }
+  io.stdout.write(
+    'next: kill -HUP every replica; from then on it signs. trimint keys list says when the others can go\n',
+  )
+}
+
+function findNamed(keyring: readonly Key[], id: string): number {
+  const named = keyring.filter((key) => key.id === id)
+  // One without an id is called by its place, and nothing keeps another from being given that name.
+  if (named.length > 1) throw new CommandFailure(`several keys are called ${id}`)
+  if (named.length === 0) {
+    throw new CommandFailure(`no key is called ${id}; there are ${keyring.map((key) => key.id).join(', ')}`)
+  }
+  return keyring.findIndex((key) => key.id === id)
+}
+
+/** The last of those that were created last. */
+function findNewest(keys: Configuration['keys']): number {
+  const times = keys.map(({ created = Number.NEGATIVE_INFINITY }) => created)
+  return times.lastIndexOf(Math.max(...times))
+}
+
+async function requireEverywhere(io: CommandIo, configuration: Configuration, key: Key): Promise<void> {
+  const replicas = await seeReplicas(io, configuration)
+  const force = '--force promotes it all the same'
+  if (!replicas) {
+    throw new CommandFailure(`the store is in the memory of the server: nobody can see who has ${key.id}; ${force}`)
+  }
+  const { instances } = replicas
+  if (instances.size === 0)
+    throw new CommandFailure(`no replica is running, so none is known to have ${key.id}; ${force}`)
+  const lacking = replicas.lacking(fingerprintOf(key))
+  if (lacking.size > 0) {
+    throw new CommandFailure(
+      `${key.id} is missing in ${lacking.size} of ${instances.size} running replicas, which would refuse its tokens: ` +
+        `${[...lacking].join(', ')}. Reload them first; ${force}`,
+    )
+  }
+}
+
+function putFirst<Entry>(entries: readonly Entry[], index: number): Entry[] {
+  return [...entries.slice(index, index + 1), ...entries.slice(0, index), ...entries.slice(index + 1)]
+}

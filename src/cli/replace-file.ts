@@ -1,0 +1,41 @@
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { Randomness } from '../core/randomness.ts'
+
+/**
+ * Replaces a file in one step: whoever reads it, and whatever breaks off, there is the old text or the new one. Mode and owner
+ * stay, and a link goes on pointing to it.
+ *
+ * @returns the system's code for why it cannot be; nothing is changed then.
+ */
+export function replaceFile(path: string, text: string, randomness: Randomness): string | undefined {
+  let temporary: string | undefined
+  try {
+    const file = realpathSync(path)
+    const { mode, uid, gid } = statSync(file)
+    // Root may write everything, also what nobody is meant to.
+    if ((mode & 0o222) === 0) return 'EACCES'
+    accessSync(file, constants.W_OK)
+    temporary = join(dirname(file), `.${basename(file)}.${randomness.uuid()}`)
+    writeFileSync(temporary, text, { flag: 'wx', mode: 0o600, flush: true })
+    chownSync(temporary, uid, gid)
+    chmodSync(temporary, mode & 0o7777)
+    renameSync(temporary, file)
+    return undefined
+  } catch (error) {
+    if (temporary) rmSync(temporary, { force: true })
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    return code
+  }
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { createKey, fingerprintOf } from '../../src/core/keyring.ts'
+
+const secret = new Uint8Array(32).fill(7)
+
+describe('the fingerprint of a key', () => {
+  test('is the same wherever the key is, whatever it is called', () => {
+    expect(fingerprintOf(createKey('a', secret))).toBe(fingerprintOf(createKey('b', secret, 1)))
+  })
+
+  test('is the same in every release, since replicas of two may run side by side', () => {
+    expect(fingerprintOf(createKey('a', secret))).toBe('9256f2f99b84b536c9394ef91ebca04e')
+  })
+
+  test('is another for another key', () => {
+    expect(fingerprintOf(createKey('a', secret))).not.toBe(fingerprintOf(createKey('a', new Uint8Array(32).fill(8))))
+  })
+
+  test('is 128 bits that are neither the key nor its plain digest', () => {
+    const fingerprint = fingerprintOf(createKey('a', secret))
+    expect(fingerprint).toMatch(/^[0-9a-f]{32}$/)
+    expect(createHash('sha256').update(secret).digest('hex')).not.toContain(fingerprint)
+    expect(Buffer.from(secret).toString('hex')).not.toContain(fingerprint)
+  })
+})
