@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createOpenApi } from '../openapi/document.ts'
 
 // npm run rows: every row of a contract page stands in the name of a test over real HTTP, as soon as its route exists.
@@ -15,19 +15,24 @@ const SECTIONS = [
   { page: 'nevisfido', from: /^## Status/m, to: /$/, path: '/nevisfido/status' },
 ]
 
+for (const file of readdirSync(new URL('../docs/contracts', import.meta.url))) {
+  if (!SECTIONS.some(({ page }) => `${page}.md` === file))
+    throw new Error(`docs/contracts/${file}: of no route, see SECTIONS`)
+}
+
 const { paths } = JSON.parse(createOpenApi()) as { paths: Record<string, unknown> }
 const listed = execFileSync('node_modules/.bin/vitest', ['list', 'test/contracts', '--json', '--no-static-parse'], {
   maxBuffer: 1 << 28,
 })
 const names = (JSON.parse(String(listed)) as { name: string }[]).map(({ name }) => name)
-const tested = new Set(names.flatMap((name) => name.match(/\b[BIN][0-9]+\b/g) ?? []))
+const tested = new Set(names.flatMap((name) => name.match(/\b[A-Z][0-9]+\b/g) ?? []))
 
 let rows = 0
 let missing = 0
 for (const { page, from, to, path } of SECTIONS) {
   const text = readFileSync(new URL(`../docs/contracts/${page}.md`, import.meta.url), 'utf8')
   const section = text.slice(text.search(from), text.search(to))
-  const ids = [...section.matchAll(/(?:^\| |\b)([BIN][0-9]+)(?=\s+\||:)/gm)].map(([, id = '']) => id)
+  const ids = [...section.matchAll(/(?:^\| |\b)([A-Z][0-9]+)(?=\s+\||:)/gm)].map(([, id = '']) => id)
   if (ids.length === 0) throw new Error(`docs/contracts/${page}.md: no rows found for ${path}`)
   if (!(path in paths)) continue
   rows += ids.length

@@ -17,8 +17,12 @@ export interface DurableRedis extends AsyncDisposable {
   thaw(): void
 }
 
-export async function startDurableRedis(): Promise<DurableRedis> {
+/** @param prepare puts into its folder what it should find there. */
+export async function startDurableRedis(
+  prepare: (folder: string) => Promise<void> = async () => undefined,
+): Promise<DurableRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))
+  await prepare(folder)
   const port = await findFreePort()
   let child: ChildProcess | undefined
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { findFreePort } from './ports.ts'
@@ -18,7 +18,6 @@ export interface StartedNginx extends AsyncDisposable {
 
 /** Starts nginx on the example configuration, with addresses (`host:port`) of the caller's in place of the example's. */
 export async function startNginx({ trimint, backend }: { trimint: string; backend: string }): Promise<StartedNginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'trimint-nginx-'))
   const address = `127.0.0.1:${await findFreePort()}`
   const addresses = [
     ['server 127.0.0.1:8080;', `server ${trimint};`],
@@ -27,7 +26,13 @@ export async function startNginx({ trimint, backend }: { trimint: string; backen
   ] as const
   const example = await readFile(EXAMPLE, 'utf8')
   const configuration = addresses.reduce((text, [from, to]) => replaceOnce(text, from, to), example)
-  await writeFile(join(folder, 'nginx.conf'), configuration)
+  return runNginx(`http://${address}`, { 'nginx.conf': configuration })
+}
+
+/** Runs nginx in a folder with these files, `nginx.conf` among them, and waits until it answers at a URL. */
+export async function runNginx(url: string, files: Readonly<Record<string, string>>): Promise<StartedNginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-nginx-'))
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
 
   const words = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']
   const child = spawn('nginx', words, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -36,7 +41,6 @@ export async function startNginx({ trimint, backend }: { trimint: string; backen
   child.stderr.on('data', (chunk) => {
     said += chunk
   })
-  const url = `http://${address}`
   while (!(await answers(url))) {
     if (child.exitCode !== null) throw new Error(`nginx did not start:\n${said}`)
     await new Promise((done) => setTimeout(done, 20))
@@ -57,18 +61,21 @@ export async function startNginx({ trimint, backend }: { trimint: string; backen
   }
 }
 
-function replaceOnce(text: string, from: string, to: string): string {
+export function replaceOnce(text: string, from: string, to: string): string {
   const parts = text.split(from)
-  if (parts.length !== 2) throw new Error(`${EXAMPLE} has \`${from}\` ${parts.length - 1} times, not once`)
+  if (parts.length !== 2) throw new Error(`there is \`${from}\` ${parts.length - 1} times, not once`)
   return parts.join(to)
 }
 
 async function answers(url: string): Promise<boolean> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
   try {
-    await (await fetch(url)).arrayBuffer()
+    await once(socket, 'connect')
     return true
   } catch {
     return false
+  } finally {
+    socket.destroy()
   }
 }
 

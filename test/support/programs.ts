@@ -6,10 +6,16 @@ import { delimiter, join } from 'node:path'
  * what is missing.
  */
 export function hasProgram(name: string): boolean {
-  const found = (process.env.PATH ?? '').split(delimiter).some((folder) => isExecutable(join(folder, name)))
+  const found = findProgram(name) !== undefined
   if (!found && process.env.CI === 'true') throw new Error(`${name} is missing, and CI skips nothing`)
   if (!found) process.stderr.write(`skipped: tests that need ${name}, which is not installed\n`)
   return found
+}
+
+/** Where a program is on the PATH. */
+export function findProgram(name: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return folders.map((folder) => join(folder, name)).find(isExecutable)
 }
 
 function isExecutable(file: string): boolean {

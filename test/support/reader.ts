@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { findFreePort } from './ports.ts'
+import { startProcess } from './process.ts'
+import { findProgram } from './programs.ts'
+
+/** What a reader's commands may call: whatever is not here is not found, and so no document can touch the machine that tests it. */
+const PROGRAMS = ['bash', 'sh', 'cat', 'cp', 'curl', 'expr', 'grep', 'ls', 'mkdir', 'mv', 'rm', 'sed', 'sqlite3']
+
+/** What a clone has that commands in documents need. */
+const PARTS = ['docs', 'examples', 'src', 'package.json', 'trimint.example.yaml']
+
+/** npm, as far as it is of use where node_modules are borrowed. A start ends as soon as it is alive. */
+const npm = (path: string, port: number) => `#!/bin/bash
+PATH=$PATH:/usr/bin:/bin
+case "$*" in
+  'run -s trimint -- '*) exec '${path}' "$@" ;;
+  start) ;;
+  *) echo "npm $*: no test runs this, so the block needs a mark" >&2; exit 127 ;;
+esac
+export PORT=${port} DRAIN_DELAY=0s
+node --require ./src/require-node.cjs src/main.ts >start.log 2>&1 &
+server=$!
+for _ in {1..100}; do
+  node src/cli/main.ts healthcheck 2>start.log && kill "$server" && wait "$server" && exit
+  sleep 0.1
+done
+cat start.log >&2
+exit 1
+`
+
+/** Somebody who follows the documents: in a clone where `npm start` is running, with a shell. */
+export interface Reader extends AsyncDisposable {
+  readonly folder: string
+  /** Of the server: what documents call http://127.0.0.1:8080. */
+  readonly url: string
+  /**
+   * Runs commands as if they were pasted, up to the first that fails; a curl that is answered with an error fails.
+   *
+   * @returns what they have written to standard output.
+   */
+  run(commands: string): Promise<string>
+}
+
+export async function startReader(): Promise<Reader> {
+  const port = await findFreePort()
+  const started = await startProcess({}, (folder) => prepare(folder, port))
+  const { folder } = started
+  const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
+  const home = join(folder, 'home')
+  const env = {
+    PATH: join(home, 'bin'),
+    HOME: home,
+    PORT: new URL(url).port,
+    npm_config_update_notifier: 'false',
+  }
+
+  async function run(commands: string): Promise<string> {
+    const words = ['-e', '-o', 'pipefail', '-c', commands.replaceAll('http://127.0.0.1:8080', url)]
+    const { stdout } = await promisify(execFile)(join(home, 'bin/bash'), words, { cwd: folder, env, timeout: 60_000 })
+    return stdout
+  }
+
+  return { folder, url, run, [Symbol.asyncDispose]: () => started[Symbol.asyncDispose]() }
+}
+
+function prepare(folder: string, port: number): void {
+  for (const part of PARTS) cpSync(part, join(folder, part), { recursive: true })
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+  const programs = join(folder, 'home/bin')
+  mkdirSync(programs, { recursive: true })
+  // A machine that is busy with other tests may well be told to come back.
+  writeFileSync(join(folder, 'home/.curlrc'), 'fail-with-body\nretry 5\n')
+  symlinkSync(process.execPath, join(programs, 'node'))
+  for (const name of PROGRAMS) {
+    const path = findProgram(name)
+    if (path) symlinkSync(path, join(programs, name))
+  }
+  writeFileSync(join(programs, 'npm'), npm(findProgram('npm') ?? 'npm', port), { mode: 0o755 })
+}
