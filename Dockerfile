@@ -10,6 +10,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY src ./src
+COPY openapi/openapi.json ./openapi/
 RUN mkdir -m 0700 data && chown node:node data && ln -s /app/src/cli/main.ts /usr/local/bin/trimint
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 TRIMINT_CONFIG=/etc/trimint/trimint.yaml
 USER node

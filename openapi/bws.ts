@@ -25,7 +25,7 @@ const issueToken: ZodOpenApiOperationObject = {
   summary: 'Issue a BWS token',
   description:
     'As BioID’s BWS Token Web API: a signed token for one task with one biometric class. Parameter names are taken in any case; unknown ones are ignored; a known one twice is 400. HEAD answers as GET does, without the body; every other method is 405.',
-  security: [{ basic: [] }],
+  security: [{ app: [] }],
   requestParams: { query: bwsTokenQuery },
   responses: {
     200: {

@@ -22,11 +22,9 @@ export function createOpenApi(): string {
     paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...authzPaths, ...lifecyclePaths, ...servicePaths },
     components: {
       securitySchemes: {
-        basic: {
-          type: 'http',
-          scheme: 'basic',
-          description: 'Id and secret of an app, a client or a resource server (RFC 7617).',
-        },
+        app: basic('of an app of BWS', 'demo-app'),
+        client: basic('of a client of nevisFIDO', 'demo-backend'),
+        resourceServer: basic('of a resource server', 'demo-api'),
         token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A token that was issued here.' },
         cookie: {
           type: 'apiKey',
@@ -39,4 +37,10 @@ export function createOpenApi(): string {
     },
   })
   return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+/** A scheme for each kind of caller, so that a page can hold the credentials of all three at once. */
+function basic(whose: string, demo: string) {
+  const description = `Id and secret ${whose} (RFC 7617); in the built-in demo \`${demo}\` and \`demo-secret\`.`
+  return { type: 'http', scheme: 'basic', description } as const
 }

@@ -62,7 +62,7 @@ const refusals = {
 
 const request: Pick<ZodOpenApiOperationObject, 'tags' | 'security' | 'requestBody'> = {
   tags: ['Service'],
-  security: [{ basic: [] }, {}],
+  security: [{ resourceServer: [] }, {}],
   requestBody: {
     required: true,
     content: {

@@ -59,7 +59,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       summary: 'Create a token and its session',
       description:
         'As nevisFIDO’s Create Token Service. Exactly four HTTP codes exist for a known operation; every other failure is 200 with a number. Which operations need credentials is configured: registration and deregistration by default.',
-      security: [{ basic: [] }, { bearer: [] }, {}],
+      security: [{ client: [] }, { bearer: [] }, {}],
       requestParams: { path: operationParams },
       requestBody: {
         required: true,

@@ -26,6 +26,7 @@ export function developmentBanner(url: string, configuration: Configuration): st
       '',
     )
   }
+  if (configuration.docs) lines.push(`Every request, in a browser: ${url}/docs`)
   lines.push('Your own configuration: cp trimint.example.yaml trimint.yaml', '')
   return lines.join('\n')
 }

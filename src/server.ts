@@ -34,6 +34,7 @@ import { createIssuedTokens } from './issued-tokens.ts'
 import type { Metrics } from './metrics.ts'
 import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
 import { createRequestIds } from './request-id.ts'
+import { docsRoutes } from './service/docs/routes.ts'
 import { replyNotFound, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import { lifecycleRoutes } from './service/lifecycle.ts'
@@ -207,6 +208,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     }
     const { lifecycle, origin } = tokens
     const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
+    if (configuration.docs) await busy.register(docsRoutes)
     await busy.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
   })
   return app

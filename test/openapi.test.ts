@@ -31,8 +31,10 @@ test('the document that is checked in is current', () => {
   expect(readFileSync('openapi/openapi.json', 'utf8')).toBe(createOpenApi())
 })
 
-test('every route is described, and every description has its route', async () => {
-  await using service = await startService({ configuration: { idscan: { accounts: [] }, nevisfido: OPEN } })
+test('every route but those of the reference itself is described, and every description has its route', async () => {
+  await using service = await startService({
+    configuration: { idscan: { accounts: [] }, nevisfido: OPEN, docs: false },
+  })
   const described = Object.keys(document.paths)
   for (const path of described) {
     for (const method of Object.keys(document.paths[path] ?? {})) {

@@ -255,6 +255,7 @@ export const configurationSchema = z
     resourceServers: uniqueList(withSlots({}), 'id').default([]),
     guard: z.union([z.literal(false), guard]).prefault({}),
     overload: z.union([z.literal(false), overload]).prefault({}),
+    docs: flag.default(true),
     trustProxy: trustProxy.default(false),
     tls: tls.optional(),
   })

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type Audit, type RefusalReason, requestFields } from '../audit.ts'
 import { StoreUnavailable } from '../core/availability.ts'
-import { Refusal, refuseWithoutStore, toRetryAfter } from '../refusal.ts'
+import { OVERLOAD_PAUSE, Refusal, refuseWithoutStore, toRetryAfter } from '../refusal.ts'
 
 /** Every error outside the contracts, in the form of RFC 6749 section 5.2. */
 export const serviceError = z.object({ error: z.string(), error_description: z.string() })
@@ -13,6 +13,10 @@ type ServiceError = z.output<typeof serviceError>
 const NOT_FOUND: ServiceError = { error: 'not_found', error_description: 'There is nothing at this path.' }
 const BAD_REQUEST: ServiceError = { error: 'invalid_request', error_description: 'The request cannot be read.' }
 const TOO_LARGE: ServiceError = { error: 'invalid_request', error_description: 'The request is too large.' }
+const OVERLOADED: ServiceError = {
+  error: 'temporarily_unavailable',
+  error_description: 'Too many requests at once. Try again later.',
+}
 const FAILED: ServiceError = { error: 'server_error', error_description: 'Something went wrong; the log says what.' }
 
 export function replyNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -23,10 +27,13 @@ export function replyNotFound(_request: FastifyRequest, reply: FastifyReply): Fa
 export function replyWithServiceError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode = 500 } = error as { statusCode?: number }
   // Set here once more: a path that cannot be decoded never meets a hook.
-  reply.header('x-request-id', request.id)
+  reply.header('x-request-id', request.id).header('cache-control', 'no-store')
   // A path that cannot be decoded is the path of nothing.
   if ((error as { code?: string }).code === 'FST_ERR_BAD_URL') return replyNotFound(request, reply)
   if (statusCode === 413) return reply.code(413).send(TOO_LARGE)
+  if (error instanceof Refusal && error.reason === 'overloaded') {
+    return reply.code(503).header('retry-after', toRetryAfter(OVERLOAD_PAUSE)).send(OVERLOADED)
+  }
   if (statusCode < 500) return reply.code(400).send(BAD_REQUEST)
   request.log.error({ err: error, requestId: request.id }, 'unexpected error')
   return reply.code(500).send(FAILED)
@@ -47,7 +54,7 @@ const LIFECYCLE_REPLIES: Partial<Readonly<Record<RefusalReason, Reply>>> = {
   bad_body: [400, 'invalid_request', 'The body is broken.'],
   body_too_large: [413, 'invalid_request', 'The request is too large.'],
   blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
-  overloaded: [503, 'temporarily_unavailable', 'Too many requests at once. Try again later.'],
+  overloaded: [503, OVERLOADED.error, OVERLOADED.error_description],
   store_unavailable: [503, 'temporarily_unavailable', 'The store cannot be asked. Try again later.'],
 }
 

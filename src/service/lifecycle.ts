@@ -16,10 +16,13 @@ export interface LifecycleRoutesOptions extends ResourceServerParts {
 
 /** The form of both (RFC 7662 section 2.1, RFC 7009 section 2.1), with the caller's credentials where no header has them. */
 export const tokenForm = z.object({
-  token: z.string().min(1),
-  token_type_hint: z.string().optional().meta({ description: 'Accepted and ignored: a token says itself what it is.' }),
-  client_id: z.string().optional().meta({ description: 'With client_secret, in place of HTTP Basic.' }),
-  client_secret: z.string().optional().meta({ format: 'password' }),
+  token: z.string().min(1).meta({ example: '4f1f6a7c-2f64-4b8a-9d0e-3f0f4f6d8a11' }),
+  token_type_hint: z
+    .string()
+    .optional()
+    .meta({ description: 'Accepted and ignored: a token says itself what it is.', example: 'access_token' }),
+  client_id: z.string().optional().meta({ description: 'With client_secret, in place of HTTP Basic.', example: '' }),
+  client_secret: z.string().optional().meta({ format: 'password', example: '' }),
 })
 
 const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(tokenForm.shape))

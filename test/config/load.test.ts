@@ -117,6 +117,7 @@ describe('values', () => {
       nevisfido: false,
       resourceServers: [],
       guard: { accountFailures: 10, addressFailures: 100, window: 900, block: 900 },
+      docs: true,
       trustProxy: false,
     })
   })

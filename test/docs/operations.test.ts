@@ -39,7 +39,10 @@ function blockWith(part: string): string {
 
 describe('metrics', () => {
   test('the table has every metric with its labels, and no other', async () => {
-    const metrics = createMetrics(() => 0).registry.getMetricsAsArray() as unknown as { name: string; labelNames: string[] }[]
+    const metrics = createMetrics(() => 0).registry.getMetricsAsArray() as unknown as {
+      name: string
+      labelNames: string[]
+    }[]
     const ours = metrics.filter(({ name }) => name.startsWith('trimint_'))
     const rows = readTable(PAGE, 'Metrics').map(([name = '', labels = '']) => ({ name, labels }))
     const expected = ours.map(({ name, labelNames }) => ({

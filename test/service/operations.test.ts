@@ -98,7 +98,7 @@ describe('past a limit', () => {
     const uncached = { status: 503, headers: { 'retry-after': '1', 'cache-control': 'no-store' } }
     expect(await checkBws(busy, 'upload', bws)).toMatchObject({ ...uncached, body: message })
     expect(await checkIdscan(busy, 'scanning', idscan)).toMatchObject({ ...uncached, body: message })
-    for (const reply of [await introspect(busy, bws), await revoke(busy, bws)]) {
+    for (const reply of [await busy.request('/docs'), await introspect(busy, bws), await revoke(busy, bws)]) {
       expect(reply).toMatchObject(uncached)
       expect(JSON.parse(reply.body)).toMatchObject({ error: 'temporarily_unavailable' })
     }

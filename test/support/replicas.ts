@@ -41,8 +41,13 @@ export const GATEWAY = { id: 'gateway', secret: 'the secret of the gateway' } as
  * Processes on one store: the Redis of that URL, or else an SQLite file of their own. All three contracts are served.
  *
  * @param changes what the configuration has that is different.
+ * @param variables what the environment has.
  */
-export async function deploy(redisUrl?: string, changes: Partial<ConfigurationInput> = {}): Promise<Deployment> {
+export async function deploy(
+  redisUrl?: string,
+  changes: Partial<ConfigurationInput> = {},
+  variables: Record<string, string> = {},
+): Promise<Deployment> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-deployment-'))
   const file = join(folder, 'trimint.yaml')
   const configuration: ConfigurationInput = {
@@ -63,7 +68,7 @@ export async function deploy(redisUrl?: string, changes: Partial<ConfigurationIn
   const endings: (() => Promise<void>)[] = []
 
   async function start(): Promise<Replica> {
-    const started = await startProcess({ TRIMINT_CONFIG: file, DRAIN_DELAY: '0s' })
+    const started = await startProcess({ TRIMINT_CONFIG: file, DRAIN_DELAY: '0s', ...variables })
     const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
     const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
     const replica: Replica = {

@@ -78,7 +78,7 @@ export const bwsTokenQuery = parameters.refine(({ task, bcid }) => bcid !== unde
 })
 
 /** What a token may be shown for (B33). */
-export const operationParams = z.object({ operation: z.enum(['upload', ...BWS_TASKS]) })
+export const operationParams = z.object({ operation: z.enum(['upload', ...BWS_TASKS]).meta({ example: 'verify' }) })
 
 /** Every error of this contract (B20). */
 export const bwsError = z.object({ Message: z.string() })

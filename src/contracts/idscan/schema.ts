@@ -14,7 +14,10 @@ const area = z.enum(IDSCAN_AREAS, { error: `one of ${IDSCAN_AREAS.join(', ')}` }
 export const idscanTokenForm = z.object({
   grant_type: grantType,
   username: z.string(given).min(1, given).meta({ description: 'Login name, compared exactly.', example: 'demo' }),
-  password: z.string(given).min(1, given).meta({ description: 'Never trimmed.', format: 'password' }),
+  password: z
+    .string(given)
+    .min(1, given)
+    .meta({ description: 'Never trimmed.', format: 'password', example: 'demo-password' }),
   area: z
     .preprocess((value) => (value === '' ? undefined : value), area.optional())
     .meta({ description: 'What the token is for; without one it is accepted by no check of an area.' }),
@@ -53,7 +56,7 @@ export type IdscanTokenReply = z.output<typeof idscanTokenReply>
 export const idscanError = z.object({ error: z.string(), error_description: z.string() })
 
 /** What a token may be shown for (I31). */
-export const areaParams = z.object({ area: z.enum(IDSCAN_AREAS) })
+export const areaParams = z.object({ area: z.enum(IDSCAN_AREAS).meta({ example: 'scanning' }) })
 
 /** Every refusal of a token (I30, I31). */
 export const idscanAccessError = z.object({ Message: z.string() })

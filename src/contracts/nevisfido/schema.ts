@@ -4,7 +4,7 @@ import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
 // The one description of requests and replies. Which statusCode a fault becomes stands in errors.ts.
 
 /** The path of create and redeem. */
-export const operationParams = z.object({ operation: z.enum(FIDO_OPERATIONS) })
+export const operationParams = z.object({ operation: z.enum(FIDO_OPERATIONS).meta({ example: 'registration' }) })
 
 /** FIDO UAF 1.1 application API, GetUAFRequest (N9). Unknown members are ignored. */
 export const createTokenBody = z.object({

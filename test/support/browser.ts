@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type BrowserContext, chromium } from 'playwright-core'
+import { findProgram } from './programs.ts'
+
+/** Nothing of the browser's own goes out, and no name leads anywhere: there are only the pages of this machine. */
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+]
+
+export interface StartedBrowser extends AsyncDisposable {
+  readonly context: BrowserContext
+}
+
+/** Starts Chromium without a window and without a past. */
+export async function startBrowser(): Promise<StartedBrowser> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-browser-'))
+  const executablePath = findProgram('chromium')
+  if (!executablePath) throw new Error('chromium is missing')
+  const context = await chromium.launchPersistentContext(folder, { executablePath, headless: true, args: ARGUMENTS })
+  return {
+    context,
+    async [Symbol.asyncDispose]() {
+      await context.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
