@@ -15,6 +15,7 @@ import { createMetrics } from './metrics.ts'
 import { buildServer } from './server.ts'
 import { replyNotFound } from './service/errors.ts'
 import { metricsRoutes } from './service/metrics.ts'
+import { measureStores } from './store/measured.ts'
 import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness, systemUptime } from './system.ts'
 import { startTracing } from './tracing.ts'
@@ -34,16 +35,17 @@ const destination = pino.destination({ fd: process.stdout.fd, sync: false })
 const logger = createLogger(environment.LOG_LEVEL, systemClock, destination)
 
 const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
-const stores = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
+const metrics = createMetrics(systemClock)
+const opened = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
+const stores = measureStores(opened, metrics)
 
 const { METRICS_PORT } = environment
 const tracing = await startTracing(process.env)
 let draining = false
 const isDraining = (): boolean => draining
 const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
-const metrics = createMetrics(systemClock)
 const exposeMetrics = METRICS_PORT === undefined
 const instance = createInstance(systemRandomness.uuid())
 const parts = {

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../package.json' with { type: 'json' }
+import type { PasswordChecker } from './core/passwords.ts'
 
 /** Seconds. Most of what is asked takes less than a millisecond; a password takes tens. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
@@ -101,6 +102,20 @@ function createExpiringCount(name: string, help: string, registry: Registry, clo
     add(expires) {
       const second = Math.ceil(expires / 1000)
       bySecond.set(second, (bySecond.get(second) ?? 0) + 1)
+    },
+  }
+}
+
+/** The same checker, what is under way or waiting counted. */
+export function measurePasswords({ check }: PasswordChecker, { passwordChecks }: Metrics): PasswordChecker {
+  return {
+    async check(...given) {
+      passwordChecks.inc()
+      try {
+        return await check(...given)
+      } finally {
+        passwordChecks.dec()
+      }
     },
   }
 }

@@ -1,8 +1,5 @@
 import { METHODS } from 'node:http'
 import { availableParallelism } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { getHeapStatistics } from 'node:v8'
-import underPressure from '@fastify/under-pressure'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -12,7 +9,7 @@ import Fastify, {
 import type { Logger } from 'pino'
 import { createAudit } from './audit.ts'
 import { longestLifetime } from './config/lifetime.ts'
-import { type Configuration, type OverloadConfiguration, secretSlots } from './config/schema.ts'
+import { type Configuration, secretSlots } from './config/schema.ts'
 import { createBwsApps } from './contracts/bws/apps.ts'
 import { bwsAuthzRoutes } from './contracts/bws/authz.ts'
 import { bwsRoutes } from './contracts/bws/routes.ts'
@@ -27,20 +24,20 @@ import type { Clock } from './core/clock.ts'
 import { createGuard, type Guard, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKeyring } from './core/keyring.ts'
-import { createPasswordChecker, type PasswordChecker } from './core/passwords.ts'
+import { createPasswordChecker } from './core/passwords.ts'
 import type { Randomness } from './core/randomness.ts'
 import type { Revocations } from './core/revocations.ts'
 import { createIssuedTokens } from './issued-tokens.ts'
-import type { Metrics } from './metrics.ts'
-import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
+import { type Metrics, measurePasswords } from './metrics.ts'
+import { shedLoad } from './overload.ts'
 import { createRequestIds } from './request-id.ts'
 import { docsRoutes } from './service/docs/routes.ts'
 import { replyNotFound, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import { lifecycleRoutes } from './service/lifecycle.ts'
 import { metricsRoutes } from './service/metrics.ts'
-import { measureStores } from './store/measured.ts'
 import type { Stores } from './store/open.ts'
+import { createRepetition, createStoreErrorLog, type OnStoreError } from './upkeep.ts'
 
 export interface ServerParts {
   readonly configuration: Configuration
@@ -83,22 +80,12 @@ const ANNOUNCEMENT_PAUSE = 3_000
 /** Milliseconds between two looks at which uses are due to be written. */
 const IDLE_FLUSH = 1_000
 
-/** Milliseconds that a start waits for a first look at the store. */
-const FIRST_STEP = 1_000
-
-/** Milliseconds between two looks at how busy this process is, at least: in less, there is too little to see. */
-const LOAD_SAMPLE = 1_000
-
 /** Milliseconds between two times that stores are swept. */
 const SWEEP_PAUSE = 60_000
 
-/** Milliseconds between two log lines about a store that is away. */
-const STORE_ERROR_PAUSE = 10_000
-
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger, metrics, revocations } = parts
-  const stores = measureStores(parts.stores, metrics)
+  const { configuration, clock, randomness, logger, metrics, stores, revocations } = parts
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     loggerInstance: logger as FastifyBaseLogger,
@@ -140,7 +127,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const audit = createAudit(logger, metrics)
   const onStoreError = createStoreErrorLog(parts)
   const keepUp = createRepetition(app, onStoreError)
-  const guard = createServerGuard({ ...parts, stores }, onStoreError)
+  const guard = createServerGuard(parts, onStoreError)
   const keyring = createKeyring(configuration.keys)
   const issuer = { keyring, clock, randomness }
   const tokens = createIssuedTokens(configuration, { keyring, stores, revocations, clock })
@@ -212,66 +199,6 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     await busy.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
   })
   return app
-}
-
-/** Refuses requests past a limit, each contract in its own words, so that those which are taken are answered in time. */
-async function shedLoad(app: FastifyInstance, { eventLoopDelay, heap }: OverloadConfiguration): Promise<void> {
-  await app.register(underPressure, {
-    // A delay of the length of a sample would leave nothing to measure, which counts as endless.
-    sampleInterval: Math.max(LOAD_SAMPLE, 2 * eventLoopDelay),
-    maxEventLoopDelay: eventLoopDelay,
-    maxHeapUsedBytes: (getHeapStatistics().heap_size_limit * heap) / 100,
-    pressureHandler: async () => {
-      throw new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
-    },
-  })
-}
-
-function measurePasswords({ check }: PasswordChecker, { passwordChecks }: Metrics): PasswordChecker {
-  return {
-    async check(...given) {
-      passwordChecks.inc()
-      try {
-        return await check(...given)
-      } finally {
-        passwordChecks.dec()
-      }
-    },
-  }
-}
-
-type OnStoreError = (error: unknown) => void
-
-/** Says that the store is away, and not again for every request that meets it. */
-function createStoreErrorLog({ clock, logger }: ServerParts): OnStoreError {
-  let quietUntil = Number.NEGATIVE_INFINITY
-  return (error) => {
-    if (clock() < quietUntil) return
-    quietUntil = clock() + STORE_ERROR_PAUSE
-    logger.warn({ event: 'store.failed', error: (error as Error).message })
-  }
-}
-
-/**
- * Takes a step before the first request, and again after every pause (milliseconds) for as long as the server is up. Nobody waits
- * for one that takes long: what needs its outcome asks for itself.
- */
-function createRepetition(app: FastifyInstance, onStoreError: OnStoreError) {
-  return (pause: number, step: () => Promise<void>): void => {
-    let timer: NodeJS.Timeout | undefined
-    let isUnderWay = false
-    const attempt = async (): Promise<void> => {
-      if (isUnderWay) return
-      isUnderWay = true
-      await step().catch(onStoreError)
-      isUnderWay = false
-    }
-    app.addHook('onReady', async () => {
-      timer = setInterval(attempt, pause)
-      await Promise.race([attempt(), sleep(FIRST_STEP, undefined, { ref: false })])
-    })
-    app.addHook('onClose', async () => clearInterval(timer))
-  }
 }
 
 function createServerGuard(

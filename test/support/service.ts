@@ -10,6 +10,7 @@ import { createListener, type Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { buildServer } from '../../src/server.ts'
+import { measureStores } from '../../src/store/measured.ts'
 import { openStores, type Stores } from '../../src/store/open.ts'
 import { systemClock, systemRandomness } from '../../src/system.ts'
 import { noteSecret, writeLog } from './journal.ts'
@@ -89,10 +90,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const logger = createLogger('trace', clock, destination)
   const configuration = configure(options.configuration)
   const own = await openStores('sqlite::memory:', () => undefined)
-  const stores = { ...own, ...options.stores }
+  const metrics = createMetrics(clock)
+  const stores = measureStores({ ...own, ...options.stores }, metrics)
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: options.uptime ?? clock })
   const isDraining = options.isDraining ?? (() => false)
-  const metrics = createMetrics(clock)
   const instance = options.instance ?? createInstance(systemRandomness.uuid())
   const app = await buildServer({
     configuration,
