@@ -53,10 +53,21 @@ export function createListener(certificate: Certificate | undefined): Listener {
   let app: FastifyInstance | undefined
   let isDraining = false
 
+  const underWay = new Set<ServerResponse>()
+
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     if (isDraining) response.setHeader('connection', 'close')
+    underWay.add(response)
+    response.once('close', () => underWay.delete(response))
     app?.routing(request, response)
   }
+
+  function drain(): void {
+    isDraining = true
+    // Also who has asked before: an answer that promises a connection for longer would be broken.
+    for (const response of underWay) if (!response.headersSent) response.setHeader('connection', 'close')
+  }
+
   const secure = certificate && createSecureServer({ ...LIMITS, ...certificate }, answer)
   const server: Server | SecureServer = secure ?? createServer(LIMITS, answer)
   server.setTimeout(CONNECTION_TIMEOUT)
@@ -77,11 +88,9 @@ export function createListener(certificate: Certificate | undefined): Listener {
     setCertificate(next) {
       secure?.setSecureContext(next)
     },
-    drain() {
-      isDraining = true
-    },
+    drain,
     async close() {
-      isDraining = true
+      drain()
       const closed = once(server, 'close')
       server.close()
       // A connection that becomes idle after this is nobody's to close but ours.

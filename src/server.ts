@@ -83,6 +83,10 @@ const IDLE_FLUSH = 1_000
 /** Milliseconds between two times that stores are swept. */
 const SWEEP_PAUSE = 60_000
 
+function noSchema(): never {
+  throw new Error('no route has a JSON Schema')
+}
+
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const { configuration, clock, randomness, logger, metrics, stores, revocations } = parts
@@ -98,6 +102,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     // While it closes, what is under way is answered, not turned away.
     return503OnClosing: false,
     frameworkErrors: replyWithServiceError,
+    // No route has a JSON Schema, zod checks all input: what would compile schemas is not even loaded.
+    schemaController: { compilersFactory: { buildValidator: noSchema, buildSerializer: noSchema } },
     routerOptions: {
       // An operation that does not exist is 404, however long its name (N2).
       maxParamLength: LONGEST_PATH,

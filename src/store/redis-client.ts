@@ -32,7 +32,9 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
 export async function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis has not answered within ${PATIENCE} ms`)), PATIENCE)
+    const giveUp = () => reject(new Error(`Redis has not answered within ${PATIENCE} ms`))
+    // An answer may be here already, unread: it counts, however late a busy process comes to its timers.
+    timer = setTimeout(() => setImmediate(giveUp), PATIENCE)
   })
   try {
     return await Promise.race([step(), late])

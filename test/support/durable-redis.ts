@@ -17,9 +17,15 @@ export interface DurableRedis extends AsyncDisposable {
   thaw(): void
 }
 
-/** @param prepare puts into its folder what it should find there. */
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always']
+
+/**
+ * @param prepare puts into its folder what it should find there.
+ * @param flags what makes it durable.
+ */
 export async function startDurableRedis(
   prepare: (folder: string) => Promise<void> = async () => undefined,
+  flags: readonly string[] = DURABLE,
 ): Promise<DurableRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))
   await prepare(folder)
@@ -28,8 +34,9 @@ export async function startDurableRedis(
 
   async function start(): Promise<void> {
     const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
-    const persistence = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
-    const started = spawn('redis-server', [...where, ...persistence], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const started = spawn('redis-server', [...where, '--save', '', '--latency-monitor-threshold', '50', ...flags], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     child = started
     let said = ''
     for await (const chunk of started.stdout) {

@@ -1,6 +1,6 @@
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { noteSecret } from './journal.ts'
-import type { Reply, RequestOptions, Service } from './service.ts'
+import type { Answerer, Reply, RequestOptions } from './service.ts'
 
 const CLIENT_SECRET = 'the backend secret'
 export const CLIENT = { id: 'backend', secret: CLIENT_SECRET }
@@ -31,7 +31,7 @@ export function bodyFor(operation: Operation, context: unknown = { username: 'je
 }
 
 export function create(
-  service: Service,
+  service: Answerer,
   operation: Operation,
   { headers = {}, ...options }: RequestOptions = {},
 ): Promise<Reply> {
@@ -45,7 +45,7 @@ export function create(
 
 /** Creates a token, and notes both ids as secrets. */
 export async function createToken(
-  service: Service,
+  service: Answerer,
   operation: Operation,
   options: RequestOptions = {},
 ): Promise<{ token: string; sessionId: string }> {
@@ -57,7 +57,7 @@ export async function createToken(
 }
 
 export function redeem(
-  service: Service,
+  service: Answerer,
   operation: Operation,
   token: unknown,
   { headers = {}, ...options }: RequestOptions = {},
@@ -71,7 +71,7 @@ export function redeem(
 }
 
 export function askStatus(
-  service: Service,
+  service: Answerer,
   sessionId: unknown,
   { headers = {}, ...options }: RequestOptions = {},
 ): Promise<Reply> {

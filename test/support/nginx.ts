@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { findFreePort } from './ports.ts'
 
-const EXAMPLE = resolve(import.meta.dirname, '../../examples/nginx/nginx.conf')
+const EXAMPLES = resolve(import.meta.dirname, '../../examples')
 
 export interface StartedNginx extends AsyncDisposable {
   readonly url: string
@@ -16,17 +17,28 @@ export interface StartedNginx extends AsyncDisposable {
   log(): Promise<string>
 }
 
-/** Starts nginx on the example configuration, with addresses (`host:port`) of the caller's in place of the example's. */
-export async function startNginx({ trimint, backend }: { trimint: string; backend: string }): Promise<StartedNginx> {
-  const address = `127.0.0.1:${await findFreePort()}`
-  const addresses = [
+/** Starts the gateway of the example, with addresses (`host:port`) of the caller's in place of the example's. */
+export function startNginx({ trimint, backend }: { trimint: string; backend: string }): Promise<StartedNginx> {
+  return startExample('nginx', 'listen 127.0.0.1:8081;', [
     ['server 127.0.0.1:8080;', `server ${trimint};`],
     ['server 127.0.0.1:9000;', `server ${backend};`],
-    ['listen 127.0.0.1:8081;', `listen ${address};`],
-  ] as const
-  const example = await readFile(EXAMPLE, 'utf8')
-  const configuration = addresses.reduce((text, [from, to]) => replaceOnce(text, from, to), example)
-  return runNginx(`http://${address}`, { 'nginx.conf': configuration })
+  ])
+}
+
+/**
+ * Starts nginx on an example's configuration, on a free port.
+ *
+ * @param listen where the example listens.
+ * @param edits what is replaced by what; an error unless each stands there exactly once.
+ */
+export async function startExample(
+  example: 'nginx' | 'scale',
+  listen: string,
+  edits: readonly (readonly [from: string, to: string])[],
+): Promise<StartedNginx> {
+  const address = `127.0.0.1:${await findFreePort()}`
+  const text = await readExample(`${example}/nginx.conf`, [[listen, `listen ${address};`], ...edits])
+  return runNginx(`http://${address}`, { 'nginx.conf': text })
 }
 
 /** Runs nginx in a folder with these files, `nginx.conf` among them, and waits until it answers at a URL. */
@@ -35,23 +47,23 @@ export async function runNginx(url: string, files: Readonly<Record<string, strin
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
 
   const words = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']
-  const child = spawn('nginx', words, { stdio: ['ignore', 'ignore', 'pipe'] })
+  // Files: nginx opens /dev/stdout by its name, which is refused where that is a socket.
+  const outputs = await Promise.all(['stdout', 'stderr'].map((name) => open(join(folder, name), 'w')))
+  const child = spawn('nginx', words, { stdio: ['ignore', ...outputs.map(({ fd }) => fd)] })
   const exit = once(child, 'close')
-  let said = ''
-  child.stderr.on('data', (chunk) => {
-    said += chunk
-  })
+  await Promise.all(outputs.map((output) => output.close()))
+  async function log(): Promise<string> {
+    const files = ['stdout', 'stderr', 'access.log', 'error.log'].map((name) => join(folder, name))
+    return (await Promise.all(files.filter(existsSync).map((file) => readFile(file, 'utf8')))).join('')
+  }
   while (!(await answers(url))) {
-    if (child.exitCode !== null) throw new Error(`nginx did not start:\n${said}`)
+    if (child.exitCode !== null) throw new Error(`nginx did not start:\n${await log()}`)
     await new Promise((done) => setTimeout(done, 20))
   }
 
   return {
     url,
-    async log() {
-      const files = ['access.log', 'error.log'].map((file) => readFile(join(folder, file), 'utf8'))
-      return (await Promise.all(files)).join('')
-    },
+    log,
     async [Symbol.asyncDispose]() {
       // Not SIGKILL, which would leave its workers behind.
       child.kill('SIGTERM')
@@ -61,10 +73,20 @@ export async function runNginx(url: string, files: Readonly<Record<string, strin
   }
 }
 
+/** @throws Error unless `from` stands there exactly once. */
 export function replaceOnce(text: string, from: string, to: string): string {
   const parts = text.split(from)
   if (parts.length !== 2) throw new Error(`there is \`${from}\` ${parts.length - 1} times, not once`)
   return parts.join(to)
+}
+
+/** A file of `examples/` with some of its text replaced; an error unless each part stands there exactly once. */
+export async function readExample(
+  name: string,
+  edits: readonly (readonly [from: string, to: string])[],
+): Promise<string> {
+  const text = await readFile(join(EXAMPLES, name), 'utf8')
+  return edits.reduce((edited, [from, to]) => replaceOnce(edited, from, to), text)
 }
 
 async function answers(url: string): Promise<boolean> {

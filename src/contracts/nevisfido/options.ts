@@ -3,7 +3,8 @@ import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import type { FidoTokens } from '../../core/fido/tokens.ts'
 import type { ExpiringCount } from '../../metrics.ts'
-import type { BearerIssuer, CallerParts } from './callers.ts'
+import type { BearerIssuer } from './bearer.ts'
+import type { CallerParts } from './callers.ts'
 import type { Negotiation } from './negotiation.ts'
 
 export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {

@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import closeWithGrace from 'close-with-grace'
+import Fastify from 'fastify'
+import pino from 'pino'
+import { developmentBanner } from './banner.ts'
+import { changedPaths } from './config/changes.ts'
+import { readEnvironment } from './config/environment.ts'
+import { type Fault, formatFault } from './config/fault.ts'
+import { loadConfiguration } from './config/load.ts'
+import { createInstance } from './core/announcer.ts'
+import { createRevocations } from './core/revocations.ts'
+import { createListener } from './listener.ts'
+import { createLogger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
+import { buildServer } from './server.ts'
+import { replyNotFound } from './service/errors.ts'
+import { metricsRoutes } from './service/metrics.ts'
+import { measureStores } from './store/measured.ts'
+import { openStores } from './store/open.ts'
+import { systemClock, systemRandomness, systemUptime } from './system.ts'
+import { startTracing } from './tracing.ts'
+
+/** Milliseconds that the last steps of a stop may take, when everybody who was connected is gone. */
+const LAST_STEPS = 5_000
+
+const { environment, faults } = readEnvironment(process.env)
+const loaded = load()
+if ('faults' in loaded) exitWith([...faults, ...loaded.faults])
+if (faults.length > 0) exitWith(faults)
+const { file } = loaded
+let { configuration } = loaded
+
+// Asynchronous: a line that is written at once costs a busy server up to a third of its throughput.
+const destination = pino.destination({ fd: process.stdout.fd, sync: false })
+const logger = createLogger(environment.LOG_LEVEL, systemClock, destination)
+
+const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
+const metrics = createMetrics(systemClock)
+const opened = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
+  exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
+)
+const stores = measureStores(opened, metrics)
+
+const { METRICS_PORT } = environment
+const tracing = await startTracing(process.env)
+let draining = false
+const isDraining = (): boolean => draining
+const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
+const exposeMetrics = METRICS_PORT === undefined
+const instance = createInstance(systemRandomness.uuid())
+const parts = {
+  clock: systemClock,
+  randomness: systemRandomness,
+  logger,
+  metrics,
+  exposeMetrics,
+  tracing: tracing?.plugin,
+  stores,
+  revocations,
+  instance,
+  isDraining,
+}
+const listener = createListener(configuration.tls)
+let app = await buildServer({ ...parts, configuration })
+await app.ready()
+listener.serve(app)
+
+closeWithGrace(
+  { delay: environment.DRAIN_TIMEOUT + LAST_STEPS, logger: false, skip: ['SIGHUP'] },
+  async ({ signal, err }) => {
+    if (err) logger.fatal({ event: 'server.failed', err })
+    else await drain(signal)
+    await app.close()
+    await metricsServer.close()
+    await stores.close()
+    await tracing?.close()
+    destination.flushSync()
+  },
+)
+
+/** Outlives configurations and, so that the end can be watched, requests. */
+const metricsServer = Fastify()
+await metricsServer.register(metricsRoutes, metrics)
+metricsServer.setNotFoundHandler(replyNotFound)
+
+let reloading: Promise<void> = Promise.resolve()
+process.on('SIGHUP', () => {
+  reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
+})
+
+const url = await orExit('PORT', listener.listen(environment.HOST, environment.PORT))
+const metricsUrl =
+  METRICS_PORT === undefined
+    ? undefined
+    : await orExit('METRICS_PORT', metricsServer.listen({ host: environment.HOST, port: METRICS_PORT }))
+warn(loaded.warnings)
+logger.info({
+  event: 'server.listening',
+  url,
+  metrics: metricsUrl,
+  configuration: file ?? 'built-in',
+  contracts: contractsOf(configuration),
+  instance: instance.id,
+})
+if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
+
+function load() {
+  return loadConfiguration(environment, process.env, systemClock(), systemRandomness)
+}
+
+/** Puts the configuration file in force as it is now: all of it or, where anything is wrong with it, nothing. */
+async function reload(): Promise<void> {
+  const next = load()
+  if ('faults' in next) {
+    logger.error({ event: 'configuration.refused', faults: next.faults.map(formatFault) })
+    return
+  }
+  const changed = changedPaths(configuration, next.configuration)
+  // The store is open and the port is taken: whatever is said of these waits for the next start.
+  const { store, tls } = configuration
+  const keepsTls = (tls === undefined) === (next.configuration.tls === undefined)
+  const inForce = { ...next.configuration, store, tls: keepsTls ? next.configuration.tls : tls }
+  const replacement = await buildServer({ ...parts, configuration: inForce })
+  try {
+    await replacement.ready()
+  } catch (error) {
+    await replacement.close()
+    throw error
+  }
+  listener.serve(replacement)
+  if (inForce.tls) listener.setCertificate(inForce.tls)
+  const replaced = app
+  app = replacement
+  configuration = inForce
+  await replaced.close()
+  warn(next.warnings)
+  const restart = changedPaths(inForce, next.configuration)
+  logger.info({ event: 'configuration.reloaded', changed, ...(restart.length > 0 ? { restart } : {}) })
+}
+
+/** Tells whoever sends requests to go elsewhere, serves them until they have, and finishes what is under way. */
+async function drain(signal: string | undefined): Promise<void> {
+  const timeout = environment.DRAIN_TIMEOUT
+  // Whoever types Ctrl-C waits for nobody to go elsewhere.
+  const delay = signal === 'SIGTERM' ? Math.min(environment.DRAIN_DELAY, timeout) : 0
+  draining = true
+  listener.drain()
+  logger.info({ event: 'server.draining', signal, delay })
+  await sleep(delay)
+  logger.info({ event: 'server.closing', signal })
+  const closed = listener.close().then(() => true)
+  const isClosed = await Promise.race([closed, sleep(timeout - delay, false, { ref: false })])
+  if (isClosed) return
+  logger.warn({ event: 'server.cut_off', timeout })
+  listener.destroy()
+}
+
+async function orExit(port: string, listening: Promise<string>): Promise<string> {
+  try {
+    return await listening
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const path = code === 'EADDRINUSE' || code === 'EACCES' ? port : 'HOST'
+    return exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
+  }
+}
+
+function warn(warnings: readonly Fault[]): void {
+  for (const warning of warnings) logger.warn({ event: 'configuration.warning', warning: formatFault(warning) })
+}
+
+function contractsOf({ bws, idscan, nevisfido }: typeof configuration): string[] {
+  return Object.entries({ bws, idscan, nevisfido }).flatMap(([name, section]) => (section ? [name] : []))
+}
+
+function exitWith(faults: readonly Fault[]): never {
+  process.stderr.write(`trimint cannot start:\n${faults.map((fault) => `  ${formatFault(fault)}\n`).join('')}`)
+  process.exit(1)
+}

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { FULL } from '../support/full.ts'
+import { LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import { noteSecret } from '../support/journal.ts'
+import { bodyFor, UAF } from '../support/nevisfido.ts'
+import { hasProgram } from '../support/programs.ts'
+import { DEMO_API, DEMO_APP, DEMO_LOGIN, type ScaledSite, startScaledSite } from '../support/scale.ts'
+import { type Answerer, basic, type Reply, type RequestOptions } from '../support/service.ts'
+
+// A new version without a failed request: whoever asks notices nothing of a replica that stops and comes back.
+
+const ROUNDS = FULL ? 4 : 2
+const CALLERS = FULL ? 48 : 8
+/** Milliseconds that a caller rests between two journeys: none in full. */
+const REST = FULL ? 0 : 50
+const TIMEOUT = FULL ? 600_000 : 60_000
+
+const AS_APP = basic(DEMO_APP.id, DEMO_APP.secret)
+const AS_API = basic(DEMO_API.id, DEMO_API.secret)
+const FORM = 'application/x-www-form-urlencoded'
+const JSON_TYPE = 'application/json'
+
+const post = (contentType: string, body: string, headers: Record<string, string> = {}): RequestOptions => ({
+  method: 'POST',
+  body,
+  headers: { 'content-type': contentType, ...headers },
+})
+
+/** What one caller does: each reply has to be the one that is due, wherever the steps before it were served. */
+class Journey {
+  readonly #target: Answerer
+
+  constructor(target: Answerer) {
+    this.#target = target
+  }
+
+  /** @throws Error that says which reply was not as it has to be. */
+  async #ask(path: string, options: RequestOptions, status: number, pattern: RegExp): Promise<Reply> {
+    const reply = await this.#target.request(path, options).catch((error: Error) => {
+      throw new Error(`${path}: no answer: ${error.message}`)
+    })
+    if (reply.status !== status || !pattern.test(reply.body)) throw new Error(`${path}: ${reply.status} ${reply.body}`)
+    return reply
+  }
+
+  async bws(): Promise<string> {
+    const query = 'id=demo-app&bcid=bws.112.12345&maxtries=2'
+    const { body: token } = await this.#ask(`/token?${query}`, { headers: { authorization: AS_APP } }, 200, /^eyJ/)
+    const bearer = { headers: { authorization: `Bearer ${token}` } }
+    await this.#ask('/authz/bws/upload', bearer, 200, /^$/)
+    await this.#ask('/authz/bws/verify', bearer, 200, /^$/)
+    await this.#ask('/introspect', post(FORM, `token=${token}`, { authorization: AS_API }), 200, /^{"active":true/)
+    await this.#ask('/authz/bws/verify', bearer, 200, /^$/)
+    await this.#ask('/authz/bws/verify', bearer, 403, /tries/)
+    return token
+  }
+
+  async idscan(): Promise<string> {
+    const body = new URLSearchParams({ ...LOGIN, ...DEMO_LOGIN }).toString()
+    const login = await this.#ask(LOGIN_PATH, post(FORM, body), 200, /^{"access_token"/)
+    const { access_token: token } = JSON.parse(login.body) as { access_token: string }
+    await this.#ask('/authz/idscan/scanning', { headers: { authorization: token } }, 200, /^$/)
+    return token
+  }
+
+  async nevisfido(): Promise<string> {
+    const accept = { accept: JSON_TYPE }
+    const create = post(`${UAF};charset=UTF-8`, bodyFor('authentication'), accept)
+    const created = await this.#ask('/nevisfido/token/create/authentication', create, 200, /"statusCode":1200/)
+    const { token, sessionId } = JSON.parse(created.body) as { token: string; sessionId: string }
+    const status = post(JSON_TYPE, JSON.stringify({ sessionId }), accept)
+    const redeem = post(JSON_TYPE, JSON.stringify({ token }), { accept: UAF })
+    await this.#ask('/nevisfido/status', status, 200, /tokenCreated/)
+    await this.#ask('/nevisfido/token/redeem/authentication', redeem, 200, /"statusCode":1200/)
+    await this.#ask('/nevisfido/status', status, 200, /clientAuthenticating/)
+    await this.#ask('/nevisfido/token/redeem/authentication', redeem, 200, /^{"statusCode":1491}$/)
+    return token
+  }
+}
+
+/** Audit lines that every journey leaves, all contracts together. */
+const LINES = { 'token.issued': 3, 'token.redeemed': 1, 'token.used': 2 }
+
+interface Load {
+  readonly journeys: number
+  readonly failures: readonly string[]
+}
+
+/** Callers that ask without a pause until `work` is done. */
+async function underLoad(target: Answerer, work: () => Promise<void>): Promise<Load> {
+  const failures: string[] = []
+  let journeys = 0
+  let isDone = false
+  async function call(): Promise<void> {
+    const journey = new Journey(target)
+    for (let count = 0; !isDone; count++) {
+      try {
+        const tokens = [await journey.bws(), await journey.idscan(), await journey.nevisfido()]
+        journeys += 1
+        // A sample: the log is searched for every secret that is noted.
+        if (count === 0) tokens.forEach(noteSecret)
+      } catch (error) {
+        failures.push(`${new Date().toISOString()} ${(error as Error).message}`)
+      }
+      await sleep(REST)
+    }
+  }
+  const callers = Array.from({ length: CALLERS }, call)
+  try {
+    await work()
+  } finally {
+    isDone = true
+    await Promise.all(callers)
+  }
+  return { journeys, failures }
+}
+
+const countOf = (log: string, event: string): number => log.split(`"event":"${event}"`).length - 1
+
+describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replicas behind nginx', () => {
+  test(`restarted one after the other, ${ROUNDS} times, fail no request`, { timeout: TIMEOUT }, async () => {
+    await using site = await startScaledSite({ DRAIN_DELAY: '2s' })
+    const { journeys, failures } = await underLoad(site.gateway, async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const replica of site.replicas) {
+          expect(await replica.stop('SIGTERM')).toBe(0)
+          await replica.start()
+        }
+      }
+    })
+    expect(failures, await tail(site)).toEqual([])
+    expect(journeys).toBeGreaterThan(CALLERS)
+
+    // Whatever was told to a caller was done once, and is in the log of a process that has ended.
+    for (const replica of site.replicas) expect(await replica.stop('SIGINT')).toBe(0)
+    const log = site.replicas.map((replica) => replica.log()).join('')
+    const counts = Object.keys(LINES).map((event) => [event, countOf(log, event)])
+    const due = Object.entries(LINES).map(([event, lines]) => [event, lines * journeys])
+    expect(Object.fromEntries(counts)).toEqual(Object.fromEntries(due))
+    for (const replica of site.replicas) expect(countOf(replica.log(), 'token.issued')).toBeGreaterThan(0)
+  })
+})
+
+/** What nginx had to say of replicas that it could not ask. */
+async function tail(site: ScaledSite): Promise<string> {
+  const lines = (await site.nginxLog()).split('\n').filter((line) => /\[(warn|error|crit)\]|" 5\d\d /.test(line))
+  return lines.slice(0, 40).join('\n')
+}
