@@ -19,6 +19,9 @@ const LIMITS: ServerOptions = {
   keepAliveTimeout: 72_000,
 }
 
+/** Milliseconds until TLS has been agreed on. */
+const HANDSHAKE_TIMEOUT = 10_000
+
 /** Milliseconds without a byte either way, for clients that never read their answer; longer than keepAliveTimeout. */
 const CONNECTION_TIMEOUT = 90_000
 
@@ -68,7 +71,8 @@ export function createListener(certificate: Certificate | undefined): Listener {
     for (const response of underWay) if (!response.headersSent) response.setHeader('connection', 'close')
   }
 
-  const secure = certificate && createSecureServer({ ...LIMITS, ...certificate }, answer)
+  const secure =
+    certificate && createSecureServer({ ...LIMITS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)
   const server: Server | SecureServer = secure ?? createServer(LIMITS, answer)
   server.setTimeout(CONNECTION_TIMEOUT)
   server.on('clientError', replyToBrokenRequest)

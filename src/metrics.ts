@@ -84,24 +84,25 @@ export function createMetrics(clock: () => number): Metrics {
 /** One number for each second, so that its size is that of the longest lifetime, not of the load. */
 function createExpiringCount(name: string, help: string, registry: Registry, clock: () => number): ExpiringCount {
   const bySecond = new Map<number, number>()
+  const forget = (now: number): void => {
+    for (const second of bySecond.keys()) if (second <= now) bySecond.delete(second)
+  }
   new Gauge({
     name,
     help,
     registers: [registry],
     collect() {
-      const now = clock() / 1000
-      let live = 0
-      for (const [second, count] of bySecond) {
-        if (second <= now) bySecond.delete(second)
-        else live += count
-      }
-      this.set(live)
+      forget(clock() / 1000)
+      this.set(bySecond.values().reduce((live, count) => live + count, 0))
     },
   })
   return {
     add(expires) {
       const second = Math.ceil(expires / 1000)
-      bySecond.set(second, (bySecond.get(second) ?? 0) + 1)
+      const count = bySecond.get(second)
+      // Once a second, whether or not anybody ever asks for the number.
+      if (count === undefined) forget(clock() / 1000)
+      bySecond.set(second, (count ?? 0) + 1)
     },
   }
 }

@@ -9,6 +9,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createInstance } from './core/announcer.ts'
 import { createRevocations } from './core/revocations.ts'
+import { onHangup } from './hangup.ts'
 import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
@@ -20,8 +21,11 @@ import { openStores } from './store/open.ts'
 import { systemClock, systemRandomness, systemUptime } from './system.ts'
 import { startTracing } from './tracing.ts'
 
-/** Milliseconds that the last steps of a stop may take, when everybody who was connected is gone. */
-const LAST_STEPS = 5_000
+/** Milliseconds that each of the last steps of a stop may take, when everybody who was connected is gone. */
+const LAST_STEP = 1_500
+
+/** Milliseconds until whatever hangs in spite of all is given up. */
+const LAST_RESORT = 8_000
 
 const { environment, faults } = readEnvironment(process.env)
 const loaded = load()
@@ -44,6 +48,7 @@ const stores = measureStores(opened, metrics)
 const { METRICS_PORT } = environment
 const tracing = await startTracing(process.env)
 let draining = false
+let reloading: Promise<void> = Promise.resolve()
 const isDraining = (): boolean => draining
 const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
 const exposeMetrics = METRICS_PORT === undefined
@@ -57,6 +62,7 @@ const parts = {
   tracing: tracing?.plugin,
   stores,
   revocations,
+  guardMemory: { counts: new Map() },
   instance,
   isDraining,
 }
@@ -66,14 +72,18 @@ await app.ready()
 listener.serve(app)
 
 closeWithGrace(
-  { delay: environment.DRAIN_TIMEOUT + LAST_STEPS, logger: false, skip: ['SIGHUP'] },
+  { delay: environment.DRAIN_TIMEOUT + LAST_RESORT, logger: false, skip: ['SIGHUP'] },
   async ({ signal, err }) => {
     if (err) logger.fatal({ event: 'server.failed', err })
     else await drain(signal)
-    await app.close()
-    await metricsServer.close()
-    await stores.close()
-    await tracing?.close()
+    const lastSteps = {
+      reload: () => reloading,
+      server: () => app.close(),
+      metrics: closeMetrics,
+      store: () => stores.close(),
+      tracing: () => tracing?.close(),
+    }
+    for (const [step, take] of Object.entries(lastSteps)) await takeLastStep(step, take)
     destination.flushSync()
   },
 )
@@ -82,17 +92,15 @@ closeWithGrace(
 const metricsServer = Fastify()
 await metricsServer.register(metricsRoutes, metrics)
 metricsServer.setNotFoundHandler(replyNotFound)
-
-let reloading: Promise<void> = Promise.resolve()
-process.on('SIGHUP', () => {
-  reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
-})
+await metricsServer.ready()
+const metricsListener = createListener(undefined)
+metricsListener.serve(metricsServer)
 
 const url = await orExit('PORT', listener.listen(environment.HOST, environment.PORT))
 const metricsUrl =
   METRICS_PORT === undefined
     ? undefined
-    : await orExit('METRICS_PORT', metricsServer.listen({ host: environment.HOST, port: METRICS_PORT }))
+    : await orExit('METRICS_PORT', metricsListener.listen(environment.HOST, METRICS_PORT))
 warn(loaded.warnings)
 logger.info({
   event: 'server.listening',
@@ -103,6 +111,11 @@ logger.info({
   instance: instance.id,
 })
 if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
+
+onHangup(() => {
+  if (draining) return
+  reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
+})
 
 function load() {
   return loadConfiguration(environment, process.env, systemClock(), systemRandomness)
@@ -127,8 +140,8 @@ async function reload(): Promise<void> {
     await replacement.close()
     throw error
   }
-  listener.serve(replacement)
   if (inForce.tls) listener.setCertificate(inForce.tls)
+  listener.serve(replacement)
   const replaced = app
   app = replacement
   configuration = inForce
@@ -155,12 +168,31 @@ async function drain(signal: string | undefined): Promise<void> {
   listener.destroy()
 }
 
+async function closeMetrics(): Promise<void> {
+  if (METRICS_PORT === undefined) return
+  const closed = metricsListener.close()
+  metricsListener.destroy()
+  await closed
+}
+
+/** Whatever comes of one step of a stop, the others follow. */
+async function takeLastStep(step: string, take: () => Promise<unknown> | undefined): Promise<void> {
+  try {
+    const late = sleep(LAST_STEP, undefined, { ref: false }).then(() => Promise.reject(new Error('takes too long')))
+    await Promise.race([take(), late])
+  } catch (error) {
+    logger.warn({ event: 'server.unfinished', step, error: (error as Error).message })
+  }
+}
+
 async function orExit(port: string, listening: Promise<string>): Promise<string> {
   try {
     return await listening
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const path = code === 'EADDRINUSE' || code === 'EACCES' ? port : 'HOST'
+    // Takes back what it has announced to other replicas.
+    await takeLastStep('server', () => app.close())
     return exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
   }
 }

@@ -21,7 +21,7 @@ import { createNevisfidoOptions } from './contracts/nevisfido/options.ts'
 import { nevisfidoRoutes } from './contracts/nevisfido/routes.ts'
 import { createAnnouncer, type Instance } from './core/announcer.ts'
 import type { Clock } from './core/clock.ts'
-import { createGuard, type Guard, noGuard } from './core/guard.ts'
+import { createGuard, type Guard, type GuardMemory, noGuard } from './core/guard.ts'
 import { createIdscanLogin } from './core/idscan/login.ts'
 import { createKeyring } from './core/keyring.ts'
 import { createPasswordChecker } from './core/passwords.ts'
@@ -52,6 +52,8 @@ export interface ServerParts {
   readonly exposeMetrics: boolean
   /** One for the life of a process: what is revoked while a configuration is exchanged is revoked under both. */
   readonly revocations: Revocations
+  /** The same: what was counted while the store is away. */
+  readonly guardMemory: GuardMemory
   /** This process: the same under every configuration that it has one after the other. */
   readonly instance: Instance
   /** Whether this process is about to end, so that nothing new should be sent to it. */
@@ -208,12 +210,13 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 }
 
 function createServerGuard(
-  { configuration, stores, clock, logger, metrics }: ServerParts,
+  { configuration, guardMemory, stores, clock, logger, metrics }: ServerParts,
   onStoreError: OnStoreError,
 ): Guard {
   if (!configuration.guard) return noGuard
   return createGuard({
     settings: configuration.guard,
+    memory: guardMemory,
     store: stores.failures,
     clock,
     onBlock(key) {

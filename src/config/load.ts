@@ -132,7 +132,7 @@ function findUnsafeSecrets(
   }
   const key = path.at(-1)
   if (typeof value !== 'string' || (key !== 'secret' && key !== 'password')) return []
-  const allowed = 'allowed in production: one of your own, made with npm run trimint'
+  const allowed = 'allowed in production: one of your own (npm run trimint -- new-key, hash-secret or hash-password)'
   if (value.startsWith('plain:')) return [{ path, message: `is written in plain; ${allowed}` }]
   const isPublic = PUBLIC_SECRETS.has(value) || PUBLIC_SECRETS.has(value.toLowerCase())
   return isPublic ? [{ path, message: `is the public example; ${allowed}` }] : []

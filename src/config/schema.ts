@@ -206,7 +206,7 @@ const guard = z.strictObject({
 })
 
 const overload = z.strictObject({
-  eventLoopDelay: milliseconds('10s').default(1_000),
+  eventLoopDelay: milliseconds('10s', '1ms').default(1_000),
   /** Percent of what the runtime may have. */
   heap: wholeNumber(1, 100).default(90),
 })

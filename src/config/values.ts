@@ -60,11 +60,11 @@ export function seconds(minimum: string, maximum: string) {
 }
 
 /** A duration such as `5s` or `250ms`, in **milliseconds**. */
-export function milliseconds(maximum: string) {
-  const most = parseDuration(maximum) ?? 0
-  return readText(`a number with ms, s, m, h or d behind it, at most ${maximum}`, (value) => {
+export function milliseconds(maximum: string, minimum = '0ms') {
+  const [least = 0, most = 0] = [parseDuration(minimum), parseDuration(maximum)]
+  return readText(`a number with ms, s, m, h or d behind it, from ${minimum} to ${maximum}`, (value) => {
     const duration = parseDuration(value)
-    return duration !== undefined && duration <= most ? duration : undefined
+    return duration !== undefined && duration >= least && duration <= most ? duration : undefined
   })
 }
 

@@ -62,8 +62,14 @@ export function isBlock({ key, failures }: FailureCount, settings: GuardSettings
   return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? EVERYWHERE : 1)
 }
 
+/** What a process has counted: it outlives the settings, and a store that is away. */
+export interface GuardMemory {
+  counts: Map<string, FailureCount>
+}
+
 export interface GuardParts {
   readonly settings: GuardSettings
+  readonly memory: GuardMemory
   readonly store: FailureStore
   readonly clock: Clock
   /** Told of every block that begins. */
@@ -76,13 +82,12 @@ export interface GuardParts {
  * Cuts off guessing. Every decision is made from memory, so it costs a look-up; failures are counted in the store, where
  * other processes see them with their next {@link Guard.refresh}. While the store is away they count in this process.
  */
-export function createGuard({ settings, store, clock, onBlock, onStoreError }: GuardParts): Guard {
-  let counts = new Map<string, FailureCount>()
+export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardParts): Guard {
   const window = settings.window * 1000
   const block = settings.block * 1000
 
   function running(key: string, now: number): FailureCount | undefined {
-    const count = counts.get(key)
+    const count = memory.counts.get(key)
     return count && now < count.expires ? count : undefined
   }
 
@@ -115,13 +120,13 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
   }
 
   function remember(count: FailureCount): void {
-    counts.delete(count.key)
-    counts.set(count.key, count)
-    if (counts.size <= MOST) return
+    memory.counts.delete(count.key)
+    memory.counts.set(count.key, count)
+    if (memory.counts.size <= MOST) return
     // The oldest goes, but a block last: or whoever can invent names could push it out.
-    const [oldest = count] = counts.values()
-    const dispensable = counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
-    counts.delete(dispensable.key)
+    const [oldest = count] = memory.counts.values()
+    const dispensable = memory.counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
+    memory.counts.delete(dispensable.key)
   }
 
   let refreshing = false
@@ -139,7 +144,7 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
     succeed({ address, account }) {
       if (account === undefined) return
       const key = accountKey(account, address)
-      if (counts.delete(key)) store.remove(key, settings.accountFailures).catch(onStoreError)
+      if (memory.counts.delete(key)) store.remove(key, settings.accountFailures).catch(onStoreError)
     },
 
     async refresh() {
@@ -147,7 +152,7 @@ export function createGuard({ settings, store, clock, onBlock, onStoreError }: G
       refreshing = true
       try {
         const listed = await store.list(clock(), MOST)
-        counts = new Map(listed.map((entry) => [entry.key, entry]))
+        memory.counts = new Map(listed.map((entry) => [entry.key, entry]))
       } catch (error) {
         onStoreError(error)
       } finally {

@@ -13,6 +13,7 @@ let errors: unknown[] = []
 
 const create = (from: FailureStore = store): Guard =>
   createGuard({
+    memory: { counts: new Map() },
     settings,
     store: from,
     clock,

@@ -104,6 +104,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     exposeMetrics: true,
     stores,
     revocations,
+    guardMemory: { counts: new Map() },
     instance,
     isDraining,
   })

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { describe, expect, test } from 'vitest'
@@ -67,6 +67,12 @@ async function isActive({ url }: Running, token: string): Promise<boolean> {
     body: new URLSearchParams({ token }),
   })
   return ((await reply.json()) as { active: boolean }).active
+}
+
+/** Whether a process has a handler for SIGHUP, as Linux tells: the lowest bit. */
+function isCaught(pid: number | undefined): boolean {
+  const mask = /^SigCgt:\t[0-9a-f]*([0-9a-f])$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0'
+  return (Number.parseInt(mask, 16) & 1) === 1
 }
 
 describe('SIGHUP', () => {
@@ -166,5 +172,23 @@ describe('SIGHUP', () => {
     service.child.kill('SIGHUP')
     await service.sees(/configuration\.reloaded/)
     expect(await service.reload({ bws: { lifetime: '1m', apps: [APP] } })).toMatchObject({ changed: ['bws.lifetime'] })
+  })
+
+  test.skipIf(!existsSync('/proc'))('before it is up is no end: it is done as soon as it can be', async () => {
+    await using started = await startProcess({ DRAIN_DELAY: '0s' })
+    // Until something of ours runs, it is Node's to end by it.
+    await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
+    expect(started.out()).toBe('')
+    started.child.kill('SIGHUP')
+    await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)
+  })
+
+  test('lifts no block of the guard, also while the store is away', async () => {
+    const guard = { addressFailures: 3 }
+    await using service = await start({ store: 'redis://127.0.0.1:1/0', guard })
+    for (let failure = 0; failure < 3; failure++) await getToken(service, APP.id, 'wrong secret')
+    expect((await getToken(service)).status).toBe(429)
+    expect(await service.reload({ store: 'redis://127.0.0.1:1/0', guard })).toMatchObject({ changed: [] })
+    expect((await getToken(service)).status).toBe(429)
   })
 })

@@ -140,6 +140,28 @@ describe('an end', () => {
     },
   )
 
+  test('a collector of traces that is not there delays it, and that is all', async () => {
+    await using started = await startProcess({ DRAIN_DELAY: '0s', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
+    const [, url = ''] = await started.sees(LISTENING)
+    await fetch(`${url}/healthz`)
+    started.child.kill('SIGTERM')
+    expect(await started.ended()).toBe(0)
+    expect(started.out().trim().split('\n').at(-1)).toMatch(/server\.(?:unfinished","step":"tracing|closing)/)
+  })
+
+  test('a half-sent request at METRICS_PORT does not hold it up', async () => {
+    await using started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' })
+    const [, metrics = ''] = await started.sees(/"metrics":"(http:[^"]+)"/)
+    const socket = connect(Number(new URL(metrics).port), '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write('GET /metrics HTTP/1.1\r\nHost')
+    await new Promise((done) => setTimeout(done, 100))
+    started.child.kill('SIGTERM')
+    expect(await started.ended()).toBe(0)
+    expect(started.out()).not.toContain('server.unfinished')
+  })
+
   test('a client that never finishes its request does not keep it for ever', async () => {
     await using started = await startProcess({ DRAIN_TIMEOUT: '500ms' })
     const [, url = ''] = await started.sees(LISTENING)
