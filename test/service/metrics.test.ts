@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { getToken, QUERY } from '../support/bws.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
 import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS, revoke } from '../support/lifecycle.ts'
-import { createToken, OPEN, redeem } from '../support/nevisfido.ts'
+import { create, createToken, OPEN, redeem } from '../support/nevisfido.ts'
 import { type Service, startService } from '../support/service.ts'
 import { createFrozenClock } from '../support/time.ts'
 
@@ -94,7 +94,7 @@ test('a store that fails is counted', async () => {
   await using lender = await startService()
   const tokens = { ...lender.stores.tokens, create }
   await using service = await startService({ configuration, stores: { tokens } })
-  await createToken(service, 'registration')
+  await create(service, 'registration')
   const metrics = await scrape(service)
   expect(metrics.get('trimint_store_errors_total{store="tokens",operation="create"}')).toBe(1)
 })

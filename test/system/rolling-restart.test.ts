@@ -10,10 +10,10 @@ import { type Answerer, basic, type Reply, type RequestOptions } from '../suppor
 
 // A new version without a failed request: whoever asks notices nothing of a replica that stops and comes back.
 
-const ROUNDS = FULL ? 4 : 2
-const CALLERS = FULL ? 48 : 8
-/** Milliseconds that a caller rests between two journeys: none in full. */
-const REST = FULL ? 0 : 50
+const ROUNDS = FULL ? 10 : 2
+const CALLERS = FULL ? 24 : 8
+/** Milliseconds that a caller rests between two journeys: this is about restarts, not about how much can be asked at most. */
+const REST = 50
 const TIMEOUT = FULL ? 600_000 : 60_000
 
 const AS_APP = basic(DEMO_APP.id, DEMO_APP.secret)
