@@ -88,11 +88,11 @@ test('labels are bounded: no path, name or token of a caller makes one', async (
 })
 
 test('a store that fails is counted', async () => {
-  const create = async (): Promise<never> => {
+  const away = async (): Promise<never> => {
     throw new Error('the store is away')
   }
   await using lender = await startService()
-  const tokens = { ...lender.stores.tokens, create }
+  const tokens = { ...lender.stores.tokens, create: away }
   await using service = await startService({ configuration, stores: { tokens } })
   await create(service, 'registration')
   const metrics = await scrape(service)
