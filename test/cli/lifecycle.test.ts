@@ -139,6 +139,23 @@ describe('trimint revoke', () => {
     expect(await run('revoke', ...words)).toMatchObject({ code: 1, out: '', err: expect.stringContaining(message) })
   })
 
+  test('a user that is not in the repository is refused; an account is found in any case where case does not matter', async () => {
+    const accounts = [{ ...ACCOUNT, username: 'Psc' }]
+    const strict = write('strict.yaml', {
+      ...configuration,
+      idscan: { usernameCase: 'insensitive', accounts },
+      nevisfido: { ...OPEN, users: ['anna'] },
+    })
+    expect(await runOn(strict, ['revoke', '--user', 'ana'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no such user'),
+    })
+    expect(await runOn(strict, ['revoke', '--account', 'pSC'])).toMatchObject({
+      code: 0,
+      out: 'revoked  everything issued to account Psc up to now\n',
+    })
+  })
+
   test.each(['--app', '--account'])('%s of a contract that is off is refused', async (option) => {
     const off = write('off.yaml', { ...configuration, bws: false, idscan: false })
     expect(await runOn(off, ['revoke', option, 'psc'])).toMatchObject({ code: 1 })
