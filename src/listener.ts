@@ -83,7 +83,7 @@ export function createListener(certificate: Certificate | undefined): Listener {
       app = next
     },
     async listen(host, port) {
-      // Both names of this machine, or it would be one of them, and which one a matter of luck.
+      // The name may stand for two addresses: which of them comes first would be a matter of luck.
       server.listen(port, host === 'localhost' ? '127.0.0.1' : host)
       await once(server, 'listening')
       const { port: bound } = server.address() as AddressInfo
@@ -95,6 +95,8 @@ export function createListener(certificate: Certificate | undefined): Listener {
     drain,
     async close() {
       drain()
+      // A stop in the middle of a start: there is nothing to wait for.
+      if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
       // A connection that becomes idle after this is nobody's to close but ours.
