@@ -43,8 +43,6 @@ export interface Listener {
   listen(host: string, port: number): Promise<string>
   /** Presents this certificate on all further connections. Nothing without TLS. */
   setCertificate(certificate: Certificate): void
-  /** Goes on answering, and ends each connection with its answer, so that clients and proxies come back elsewhere. */
-  drain(): void
   /** Accepts nothing any more, and waits until everything that has been asked is answered. */
   close(): Promise<void>
   /** Cuts off whoever is left. */
@@ -54,22 +52,8 @@ export interface Listener {
 /** @param certificate for https; http without. */
 export function createListener(certificate: Certificate | undefined): Listener {
   let app: FastifyInstance | undefined
-  let isDraining = false
 
-  const underWay = new Set<ServerResponse>()
-
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    if (isDraining) response.setHeader('connection', 'close')
-    underWay.add(response)
-    response.once('close', () => underWay.delete(response))
-    app?.routing(request, response)
-  }
-
-  function drain(): void {
-    isDraining = true
-    // Also who has asked before: an answer that promises a connection for longer would be broken.
-    for (const response of underWay) if (!response.headersSent) response.setHeader('connection', 'close')
-  }
+  const answer = (request: IncomingMessage, response: ServerResponse): void => app?.routing(request, response)
 
   const secure =
     certificate && createSecureServer({ ...LIMITS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)
@@ -92,9 +76,7 @@ export function createListener(certificate: Certificate | undefined): Listener {
     setCertificate(next) {
       secure?.setSecureContext(next)
     },
-    drain,
     async close() {
-      drain()
       // A stop in the middle of a start: there is nothing to wait for.
       if (!server.listening) return
       const closed = once(server, 'close')

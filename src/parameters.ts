@@ -7,27 +7,45 @@ export interface ReadParameters {
   readonly repeated: readonly string[]
 }
 
+/** What stands for something else: everything but this is taken as it is. */
+const ENCODED = /[%+\u0080-\uffff]/
+const UPPER_CASE = /[A-Z]/
+
 /**
  * Reads `name=value` pairs with `&` between, as in a query or a form: names in any case and any order, strange ones ignored, a
  * name without `=` absent (B4, I5). `+` is a blank, broken percent-encoding stays as it is (I4).
  */
 export function readParameters(text: string, known: ReadonlySet<string>): ReadParameters {
   const values: Record<string, string> = Object.create(null)
-  const repeated = new Set<string>()
-  for (const pair of text.split('&')) {
-    const equals = pair.indexOf('=')
-    if (equals === -1) continue
-    const name = decode(pair.slice(0, equals)).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
-    if (!known.has(name)) continue
-    if (name in values) repeated.add(name)
-    values[name] = decode(pair.slice(equals + 1))
+  const repeated: string[] = []
+  const decode = ENCODED.test(text) ? decodeText : asItIs
+  // From one sign of equality to the next: what has none is skipped, and no character is looked at twice.
+  let equals = text.indexOf('=')
+  while (equals !== -1) {
+    const ampersand = text.indexOf('&', equals)
+    const end = ampersand === -1 ? text.length : ampersand
+    const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)))
+    if (known.has(name)) {
+      if (name in values && !repeated.includes(name)) repeated.push(name)
+      values[name] = decode(text.slice(equals + 1, end))
+    }
+    equals = text.indexOf('=', end)
   }
-  return { values, repeated: [...repeated] }
+  return { values, repeated }
+}
+
+/** Of ASCII letters alone: no other letter becomes one of a name. */
+function lowerCase(name: string): string {
+  return UPPER_CASE.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name
+}
+
+function asItIs(text: string): string {
+  return text
 }
 
 const BEYOND_ASCII = /[\u0080-\u{10ffff}]+/gu
 
-function decode(text: string): string {
+function decodeText(text: string): string {
   // Everything beyond ASCII first: where there is a stray %, the decoder goes by bytes, and would cut characters.
   return unescapePercent(text.replaceAll('+', ' ').replace(BEYOND_ASCII, encodeURIComponent))
 }

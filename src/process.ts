@@ -43,7 +43,7 @@ const metrics = createMetrics(systemClock)
 const opened = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
-const stores = measureStores(opened, metrics)
+const stores = measureStores(opened, metrics, systemUptime)
 
 const { METRICS_PORT } = environment
 const tracing = await startTracing(process.env)
@@ -157,7 +157,6 @@ async function drain(signal: string | undefined): Promise<void> {
   // Whoever types Ctrl-C waits for nobody to go elsewhere.
   const delay = signal === 'SIGTERM' ? Math.min(environment.DRAIN_DELAY, timeout) : 0
   draining = true
-  listener.drain()
   logger.info({ event: 'server.draining', signal, delay })
   await sleep(delay)
   logger.info({ event: 'server.closing', signal })

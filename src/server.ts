@@ -119,15 +119,22 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   }
 
   if (parts.tracing) await app.register(parts.tracing)
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+  app.addHook('onRequest', (request, reply, done) => {
     // At once: nobody is interested in the body, and so none can be wrong.
-    return request.is404 ? replyNotFound(request, reply) : undefined
+    if (request.is404) replyNotFound(request, reply)
+    else done()
   })
-  app.addHook('onResponse', async ({ routeOptions }, reply) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('x-request-id', request.id)
+    // Also of what was asked before the drain began: whoever is told so comes back elsewhere.
+    if (parts.isDraining()) reply.header('connection', 'close')
+    done(null, payload)
+  })
+  app.addHook('onResponse', ({ routeOptions }, reply, done) => {
     // Whatever is asked for that is not there: the path is the caller's, and there is no end of paths.
     const route = routeOptions.url ?? 'none'
     metrics.requestDuration.observe({ route, status: reply.statusCode }, reply.elapsedTime / 1000)
+    done()
   })
   app.setErrorHandler(replyWithServiceError)
   app.setNotFoundHandler(replyNotFound)

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** What every address that cannot be read counts as: together, so that inventing one is no way out. */
@@ -8,6 +9,8 @@ const UNREADABLE = 'unreadable'
  * addresses to come from. IPv4 inside IPv6 is IPv4, and a port, as some proxies add one, says nothing of who it is.
  */
 export function callerNetwork(address: string): string {
+  // As most come, and as they are written below.
+  if (isIPv4(address)) return address
   const bare = /^\[([^\]]+)\](?::[0-9]+)?$/.exec(address)?.[1] ?? address.replace(/^([0-9.]+):[0-9]+$/, '$1')
   if (!ipaddr.isValid(bare)) return UNREADABLE
   const parsed = ipaddr.process(bare)

@@ -97,6 +97,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   }
 
   function blockedFor(attempt: Attempt): number {
+    if (memory.counts.size === 0) return 0
     const now = clock()
     return Math.max(...scopesOf(attempt, settings).map((scope) => remaining(scope, now)))
   }

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { type Key, type Keyring, liveKeys } from './keyring.ts'
 
 /** Claims are plain JSON; the order of the members is the order on the wire. */
@@ -29,10 +29,11 @@ export function verifyJws(token: string, keyring: Keyring, now: number): Claims 
   const parts = splitToken(token)
   if (parts?.header !== HEADER_SEGMENT) return undefined
   const signature = Buffer.from(parts.signature)
+  const signingInput = `${parts.header}.${parts.payload}`
   let verified = false
   // Every live key is tried whatever the ones before it said, so the time tells nothing about which key it was.
   for (const key of liveKeys(keyring, now)) {
-    const expected = Buffer.from(signatureOf(`${parts.header}.${parts.payload}`, key))
+    const expected = Buffer.from(signatureOf(signingInput, key))
     if (expected.length === signature.length && timingSafeEqual(expected, signature)) verified = true
   }
   return verified ? parseObject(parts.payload) : undefined
@@ -56,16 +57,20 @@ export function decodeJws(token: string): { header: Claims; claims: Claims } | u
  * written as JSON escapes.
  */
 function encodePayload(claims: Claims): string {
-  const json = JSON.stringify(claims).replace(/[>?~\u007f-\uffff]/g, escapeCharacter)
-  return Buffer.from(json, 'latin1').toString('base64url')
+  const json = JSON.stringify(claims)
+  const safe = UNSAFE.test(json) ? json.replaceAll(ALL_UNSAFE, escapeCharacter) : json
+  return Buffer.from(safe, 'latin1').toString('base64url')
 }
+
+const UNSAFE = /[>?~\u007f-\uffff]/
+const ALL_UNSAFE = new RegExp(UNSAFE, 'g')
 
 function escapeCharacter(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function signatureOf(signingInput: string, key: Key): string {
-  return createHmac('sha256', key.secret).update(signingInput).digest('base64url')
+  return key.hmac(signingInput).toString('base64url')
 }
 
 function splitToken(token: string): { header: string; payload: string; signature: string } | undefined {

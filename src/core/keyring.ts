@@ -1,9 +1,9 @@
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { createHmacSha256, type HmacSha256 } from './sha256.ts'
 
 /** An HS256 key that is prepared for use. */
 export interface Key {
   readonly id: string
-  readonly secret: KeyObject
+  readonly hmac: HmacSha256
   /** Milliseconds since the epoch; from then on the key neither signs nor verifies. */
   readonly notAfter: number
 }
@@ -24,7 +24,7 @@ export function createKey(id: string, secret: Uint8Array, notAfter = Number.POSI
   if (secret.byteLength < MINIMUM_KEY_BYTES) {
     throw new RangeError(`an HS256 key has at least ${MINIMUM_KEY_BYTES} bytes`)
   }
-  return { id, secret: createSecretKey(secret), notAfter }
+  return { id, hmac: createHmacSha256(secret), notAfter }
 }
 
 /** Prepares keys as they are configured; see {@link createKey}. */
@@ -54,6 +54,6 @@ export function signingKey(keyring: Keyring, now: number): Key {
 const FINGERPRINTED = 'trimint key fingerprint'
 
 /** What a key is recognised by where the key itself must not stand: 128 bits that only its owner can work out. */
-export function fingerprintOf({ secret }: Key): string {
-  return createHmac('sha256', secret).update(FINGERPRINTED).digest('hex').slice(0, 32)
+export function fingerprintOf({ hmac }: Key): string {
+  return hmac(FINGERPRINTED).toString('hex', 0, 16)
 }

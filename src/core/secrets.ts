@@ -1,4 +1,5 @@
-import { hash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { sha256 } from './sha256.ts'
 
 /** A secret that is accepted until its time is over. Several at once let an operator replace one without a gap. */
 export interface SecretSlot {
@@ -13,7 +14,7 @@ const NOBODY: readonly SecretSlot[] = [{ digest: new Uint8Array(32), notAfter: N
 
 /** SHA-256 of a secret's UTF-8 text. */
 export function digestSecret(secret: string): Uint8Array {
-  return hash('sha256', secret, 'buffer')
+  return sha256(secret)
 }
 
 /**
@@ -26,9 +27,11 @@ export function digestSecret(secret: string): Uint8Array {
 export function matchSecret(secret: string, slots: readonly SecretSlot[] | undefined, now: number): number | undefined {
   const digest = digestSecret(secret)
   let matched: number | undefined
-  for (const [index, slot] of (slots ?? NOBODY).entries()) {
+  let index = 0
+  for (const slot of slots ?? NOBODY) {
     const equal = timingSafeEqual(digest, slot.digest)
     if (equal && now < slot.notAfter) matched = index
+    index += 1
   }
   return matched
 }

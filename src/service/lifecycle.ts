@@ -38,8 +38,9 @@ interface Asked {
 export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async (app, options) => {
   const { lifecycle, origin, audit } = options
   app.setErrorHandler(createLifecycleErrorHandler(audit))
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
+    done()
   })
   const authenticate = await createAuthenticateResourceServer(app, options)
 

@@ -52,28 +52,33 @@ export function createGroupCommit(database: DatabaseSync): GroupCommit {
   /** Tells everybody what became of their step. Leaves the queue as it is where it cannot begin. */
   function commitGroup(): void {
     database.exec('BEGIN IMMEDIATE')
-    const group = queue.slice(0, LARGEST_GROUP)
-    queue = queue.slice(LARGEST_GROUP)
+    const group = queue.splice(0, LARGEST_GROUP)
+    const refusals = new Map<Write, unknown>()
+    const results: unknown[] = []
     try {
-      const outcomes = group.map(take)
+      for (const write of group) results.push(take(write, refusals))
       database.exec('COMMIT')
-      for (const tell of outcomes) tell()
     } catch (error) {
       // First, so that nobody waits for ever should undoing fail as well.
       for (const { reject } of group) reject(error)
       if (database.isTransaction) database.exec('ROLLBACK')
+      return
+    }
+    for (const [index, write] of group.entries()) {
+      if (refusals.has(write)) write.reject(refusals.get(write))
+      else write.resolve(results[index])
     }
   }
 
-  function take({ step, resolve, reject }: Write): () => void {
+  function take(write: Write, refusals: Map<Write, unknown>): unknown {
     try {
-      const result = step()
-      return () => resolve(result)
+      return write.step()
     } catch (error) {
       // SQLite has undone the one statement, and the others can be committed. Where it could not (a full disk, a read or
       // write that failed), it has ended the transaction, and with it the whole group.
       if (!database.isTransaction) throw error
-      return () => reject(error)
+      refusals.set(write, error)
+      return undefined
     }
   }
 

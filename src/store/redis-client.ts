@@ -15,6 +15,8 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
   const client = createClient({
     url,
     disableOfflineQueue: true,
+    // promptly is what gives up; the client's own signal for each command is most of what garbage there is to collect.
+    commandOptions: { timeout: 0 },
     socket: {
       connectTimeout: 2_000, // milliseconds
       reconnectStrategy: (attempts) => Math.min(50 * 2 ** attempts, 1_000), // milliseconds
@@ -29,18 +31,15 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
  * Gives up on a server that does not answer. The client's own time limit ends when a command has been sent, which is too early
  * for a server that hangs and for a network that swallows everything.
  */
-export async function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
+export function promptly<Result>(step: () => Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
     const giveUp = () => reject(new Error(`Redis has not answered within ${PATIENCE} ms`))
     // An answer may be here already, unread: it counts, however late a busy process comes to its timers.
-    timer = setTimeout(() => setImmediate(giveUp), PATIENCE)
+    const timer = setTimeout(() => setImmediate(giveUp), PATIENCE)
+    step()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer))
   })
-  try {
-    return await Promise.race([step(), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Finishes what is under way; gives up at once what has no connection, and soon what does not answer. */

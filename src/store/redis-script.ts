@@ -12,13 +12,13 @@ export function defineRedisScript(text: string): RedisScript {
   // Redis names scripts by it: an address, not a protection.
   const digest = createHash('sha1').update(text).digest('hex')
   return async (client, keys, ...values) => {
-    const options = { keys, arguments: values.map(String) }
+    const input = [String(keys.length), ...keys, ...values.map(String)]
     try {
-      return await client.evalSha(digest, options)
+      return await client.sendCommand(['EVALSHA', digest, ...input])
     } catch (error) {
       // Nothing has been done then, so doing it now does it once.
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
-      return client.eval(text, options)
+      return client.sendCommand(['EVAL', text, ...input])
     }
   }
 }

@@ -54,9 +54,7 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         // Both leave in one piece, the session first: broken off in between, it points to nothing, and nothing can be
         // redeemed. Whatever else breaks here leaves at worst a token that nobody has been told.
         const [, created] = await Promise.all([
-          client.set(SESSION + record.sessionDigest, record.tokenDigest, {
-            expiration: { type: 'PX', value: lifetime },
-          }),
+          client.sendCommand(['SET', SESSION + record.sessionDigest, record.tokenDigest, 'PX', String(lifetime)]),
           create(client, [TOKEN + record.tokenDigest], lifetime, ...toFields(record)),
         ])
         if (created !== 1) throw new Error('there is a token of this digest already')

@@ -33,8 +33,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
   const insert = database.prepare(
     `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
        response_lifetime)
-     VALUES ($tokenDigest, $sessionDigest, $operation, $username, $client, $uafRequest, $createdAt, $expiresAt,
-       $responseLifetime)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const redeem = database.prepare(
     `UPDATE tokens SET redeemed_at = $now
@@ -93,9 +92,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
   }
 
   return {
-    async create(record) {
-      await write(record.createdAt, () => insert.run(toRow(record)))
-    },
+    create: (record) => write(record.createdAt, () => void insert.run(...toRow(record))),
     redeem: (tokenDigest, operation, now) =>
       write(now, () => {
         const record = toRecord(redeem.get({ tokenDigest, operation, now }))
@@ -115,9 +112,19 @@ export function openSqliteTokenStore(path: string): TokenStore {
   }
 }
 
-/** A record as it is made: neither redeemed nor revoked. */
-function toRow({ redeemedAt, revokedAt, ...record }: TokenRecord): Record<string, SQLInputValue> {
-  return { ...record, username: record.username ?? null, client: record.client ?? null }
+/** A record as it is made, neither redeemed nor revoked; by place, as looking up names would be a third of what it takes. */
+function toRow(record: TokenRecord): SQLInputValue[] {
+  return [
+    record.tokenDigest,
+    record.sessionDigest,
+    record.operation,
+    record.username ?? null,
+    record.client ?? null,
+    record.uafRequest,
+    record.createdAt,
+    record.expiresAt,
+    record.responseLifetime,
+  ]
 }
 
 function toRecord(row: unknown): TokenRecord | undefined {

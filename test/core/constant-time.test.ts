@@ -8,20 +8,34 @@ import { digestSecret, matchSecret } from '../../src/core/secrets.ts'
 
 vi.mock('node:crypto', async (original) => {
   const real = await original<typeof crypto>()
-  return {
-    ...real,
-    hash: vi.fn(real.hash),
-    timingSafeEqual: vi.fn(real.timingSafeEqual),
-    createHmac: vi.fn(real.createHmac),
+  return { ...real, timingSafeEqual: vi.fn(real.timingSafeEqual) }
+})
+
+const work = vi.hoisted(() => ({ digests: 0, signatures: 0 }))
+
+vi.mock('../../src/core/sha256.ts', async (original) => {
+  const real = await original<typeof import('../../src/core/sha256.ts')>()
+  const sha256: typeof real.sha256 = (text) => {
+    work.digests += 1
+    return real.sha256(text)
   }
+  const createHmacSha256: typeof real.createHmacSha256 = (key) => {
+    const hmac = real.createHmacSha256(key)
+    return (text) => {
+      work.signatures += 1
+      return hmac(text)
+    }
+  }
+  return { sha256, createHmacSha256 }
 })
 
 beforeEach(() => vi.clearAllMocks())
 
 const workOf = (act: () => unknown) => {
   vi.clearAllMocks()
+  Object.assign(work, { digests: 0, signatures: 0 })
   act()
-  return [crypto.hash, crypto.createHmac, crypto.timingSafeEqual].map((step) => vi.mocked(step).mock.calls.length)
+  return [work.digests, work.signatures, vi.mocked(crypto.timingSafeEqual).mock.calls.length]
 }
 
 describe('secrets', () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { compactVerify, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { decodeJws, signJws, verifyJws } from '../../src/core/jws.ts'
-import { createKey, type Key, liveKeys, signingKey } from '../../src/core/keyring.ts'
+import { createKey, liveKeys, signingKey } from '../../src/core/keyring.ts'
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 const first = createKey('first', bytes(1))
@@ -12,10 +12,10 @@ const foreign = createKey('foreign', bytes(3))
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** Signs whatever it is given, as an attacker who knows a key could. */
-function forge(header: unknown, claims: unknown, key: Key, algorithm = 'sha256'): string {
+/** Signs whatever it is given, as an attacker who knows the first key could. */
+function forge(header: unknown, claims: unknown, algorithm = 'sha256'): string {
   const input = `${encode(header)}.${encode(claims)}`
-  return `${input}.${createHmac(algorithm, key.secret).update(input).digest('base64url')}`
+  return `${input}.${createHmac(algorithm, bytes(1)).update(input).digest('base64url')}`
 }
 
 describe('signing', () => {
@@ -73,14 +73,14 @@ describe('verifying', () => {
   const forgeries: [string, string][] = [
     ['no signature', `${encode(header)}.${encode({})}.`],
     ['alg none', `${encode({ alg: 'none', typ: 'JWT' })}.${encode({})}.`],
-    ['alg none, signed', forge({ alg: 'none', typ: 'JWT' }, {}, first)],
-    ['alg HS512', forge({ alg: 'HS512', typ: 'JWT' }, {}, first, 'sha512')],
-    ['alg hs256', forge({ alg: 'hs256', typ: 'JWT' }, {}, first)],
-    ['another order', forge({ typ: 'JWT', alg: 'HS256' }, {}, first)],
-    ['a kid', forge({ ...header, kid: 'first' }, {}, first)],
-    ['crit', forge({ ...header, crit: ['exp'] }, {}, first)],
-    ['claims that are an array', forge(header, [1], first)],
-    ['claims that are null', forge(header, null, first)],
+    ['alg none, signed', forge({ alg: 'none', typ: 'JWT' }, {})],
+    ['alg HS512', forge({ alg: 'HS512', typ: 'JWT' }, {}, 'sha512')],
+    ['alg hs256', forge({ alg: 'hs256', typ: 'JWT' }, {})],
+    ['another order', forge({ typ: 'JWT', alg: 'HS256' }, {})],
+    ['a kid', forge({ ...header, kid: 'first' }, {})],
+    ['crit', forge({ ...header, crit: ['exp'] }, {})],
+    ['claims that are an array', forge(header, [1])],
+    ['claims that are null', forge(header, null)],
     ['four parts', `${signJws({}, first)}.x`],
     ['five parts', `${signJws({}, first)}.x.y`],
     ['two parts', signJws({}, first).split('.').slice(0, 2).join('.')],

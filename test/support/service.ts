@@ -12,7 +12,7 @@ import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { buildServer } from '../../src/server.ts'
 import { measureStores } from '../../src/store/measured.ts'
 import { openStores, type Stores } from '../../src/store/open.ts'
-import { systemClock, systemRandomness } from '../../src/system.ts'
+import { systemClock, systemRandomness, systemUptime } from '../../src/system.ts'
 import { noteSecret, writeLog } from './journal.ts'
 
 /** 32 bytes, base64url. */
@@ -91,7 +91,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const configuration = configure(options.configuration)
   const own = await openStores('sqlite::memory:', () => undefined)
   const metrics = createMetrics(clock)
-  const stores = measureStores({ ...own, ...options.stores }, metrics)
+  const stores = measureStores({ ...own, ...options.stores }, metrics, systemUptime)
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: options.uptime ?? clock })
   const isDraining = options.isDraining ?? (() => false)
   const instance = options.instance ?? createInstance(systemRandomness.uuid())

@@ -8,7 +8,7 @@ import { matchSecret } from '../../core/secrets.ts'
 import { readParameters } from '../../parameters.ts'
 import { Refusal } from '../../refusal.ts'
 import { createErrorHandler, invalidParameters } from './errors.ts'
-import { bwsTokenQuery, PARAMETER_NAMES } from './schema.ts'
+import { PARAMETER_NAMES, readBwsTokenQuery } from './schema.ts'
 
 export interface BwsRoutesOptions {
   readonly apps: ReadonlyMap<string, BwsApp>
@@ -21,6 +21,8 @@ interface Caller {
   readonly app: BwsApp
   readonly secretSlot: number
 }
+
+type Done = (error?: Error) => void
 
 /** Both spellings of the vendor (B1). */
 export const BWS_PATHS = ['/token', '/extension/token'] as const
@@ -41,26 +43,28 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
     app.route({ method: others, url, onRequest: refuseMethod, handler: refuseMethod })
   }
 
-  async function authenticate(id: string, secret: string, request: FastifyRequest): Promise<void> {
+  // By callback, as a promise for each of these would be a good part of what a token costs.
+  function authenticate(id: string, secret: string, request: FastifyRequest, _reply: unknown, done: Done): void {
     const attempt = { address: callerNetwork(request.ip) }
     const retryAfter = guard.blockedFor(attempt)
-    if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
-
     const candidate = apps.get(id)
-    const slot = matchSecret(secret, candidate?.secrets, issuer.clock())
-    if (candidate && slot !== undefined) {
-      audit.secretUsed('app', slot)
-      request.setDecorator<Caller>('bwsCaller', { app: candidate, secretSlot: slot })
-      return
+    const secretSlot = retryAfter > 0 ? undefined : matchSecret(secret, candidate?.secrets, issuer.clock())
+    if (retryAfter > 0) {
+      done(new Refusal('blocked', { retryAfter }))
+    } else if (candidate && secretSlot !== undefined) {
+      audit.secretUsed('app', secretSlot)
+      request.setDecorator<Caller>('bwsCaller', { app: candidate, secretSlot })
+      done()
+    } else {
+      const refusal = candidate ? new Refusal('bad_secret', { app: id }) : new Refusal('unknown_app')
+      guard.fail(attempt).then(() => done(refusal), done)
     }
-    await guard.fail(attempt)
-    throw candidate ? new Refusal('bad_secret', { app: id }) : new Refusal('unknown_app')
   }
 
-  async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  function issue(request: FastifyRequest, reply: FastifyReply): string {
     const { app: caller, secretSlot } = request.getDecorator<Caller>('bwsCaller')
     const { values, repeated } = readParameters(queryOf(request.raw.url ?? ''), PARAMETER_NAMES)
-    const query = bwsTokenQuery.safeParse(values)
+    const query = readBwsTokenQuery(values)
     if (!query.success || repeated.length > 0) throw invalidParameters(caller.id, repeated, query.error?.issues ?? [])
 
     const result = issueBwsToken(caller, query.data, issuer)

@@ -3,6 +3,7 @@ import { parseBcid } from '../../core/bws/bcid.ts'
 import { CHALLENGES } from '../../core/bws/challenges.ts'
 import { BWS_TASKS, MAX_TRIES } from '../../core/bws/task.ts'
 import { BWS_TRAITS } from '../../core/bws/traits.ts'
+import type { ReadParameters } from '../../parameters.ts'
 
 // The one description of the request. Each parameter's message says what is allowed; errors.ts puts the name before it.
 
@@ -69,13 +70,26 @@ const parameters = z.object({
 /** The parameters' names, as {@link readParameters} needs them. */
 export const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(parameters.shape))
 
+const hasSubject = ({ task, bcid }: Pick<z.output<typeof parameters>, 'task' | 'bcid'>): boolean =>
+  bcid !== undefined || task === 'livenessdetection'
+
 /** The query of `GET /token`, names in lower case. */
-export const bwsTokenQuery = parameters.refine(({ task, bcid }) => bcid !== undefined || task === 'livenessdetection', {
+export const bwsTokenQuery = parameters.refine(hasSubject, {
   path: ['bcid'],
   error: 'storage.partition.classid, the last two signed 32-bit integers, with "." or "/" between',
   // Even when other parameters are faulty, so that one reply names them all.
   when: () => true,
 })
+
+const compiledParameters = z.compile(parameters)
+
+/** The same as {@link bwsTokenQuery} says, in a fraction of the time where nothing is wrong. */
+export function readBwsTokenQuery(
+  values: ReadParameters['values'],
+): z.ZodSafeParseResult<z.output<typeof bwsTokenQuery>> {
+  const query = compiledParameters.safeParse(values)
+  return query.success && hasSubject(query.data) ? query : bwsTokenQuery.safeParse(values)
+}
 
 /** What a token may be shown for (B33). */
 export const operationParams = z.object({ operation: z.enum(['upload', ...BWS_TASKS]).meta({ example: 'verify' }) })

@@ -1,5 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { type Audit, requestFields } from '../../audit.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanLogin } from '../../core/idscan/login.ts'
@@ -34,11 +35,11 @@ const CSRF_BYTES = 24
  */
 export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app, options) => {
   const { login, issuer, audit, corsOrigins } = options
-  const form = options.requireArea ? idscanTokenFormWithArea : idscanTokenForm
+  const form = z.compile(options.requireArea ? idscanTokenFormWithArea : idscanTokenForm)
   const readForm = (text: string): ReadParameters => readParameters(text, PARAMETER_NAMES)
 
   app.setErrorHandler(createErrorHandler(audit))
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers({
       'content-type': CONTENT_TYPE,
       'cache-control': 'no-cache, no-store',
@@ -46,6 +47,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
       expires: '-1',
     })
     allowOrigin(corsOrigins, request, reply)
+    done()
   })
 
   app.removeAllContentTypeParsers()

@@ -32,38 +32,51 @@ export interface CallerParts {
   readonly audit: Audit
 }
 
-/** Says who a request comes from, or refuses it. */
-export type Authenticate = (request: FastifyRequest, reply: FastifyReply) => Promise<Caller>
+/**
+ * Says who a request comes from, or refuses it. By callback, as a promise for each step would be a good part of what a token
+ * costs.
+ */
+export type Authenticate = (request: FastifyRequest, reply: FastifyReply, done: Done) => void
+
+type Done = (refusal?: Error) => void
 
 /** `Authorization: Basic` of a configured client, or `Authorization: Bearer` of a configured issuer's JWT (N8). */
 export async function createAuthenticate(app: FastifyInstance, parts: CallerParts): Promise<Authenticate> {
   const { clients, bearer, guard, clock, audit } = parts
   // Loaded where it is needed alone: what verifies foreign JWTs takes its part of a start.
   const verifyBearer = bearer && (await import('./bearer.ts')).createBearerVerification(bearer, clock)
-  const callers = new WeakMap<FastifyRequest, Caller>()
+  app.decorateRequest(CALLER, undefined)
   await app.register(basicAuth, { validate: checkClient, strictCredentials: false })
 
-  async function checkClient(id: string, secret: string, request: FastifyRequest): Promise<void> {
+  function checkClient(id: string, secret: string, request: FastifyRequest, _reply: unknown, done: Done): void {
     const client = clients.get(id)
     const slot = matchSecret(secret, client?.secrets, clock())
     if (client && slot !== undefined) {
       audit.secretUsed('client', slot)
-      callers.set(request, { client: id, secretSlot: slot, users: client.users })
+      request.setDecorator<Caller>(CALLER, { client: id, secretSlot: slot, users: client.users })
+      done()
       return
     }
-    await guard.fail({ address: callerNetwork(request.ip) })
-    throw client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
+    const refusal = client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
+    guard.fail({ address: callerNetwork(request.ip) }).then(() => done(refusal), done)
   }
 
-  return async (request, reply) => {
+  return (request, reply, done) => {
     const { authorization } = request.headers
-    if (guard.blockedFor({ address: callerNetwork(request.ip) }) > 0) throw new Refusal('blocked')
-    if (!authorization) throw new Refusal('missing_authorization')
-    const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization) ?? []
-    if (verifyBearer && token !== undefined) return verifyBearer(token)
-    await new Promise<void>((resolve, reject) => {
-      app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
-    })
-    return callers.get(request) as Caller
+    if (guard.blockedFor({ address: callerNetwork(request.ip) }) > 0) return done(new Refusal('blocked'))
+    if (!authorization) return done(new Refusal('missing_authorization'))
+    const token = verifyBearer && /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
+    if (!verifyBearer || token === undefined) return app.basicAuth.call(app, request, reply, done)
+    verifyBearer(token).then((caller) => {
+      request.setDecorator<Caller>(CALLER, caller)
+      done()
+    }, done)
   }
+}
+
+const CALLER = 'nevisfidoCaller'
+
+/** Who a request comes from; undefined where it was not asked. */
+export function callerOf(request: FastifyRequest): Caller | undefined {
+  return request.getDecorator<Caller | undefined>(CALLER)
 }

@@ -4,7 +4,7 @@ import { type FidoContext, readContext } from '../../core/fido/context.ts'
 import { issueFidoToken } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
-import { type Caller, createAuthenticate } from './callers.ts'
+import { type Caller, callerOf, createAuthenticate } from './callers.ts'
 import { alwaysOk, sendJson } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { createTokenBody } from './schema.ts'
@@ -15,7 +15,6 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
   const { issuer, audit, sessions, negotiation, protect, users } = options
   const authenticate = await createAuthenticate(app, { ...options, clock: issuer.clock })
   const policies = new Set([...issuer.policies.keys(), 'default'])
-  const callers = new WeakMap<FastifyRequest, Caller>()
 
   serve(app, {
     url: '/nevisfido/token/create/:operation',
@@ -24,16 +23,17 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     httpStatusOf: alwaysOk,
     audit,
     exists: hasKnownOperation,
-    authenticate: async (request, reply) => {
+    authenticate(request, reply, done) {
       // An unprotected operation never looks at Authorization (N7).
-      if (protect.has(operationOf(request))) callers.set(request, await authenticate(request, reply))
+      if (protect.has(operationOf(request))) authenticate(request, reply, done)
+      else done()
     },
     handler: create,
   })
 
   async function create(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const operation = operationOf(request)
-    const caller = callers.get(request)
+    const caller = callerOf(request)
     const refusal = { client: caller?.client, operation }
     const body = createTokenBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body', refusal)

@@ -13,9 +13,41 @@ export interface MediaTypes {
 /** As the vendor documents it, or as its framework, Spring MVC, does it (N6). */
 export type Negotiation = 'strict' | 'lenient'
 
-/** Whether a body is announced as what this service takes: parsed as a media type, so case, blanks and quotes do not matter (N4). */
-export function isTaken(request: FastifyRequest, { takes, charset }: MediaTypes, negotiation: Negotiation): boolean {
-  const header = request.headers['content-type']
+/** How many headers are remembered at most, and how long they may be: callers send the same few again and again. */
+const MOST = 100
+const LONGEST = 200
+
+/** Whether a request's media types are those of a service. */
+export interface Judge {
+  /** Whether a body is announced as what this service takes. */
+  isTaken(request: FastifyRequest): boolean
+  /** Whether a caller takes what this service gives. */
+  isGiven(request: FastifyRequest): boolean
+}
+
+export function createJudge(mediaTypes: MediaTypes, negotiation: Negotiation): Judge {
+  const taken = remember((header) => isTaken(header, mediaTypes, negotiation))
+  const given = remember((header) => isGiven(header, mediaTypes, negotiation))
+  return {
+    isTaken: ({ headers }) => taken(headers['content-type']),
+    isGiven: ({ headers }) => given(headers.accept),
+  }
+}
+
+/** A header is judged once. */
+function remember(judge: (header: string | undefined) => boolean): (header: string | undefined) => boolean {
+  const judgements = new Map<string | undefined, boolean>()
+  return (header) => {
+    const known = judgements.get(header)
+    if (known !== undefined) return known
+    const judgement = judge(header)
+    if (judgements.size < MOST && (header?.length ?? 0) <= LONGEST) judgements.set(header, judgement)
+    return judgement
+  }
+}
+
+/** Parsed as a media type, so case, blanks and quotes do not matter (N4). */
+function isTaken(header: string | undefined, { takes, charset }: MediaTypes, negotiation: Negotiation): boolean {
   if (header === undefined) return false
   const { type, parameters } = parse(header)
   const given = parameters.charset
@@ -24,9 +56,9 @@ export function isTaken(request: FastifyRequest, { takes, charset }: MediaTypes,
   return given.toLowerCase() === 'utf-8'
 }
 
-/** Whether a caller takes what this service gives: it has to name it, with q > 0 (N5). */
-export function isGiven({ raw }: FastifyRequest, { gives }: MediaTypes, negotiation: Negotiation): boolean {
-  const negotiator = new Negotiator(raw)
+/** It has to be named, with q > 0 (N5). */
+function isGiven(header: string | undefined, { gives }: MediaTypes, negotiation: Negotiation): boolean {
+  const negotiator = new Negotiator({ headers: { accept: header } })
   if (negotiation === 'lenient') return negotiator.mediaType([gives]) !== undefined
   return negotiator.mediaTypes().some((type) => type.toLowerCase() === gives)
 }

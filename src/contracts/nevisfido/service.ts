@@ -1,9 +1,11 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import { z } from 'zod'
 import type { Audit } from '../../audit.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
+import type { Authenticate } from './callers.ts'
 import { createErrorHandler, type HttpStatusOf } from './errors.ts'
-import { isGiven, isTaken, type MediaTypes, type Negotiation } from './negotiation.ts'
+import { createJudge, type MediaTypes, type Negotiation } from './negotiation.ts'
 import { operationParams } from './schema.ts'
 
 export const UAF = 'application/fido+uaf'
@@ -19,7 +21,7 @@ export interface ServiceDescription {
   /** Whether there is something at this path at all; asked first. */
   readonly exists?: (request: FastifyRequest) => boolean
   /** Credentials; asked after the media types, before the body is read. */
-  readonly authenticate?: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+  readonly authenticate?: Authenticate
   readonly handler: RouteHandlerMethod
 }
 
@@ -28,17 +30,19 @@ export interface ServiceDescription {
  * body. The handler gets the body as bytes, see {@link readJson}.
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
-  const { url, mediaTypes, negotiation, exists, authenticate, handler } = service
+  const { url, mediaTypes, negotiation, exists, handler } = service
+  const judge = createJudge(mediaTypes, negotiation)
+  const authenticate: Authenticate = service.authenticate ?? ((_request, _reply, done) => done())
   app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  app.addHook('onRequest', async (request, reply) => {
-    if (exists && !exists(request)) return reply.callNotFound()
-    if (request.method !== 'POST') throw new Refusal('method_not_allowed')
-    if (!isTaken(request, mediaTypes, negotiation)) throw new Refusal('unsupported_media_type')
-    if (!isGiven(request, mediaTypes, negotiation)) throw new Refusal('not_acceptable')
-    await authenticate?.(request, reply)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (exists && !exists(request)) reply.callNotFound()
+    else if (request.method !== 'POST') done(new Refusal('method_not_allowed'))
+    else if (!judge.isTaken(request)) done(new Refusal('unsupported_media_type'))
+    else if (!judge.isGiven(request)) done(new Refusal('not_acceptable'))
+    else authenticate(request, reply, done)
   })
   for (const path of [url, `${url}/`]) {
     app.route({ method: app.supportedMethods, url: path, exposeHeadRoute: false, handler })
@@ -57,12 +61,14 @@ export function readJson(request: FastifyRequest): unknown {
   }
 }
 
+const compiledParams = z.compile(operationParams)
+
 /** Whether the path names an operation that there is (N2). */
 export function hasKnownOperation({ params }: FastifyRequest): boolean {
-  return operationParams.safeParse(params).success
+  return compiledParams.safeParse(params).success
 }
 
 /** Of a request whose operation is known. */
 export function operationOf({ params }: FastifyRequest): FidoOperation {
-  return operationParams.parse(params).operation
+  return compiledParams.parse(params).operation
 }

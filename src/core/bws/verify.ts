@@ -20,19 +20,21 @@ const challengeText = z
   .pipe(challengeRows)
 
 /** The claims of {@link issueBwsToken}, whichever way the challenge is written (B30). */
-const bwsClaims = z.object({
-  tokenid: z.string(),
-  clnt: z.string(),
-  app: z.string(),
-  bcid: z.string(),
-  traits: z.int(),
-  task: z.int(),
-  challenge: z.union([challengeRows, challengeText]).optional(),
-  iss: z.string(),
-  aud: z.string(),
-  exp: z.int(),
-  nbf: z.int(),
-})
+const bwsClaims = z.compile(
+  z.object({
+    tokenid: z.string(),
+    clnt: z.string(),
+    app: z.string(),
+    bcid: z.string(),
+    traits: z.int(),
+    task: z.int(),
+    challenge: z.union([challengeRows, challengeText]).optional(),
+    iss: z.string(),
+    aud: z.string(),
+    exp: z.int(),
+    nbf: z.int(),
+  }),
+)
 
 /** A BWS token that was verified, its bits spelled out. */
 export interface BwsToken {

@@ -45,11 +45,13 @@ const transaction = z.discriminatedUnion('contentType', [
   }),
 ])
 
-const members = z.object({
-  username: fidoUsername.optional(),
-  policy: z.string().optional(),
-  transaction: z.array(transaction).min(1).optional(),
-})
+const members = z.compile(
+  z.object({
+    username: fidoUsername.optional(),
+    policy: z.string().optional(),
+    transaction: z.array(transaction).min(1).optional(),
+  }),
+)
 
 /**
  * Reads the `context` of a GetUAFRequest (N10): JSON text of an object. Members without a meaning are ignored. Every operation has

@@ -1,8 +1,8 @@
-import { hash } from 'node:crypto'
 import type { TokenRecord, TokenStore } from '../../store/token-store.ts'
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
 import type { Randomness } from '../randomness.ts'
+import { sha256 } from '../sha256.ts'
 import type { FidoContext } from './context.ts'
 import type { FidoOperation } from './operation.ts'
 import { createUafRequest, DEFAULT_POLICY, type Policy } from './uaf-request.ts'
@@ -31,7 +31,7 @@ export interface FidoToken {
 
 /** What the store and the log know a token or a session by. */
 export function digestId(id: string): string {
-  return hash('sha256', id, 'base64url')
+  return sha256(id).toString('base64url')
 }
 
 /**

@@ -117,6 +117,6 @@ function createMembers(details: UafRequestDetails, randomness: Randomness) {
 }
 
 /** Without padding, as everywhere in UAF (section 1, Notation). */
-function base64url(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64url')
+function base64url({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64url')
 }

@@ -1,10 +1,11 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { callerNetwork } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import type { Guard } from '../guard.ts'
 import { type Keyring, signingKey } from '../keyring.ts'
 import type { PasswordChecker } from '../passwords.ts'
 import type { Randomness } from '../randomness.ts'
+import { createHmacSha256 } from '../sha256.ts'
 import type { IdscanAccount } from './account.ts'
 
 /** How long a password that was verified is taken at its word, in milliseconds. */
@@ -42,16 +43,12 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
   const byName = new Map(accounts.map((account) => [fold(account.username), account]))
 
   // Forgotten with the process and with its configuration. One entry an account, so it cannot grow.
-  const memoryKey = randomness.bytes(32)
+  const digestUnderMemoryKey = createHmacSha256(randomness.bytes(32))
   const remembered = new Map<IdscanAccount, { digest: Buffer; until: number }>()
-  const digestPassword = (stored: string, password: string): Buffer =>
-    createHmac('sha256', memoryKey).update(`${stored}\0${password}`).digest()
+  const digestPassword = (stored: string, password: string): Buffer => digestUnderMemoryKey(`${stored}\0${password}`)
 
   /** Not this process's key: every replica has to count a name that nobody has under the same key. */
-  const digestName = (name: string): Buffer => {
-    const { secret } = signingKey(keyring, clock())
-    return createHmac('sha256', secret).update(`account name\0${name}`).digest()
-  }
+  const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac(`account name\0${name}`)
 
   /** A hash for a name that nobody has: one of those that are configured, always the same, so that it costs the same. */
   function decoyFor(name: string): string {

@@ -5,7 +5,7 @@ import { outsideValidity } from '../validity.ts'
 import { IDSCAN_AREAS } from './account.ts'
 
 /** The claims of {@link issueIdscanToken}. */
-const idscanClaims = z.object({
+const claimsSchema = z.object({
   jti: z.string(),
   sub: z.string(),
   name: z.string().optional(),
@@ -19,8 +19,10 @@ const idscanClaims = z.object({
   exp: z.int(),
 })
 
+const idscanClaims = z.compile(claimsSchema)
+
 /** The claims of an IDscan token that was verified; times in seconds since the epoch. */
-export type IdscanClaims = z.output<typeof idscanClaims>
+export type IdscanClaims = z.output<typeof claimsSchema>
 
 /** Whose IDscan tokens are taken. */
 export interface IdscanVerifier {
