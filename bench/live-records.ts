@@ -3,13 +3,12 @@
 //
 //   node bench/live-records.ts [--seconds N] [--records N]     (N seconds a phase, 3; N live records, a million)
 
-import { createHash, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Pool } from 'undici'
-import { openSqliteTokenStore } from '../src/store/sqlite-token-store.ts'
+import { seedTokens } from './seed.ts'
 import { type BenchmarkServer, percentile, printTable, readCount, startServer } from './support.ts'
 
 const IN_FLIGHT = 64
@@ -21,33 +20,6 @@ const { values } = parseArgs({
 })
 const seconds = readCount(values.seconds, 60)
 const many = readCount(values.records, 10_000_000)
-
-const digest = (text: string): string => createHash('sha256').update(text).digest('base64url')
-
-/** Writes records that live for a day, as the service itself would. */
-async function fill(path: string, records: number): Promise<void> {
-  const store = openSqliteTokenStore(path)
-  const createdAt = Date.now()
-  for (let written = 0; written < records; written += 1_000) {
-    const group = Array.from({ length: Math.min(1_000, records - written) }, () =>
-      store.create({
-        tokenDigest: digest(randomUUID()),
-        sessionDigest: digest(randomUUID()),
-        operation: 'registration',
-        username: 'jeff',
-        client: undefined,
-        uafRequest: 'x'.repeat(400),
-        createdAt,
-        expiresAt: createdAt + 86_400_000,
-        responseLifetime: 300_000,
-        redeemedAt: undefined,
-        revokedAt: undefined,
-      }),
-    )
-    await Promise.all(group)
-  }
-  await store.close()
-}
 
 const CREATE = {
   path: '/nevisfido/token/create/registration',
@@ -90,8 +62,8 @@ function serve(path: string): Promise<BenchmarkServer> {
 const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-store-'))
 try {
   const [small, large] = [join(folder, 'small.db'), join(folder, 'large.db')]
-  await fill(small, FEW)
-  await fill(large, many)
+  await seedTokens(`sqlite:${small}`, FEW)
+  await seedTokens(`sqlite:${large}`, many)
   await using few = await serve(small)
   await using lots = await serve(large)
   const pools = [few, lots].map(({ url }) => new Pool(url, { connections: IN_FLIGHT }))

@@ -17,12 +17,14 @@ export interface BenchmarkRedis extends AsyncDisposable {
 /** Milliseconds until a server that does not answer is given up. */
 const START_TIMEOUT = 10_000
 
-export async function startDurableRedis(): Promise<BenchmarkRedis> {
+/** @param launcher what stands before its command, such as what binds it to a core. */
+export async function startDurableRedis(launcher: readonly string[] = []): Promise<BenchmarkRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-redis-'))
   const port = await findFreePort()
   const words = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '']
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always']
-  const child = adopt(spawn('redis-server', [...words, ...durable], { stdio: 'ignore' }))
+  const [program = '', ...rest] = [...launcher, 'redis-server', ...words, ...durable]
+  const child = adopt(spawn(program, rest, { stdio: 'ignore' }))
   const url = `redis://127.0.0.1:${port}/0`
   await waitUntilReady(url)
   return {

@@ -1,0 +1,42 @@
+// @node-oauth/oauth2-server on Fastify: the password grant, tokens kept in memory. A program of its own.
+
+import type { AddressInfo } from 'node:net'
+import formbody from '@fastify/formbody'
+import OAuth2Server from '@node-oauth/oauth2-server'
+import Fastify from 'fastify'
+import { announce } from './announce.ts'
+
+/** So many are remembered, as other peers do. */
+const MOST = 1_000
+const tokens = new Map()
+
+const server = new OAuth2Server({
+  model: {
+    getClient: async (id, secret) =>
+      id === 'shop' && secret === 'the secret of the shop' ? { id, grants: ['password'] } : undefined,
+    getUser: async (username, password) =>
+      username === 'anna' && password === 'right-password' ? { username } : undefined,
+    saveToken: async (token, client, user) => {
+      if (tokens.size >= MOST) tokens.clear()
+      tokens.set(token.accessToken, token)
+      return { ...token, client, user }
+    },
+    getAccessToken: async (token) => tokens.get(token),
+  },
+})
+
+const app = Fastify()
+await app.register(formbody)
+app.post('/token', async (request, reply) => {
+  const response = new OAuth2Server.Response()
+  await server.token(
+    new OAuth2Server.Request({ ...request, method: 'POST', query: {}, headers: request.headers, body: request.body }),
+    response,
+  )
+  return reply
+    .code(response.status ?? 500)
+    .headers(response.headers ?? {})
+    .send(response.body)
+})
+await app.listen({ host: '127.0.0.1', port: 0 })
+announce((app.server.address() as AddressInfo).port)
