@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
-import { type AddressInfo, isIPv6 } from 'node:net'
+import { type AddressInfo, isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { replyToBrokenRequest } from './service/errors.ts'
 
@@ -24,6 +24,12 @@ const HANDSHAKE_TIMEOUT = 10_000
 
 /** Milliseconds without a byte either way, for clients that never read their answer; longer than keepAliveTimeout. */
 const CONNECTION_TIMEOUT = 90_000
+
+/**
+ * Requests on one connection that are not answered yet. One piece of the network holds a thousand, and each of them is taken
+ * before the first answer goes out: a client that reads none would have the service hold them all.
+ */
+export const MOST_UNANSWERED = 64
 
 /** Milliseconds between two looks for connections that have become idle while the server closes. */
 const IDLE_CHECK = 50
@@ -49,11 +55,32 @@ export interface Listener {
   destroy(): void
 }
 
+/** How many requests of a connection are without an answer; on the connection itself, since it is asked for with every request. */
+const UNANSWERED = Symbol('unanswered')
+
+interface CountedSocket extends Socket {
+  [UNANSWERED]?: number
+}
+
+function countAnswer(this: ServerResponse): void {
+  const socket: CountedSocket = this.req.socket
+  socket[UNANSWERED] = (socket[UNANSWERED] ?? 1) - 1
+}
+
 /** @param certificate for https; http without. */
 export function createListener(certificate: Certificate | undefined): Listener {
   let app: FastifyInstance | undefined
 
-  const answer = (request: IncomingMessage, response: ServerResponse): void => app?.routing(request, response)
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const socket: CountedSocket = request.socket
+    const count = (socket[UNANSWERED] ?? 0) + 1
+    socket[UNANSWERED] = count
+    // Cuts a connection off that asks for more than it is given.
+    if (count > MOST_UNANSWERED) socket.destroy()
+    if (socket.destroyed) return
+    response.on('finish', countAnswer)
+    app?.routing(request, response)
+  }
 
   const secure =
     certificate && createSecureServer({ ...LIMITS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)

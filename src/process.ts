@@ -9,6 +9,7 @@ import { type Fault, formatFault } from './config/fault.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createInstance } from './core/announcer.ts'
 import { createRevocations } from './core/revocations.ts'
+import { createSettledClock } from './core/settled-clock.ts'
 import { onHangup } from './hangup.ts'
 import { createListener } from './listener.ts'
 import { createLogger } from './logger.ts'
@@ -62,6 +63,7 @@ const parts = {
   tracing: tracing?.plugin,
   stores,
   revocations,
+  settledClock: createSettledClock(systemClock, systemUptime),
   guardMemory: { counts: new Map() },
   instance,
   isDraining,

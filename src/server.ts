@@ -52,6 +52,8 @@ export interface ServerParts {
   readonly exposeMetrics: boolean
   /** One for the life of a process: what is revoked while a configuration is exchanged is revoked under both. */
   readonly revocations: Revocations
+  /** The same: by when stores are cleared of what has expired (settled-clock.ts). */
+  readonly settledClock: Clock
   /** The same: what was counted while the store is away. */
   readonly guardMemory: GuardMemory
   /** This process: the same under every configuration that it has one after the other. */
@@ -91,7 +93,7 @@ function noSchema(): never {
 
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { configuration, clock, randomness, logger, metrics, stores, revocations } = parts
+  const { configuration, clock, settledClock, randomness, logger, metrics, stores, revocations } = parts
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     loggerInstance: logger as FastifyBaseLogger,
@@ -149,9 +151,11 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   keepUp(GUARD_REFRESH, () => guard.refresh())
   keepUp(REVOCATIONS_REFRESH, () => revocations.refresh())
   keepUp(SWEEP_PAUSE, async () => {
-    await revocations.sweep()
-    await stores.uses.sweep(clock())
-    await stores.replicas.sweep(clock())
+    const now = settledClock()
+    await revocations.sweep(now)
+    await stores.tokens.sweep(now)
+    await stores.uses.sweep(now)
+    await stores.replicas.sweep(now)
   })
   const announcer = createAnnouncer({
     store: stores.replicas,

@@ -13,10 +13,12 @@ export type OnStoreError = (error: unknown) => void
 
 /** Says that the store is away, and not again for every request that meets it. */
 export function createStoreErrorLog({ clock, logger }: { clock: Clock; logger: Logger }): OnStoreError {
-  let quietUntil = Number.NEGATIVE_INFINITY
+  let saidAt = Number.NEGATIVE_INFINITY
   return (error) => {
-    if (clock() < quietUntil) return
-    quietUntil = clock() + STORE_ERROR_PAUSE
+    const now = clock()
+    // A clock that has been set back since would keep it quiet for as long as that.
+    if (now >= saidAt && now < saidAt + STORE_ERROR_PAUSE) return
+    saidAt = now
     logger.warn({ event: 'store.failed', error: (error as Error).message })
   }
 }

@@ -46,8 +46,12 @@ export interface Revocations {
   revokeIssued(holder: Holder): Promise<void>
   /** Reads what others have revoked. */
   refresh(): Promise<void>
-  /** Clears away what has expired, here and in the store. */
-  sweep(): Promise<void>
+  /**
+   * Clears away what has expired, here and in the store.
+   *
+   * @param now milliseconds since the epoch: a time that is not taken back (settled-clock.ts).
+   */
+  sweep(now: number): Promise<void>
 }
 
 export interface RevocationsParts {
@@ -130,8 +134,8 @@ export function createRevocations({ store, clock, uptime }: RevocationsParts): R
       await add({ subject: holder, issuedUntil: now, expires: now + LONGEST_LIFETIMES[kind] }, now)
     },
     refresh,
-    async sweep() {
-      const over = clock() - MARGIN
+    async sweep(now) {
+      const over = now - MARGIN
       for (const { subject, expires } of known.values()) {
         if (expires > over) continue
         known.delete(subject)

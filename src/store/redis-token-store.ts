@@ -73,6 +73,8 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         const tokenDigest = await client.get(SESSION + sessionDigest)
         return tokenDigest ? read(tokenDigest, now) : undefined
       }),
+    // Redis does it.
+    sweep: async () => undefined,
     close: () => closeRedisClient(client),
   }
 }

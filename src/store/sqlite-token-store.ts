@@ -51,11 +51,14 @@ export function openSqliteTokenStore(path: string): TokenStore {
   const findBySession = database.prepare(
     `SELECT ${COLUMNS} FROM tokens WHERE session_digest = $sessionDigest AND expires_at > $forgotten`,
   )
+  const isDue = database.prepare('SELECT 1 FROM tokens WHERE expires_at <= $forgotten LIMIT 1')
   const sweep = database.prepare(
     'DELETE FROM tokens WHERE rowid IN (SELECT rowid FROM tokens WHERE expires_at <= $forgotten LIMIT $limit)',
   )
 
   let due = 0
+  /** By when a sweep clears away at most: writes come with a time that may be taken back. */
+  let settled = Number.POSITIVE_INFINITY
   let leftovers: NodeJS.Timeout | undefined
 
   /** Clears expired records away, in the transaction that runs next. What fails is tried again with a later write. */
@@ -65,7 +68,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
     const step = () => {
       const limit = Math.min(due, LARGEST_SWEEP)
       due = 0
-      const { changes } = sweep.run({ forgotten: now - RETENTION, limit })
+      const { changes } = sweep.run({ forgotten: Math.min(now, settled) - RETENTION, limit })
       if (changes === limit) leftovers ??= setTimeout(sweepLeftovers, SLICE_PAUSE, now).unref()
     }
     group.write(step).catch(() => {
@@ -104,6 +107,11 @@ export function openSqliteTokenStore(path: string): TokenStore {
       patiently(() => toRecord(findByToken.get({ tokenDigest, forgotten: now - RETENTION }))),
     findBySession: (sessionDigest, now) =>
       patiently(() => toRecord(findBySession.get({ sessionDigest, forgotten: now - RETENTION }))),
+    async sweep(now) {
+      settled = now
+      // Looking takes no lock: with several processes on one file, most find nothing left to do.
+      if (await patiently(() => isDue.get({ forgotten: now - RETENTION }))) sweepSoon(SLICE, now)
+    },
     async close() {
       await group.flush()
       clearTimeout(leftovers)

@@ -54,5 +54,7 @@ export interface TokenStore {
   revoke(tokenDigest: string, now: number): Promise<boolean>
   findByToken(tokenDigest: string, now: number): Promise<TokenRecord | undefined>
   findBySession(sessionDigest: string, now: number): Promise<TokenRecord | undefined>
+  /** Clears away what is kept no longer. From then on, no write clears away what is kept longer than that either. */
+  sweep(now: number): Promise<void>
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { configurationSchema } from '../../src/config/schema.ts'
+import { MOST_UNANSWERED } from '../../src/listener.ts'
 import { readTable } from '../support/markdown.ts'
 import { KEY, startService } from '../support/service.ts'
 
@@ -17,6 +18,7 @@ test('what a connection may cost', async () => {
     'until they are in': seconds(server.headersTimeout),
     'until the whole request is in': seconds(server.requestTimeout),
     body: `${Number(service.app.initialConfig.bodyLimit) / 1024} KiB`,
+    'requests on a connection that are not answered yet': String(MOST_UNANSWERED),
     'between two requests': seconds(server.keepAliveTimeout),
     'without a byte either way': seconds(server.timeout),
   })

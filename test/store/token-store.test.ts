@@ -437,6 +437,35 @@ describe('the embedded file', () => {
     await store.close()
   })
 
+  test('forgets what has expired also where nobody writes any more', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 100 }, () => store.create(createRecord())))
+    await store.sweep(FORGOTTEN - 1)
+    await sleep(50)
+    expect(count(spy)).toBe(100)
+    await store.sweep(FORGOTTEN)
+    await expect.poll(() => count(spy)).toBe(0)
+    spy.close()
+    await store.close()
+  })
+
+  test('forgets nothing that a sweep would keep, whatever time a write comes with', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const record = createRecord()
+    await store.create(record)
+    await store.sweep(NOW)
+    const writes = Array.from({ length: 10 }, () => store.create(createRecord({ createdAt: FORGOTTEN })))
+    await Promise.all(writes)
+    expect(count(spy)).toBe(11)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    spy.close()
+    await store.close()
+  })
+
   test('survives being closed, and keeps no token', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)

@@ -8,6 +8,7 @@ import { findFreePort } from './ports.ts'
 /** A Redis that answers only after what it has written is on the disk, and that can be lost and come back. */
 export interface DurableRedis extends AsyncDisposable {
   readonly url: string
+  readonly port: number
   /** Starts it (again) on its folder and its port. */
   start(): Promise<void>
   /** SIGKILL: ends it at once, whatever it is doing. */
@@ -57,6 +58,7 @@ export async function startDurableRedis(
   await start()
   return {
     url: `redis://127.0.0.1:${port}/0`,
+    port,
     start,
     kill,
     freeze: () => child?.kill('SIGSTOP'),

@@ -13,6 +13,9 @@ import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
 /** One process of a deployment, and connections to it. */
 export interface Replica {
   readonly url: string
+  readonly pid: number
+  /** All that it has logged. */
+  log(): string
   /** Rejects where the connection is lost before there is an answer. */
   request(path: string, options?: RequestOptions): Promise<Reply>
   /** SIGHUP: has it read its configuration again. Waits until that is in force. */
@@ -73,6 +76,8 @@ export async function deploy(
     const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
     const replica: Replica = {
       url,
+      pid: started.child.pid ?? 0,
+      log: started.out,
       async request(path, { method = 'GET', headers = {}, body, as } = {}) {
         const response = await pool.request({
           path,

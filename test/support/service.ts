@@ -6,6 +6,7 @@ import { createInstance, type Instance } from '../../src/core/announcer.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createRevocations } from '../../src/core/revocations.ts'
+import { createSettledClock } from '../../src/core/settled-clock.ts'
 import { createListener, type Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
@@ -92,7 +93,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const own = await openStores('sqlite::memory:', () => undefined)
   const metrics = createMetrics(clock)
   const stores = measureStores({ ...own, ...options.stores }, metrics, systemUptime)
-  const revocations = createRevocations({ store: stores.revocations, clock, uptime: options.uptime ?? clock })
+  const uptime = options.uptime ?? clock
+  const revocations = createRevocations({ store: stores.revocations, clock, uptime })
   const isDraining = options.isDraining ?? (() => false)
   const instance = options.instance ?? createInstance(systemRandomness.uuid())
   const app = await buildServer({
@@ -104,6 +106,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     exposeMetrics: true,
     stores,
     revocations,
+    settledClock: createSettledClock(clock, uptime),
     guardMemory: { counts: new Map() },
     instance,
     isDraining,

@@ -228,6 +228,7 @@ describe('when the store is away', () => {
       revoke: away,
       findByToken: away,
       findBySession: away,
+      sweep: away,
       close: async () => undefined,
     }
     await using broken = await startService({ configuration: { nevisfido }, stores: { tokens: tokenStore } })

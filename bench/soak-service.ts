@@ -1,0 +1,81 @@
+// The service of soak.ts: the real one but for its clock, which goes faster than time and can be set ahead, so that what expires does
+// so within the run. Told what to do by messages, one at a time. Not a program of its own.
+
+import pino from 'pino'
+import { type ConfigurationInput, configurationSchema } from '../src/config/schema.ts'
+import { createInstance } from '../src/core/announcer.ts'
+import type { Clock } from '../src/core/clock.ts'
+import { createRevocations } from '../src/core/revocations.ts'
+import { createSettledClock } from '../src/core/settled-clock.ts'
+import { createListener } from '../src/listener.ts'
+import { createLogger } from '../src/logger.ts'
+import { createMetrics } from '../src/metrics.ts'
+import { buildServer } from '../src/server.ts'
+import { measureStores } from '../src/store/measured.ts'
+import { openStores } from '../src/store/open.ts'
+import { systemClock, systemRandomness, systemUptime, systemUptime } from '../src/system.ts'
+
+export interface SoakSettings {
+  readonly configuration: ConfigurationInput
+  /** How many seconds of the service's clock pass in one. */
+  readonly speed: number
+}
+
+export type SoakCommand =
+  | { readonly advance: number }
+  /** Puts the same configuration in force again, with everything that a reload takes down and builds up. */
+  | 'reload'
+  /** Clears the heap of what nobody holds, and says what is left. */
+  | 'measure'
+
+/** Bytes of the heap, after a `measure`. */
+export type SoakAnswer = { readonly url: string } | { readonly heapUsed: number }
+
+const { configuration: input, speed } = JSON.parse(process.argv[2] ?? '') as SoakSettings
+const configuration = configurationSchema.parse(input)
+const beganAt = systemClock()
+let ahead = 0
+const uptime: Clock = () => systemUptime() * speed + ahead
+const clock: Clock = () => Math.floor(beganAt + uptime())
+
+const metrics = createMetrics(clock)
+const stores = measureStores(await openStores(configuration.store, () => undefined), metrics, systemUptime)
+const parts = {
+  configuration,
+  clock,
+  settledClock: createSettledClock(clock, uptime),
+  randomness: systemRandomness,
+  // Every line is made and written, to where it takes no room.
+  logger: createLogger('info', clock, pino.destination({ dest: '/dev/null', sync: false })),
+  metrics,
+  exposeMetrics: true,
+  stores,
+  revocations: createRevocations({ store: stores.revocations, clock, uptime }),
+  guardMemory: { counts: new Map() },
+  instance: createInstance(systemRandomness.uuid()),
+  isDraining: () => false,
+}
+let app = await buildServer(parts)
+await app.ready()
+const listener = createListener(undefined)
+listener.serve(app)
+
+async function reload(): Promise<void> {
+  const replaced = app
+  app = await buildServer(parts)
+  await app.ready()
+  listener.serve(app)
+  await replaced.close()
+}
+
+async function obey(command: SoakCommand): Promise<SoakAnswer> {
+  if (command === 'reload') await reload()
+  else if (command !== 'measure') ahead += command.advance
+  globalThis.gc?.()
+  return { heapUsed: process.memoryUsage().heapUsed }
+}
+
+const answer = (said: SoakAnswer): void => void process.send?.(said)
+process.on('message', (command: SoakCommand) => void obey(command).then(answer))
+process.once('disconnect', () => process.exit())
+answer({ url: await listener.listen('127.0.0.1', 0) })

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pLimit from 'p-limit'
+import { CALLER, QUERY } from './bws.ts'
+import { encodeForm } from './idscan.ts'
+import { noteSecret } from './journal.ts'
+import { GATEWAY, issueAt, type Replica, redeemAt } from './replicas.ts'
+
+/** What callers were told about one token of nevisFIDO. */
+interface Fate {
+  /** How often it was redeemed. */
+  redeemed: number
+  /** A redemption was not answered, or answered that nobody can say: it may have happened. */
+  isOpen: boolean
+}
+
+/** What callers were told. */
+export interface Told {
+  readonly fates: ReadonlyMap<string, Fate>
+  /** BWS tokens that were revoked. */
+  readonly revoked: readonly string[]
+  /** BWS tokens of one try: how many checks passed. */
+  readonly passes: ReadonlyMap<string, number>
+  /** Calls that were answered as they should be. */
+  served(): number
+  /** Calls that failed, for whatever reason. */
+  failed(): number
+}
+
+export interface SteadyLoad extends Told {
+  stop(): Promise<void>
+}
+
+const CALLERS = 6
+
+/** Milliseconds that a caller waits after a failure, as a good one does. */
+const PAUSE = 20
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
+
+const post = (replica: Replica, path: string, token: string) =>
+  replica.request(path, { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
+
+async function issueBws(replica: Replica): Promise<string> {
+  const { status, body } = await replica.request(`/token?${QUERY}&task=verify&maxtries=1`, { as: CALLER })
+  if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
+  noteSecret(body)
+  return body
+}
+
+const checkBws = async (replica: Replica, token: string): Promise<number> =>
+  (await replica.request('/authz/bws/verify', { headers: { authorization: `Bearer ${token}` } })).status
+
+/**
+ * Callers that issue, redeem, check and revoke without a pause, go on whatever happens, and remember what they were told.
+ *
+ * @param current which process is to be asked.
+ */
+export function startSteadyLoad(current: () => Replica): SteadyLoad {
+  const fates = new Map<string, Fate>()
+  const revoked: string[] = []
+  const passes = new Map<string, number>()
+  const counts = { served: 0, failed: 0 }
+  let isStopped = false
+
+  async function redeem(token: string, fate: Fate): Promise<void> {
+    try {
+      const code = await redeemAt(current(), token)
+      if (code === 1200) fate.redeemed += 1
+      else if (code !== 1491) fate.isOpen = true
+    } catch {
+      fate.isOpen = true
+    }
+  }
+
+  async function useFido(turn: number): Promise<void> {
+    const { token } = await issueAt(current())
+    noteSecret(token)
+    const fate: Fate = { redeemed: 0, isOpen: false }
+    fates.set(token, fate)
+    // Some stay as they are, the others are wanted twice at a time.
+    if (turn % 4 !== 0) await Promise.all([redeem(token, fate), redeem(token, fate)])
+  }
+
+  async function useBws(turn: number): Promise<void> {
+    const token = await issueBws(current())
+    if (turn % 2 === 0) {
+      const { status } = await post(current(), '/revoke', token)
+      if (status !== 200) throw new Error(`not revoked: ${status}`)
+      revoked.push(token)
+      return
+    }
+    passes.set(token, 0)
+    for (const check of [checkBws(current(), token), checkBws(current(), token)]) {
+      if ((await check.catch(() => 0)) === 200) passes.set(token, (passes.get(token) ?? 0) + 1)
+    }
+  }
+
+  async function call(): Promise<void> {
+    for (let turn = 0; !isStopped; turn++) {
+      try {
+        await useFido(turn)
+        if (turn % 4 === 0) await useBws(turn / 4)
+        counts.served += 1
+      } catch {
+        counts.failed += 1
+        await sleep(PAUSE)
+      }
+    }
+  }
+
+  const calls = Array.from({ length: CALLERS }, call)
+  return {
+    fates,
+    revoked,
+    passes,
+    served: () => counts.served,
+    failed: () => counts.failed,
+    async stop() {
+      isStopped = true
+      await Promise.all(calls)
+    },
+  }
+}
+
+/** What is not as callers were told, by what it is; nothing where all is well. */
+export interface Breaches {
+  /** Redeemed more than once. */
+  readonly redeemedTwice: number
+  /** Created, as far as anybody was told redeemed by nobody, and yet not to be redeemed. */
+  readonly lost: number
+  /** More checks passed than there were tries. */
+  readonly triesGivenBack: number
+  /** Revoked, and good. */
+  readonly alive: number
+}
+
+export const NO_BREACH: Breaches = { redeemedTwice: 0, lost: 0, triesGivenBack: 0, alive: 0 }
+
+/** Holds what callers were told against what a process says now: everything is tried once more. */
+export async function findBreaches(replica: Replica, { fates, revoked, passes }: Told): Promise<Breaches> {
+  const limit = pLimit(16)
+  let lost = 0
+  await limit.map([...fates], async ([token, fate]) => {
+    const code = await redeemAt(replica, token)
+    if (code === 1200) fate.redeemed += 1
+    if (code !== 1200 && fate.redeemed === 0 && !fate.isOpen) lost += 1
+  })
+  const again = await limit.map([...passes], async ([token, before]) => {
+    return before + Number((await checkBws(replica, token)) === 200)
+  })
+  const answers = await limit.map([...revoked], async (token) => (await post(replica, '/introspect', token)).body)
+  return {
+    redeemedTwice: [...fates.values()].filter(({ redeemed }) => redeemed > 1).length,
+    lost,
+    triesGivenBack: again.filter((count) => count > 1).length,
+    alive: answers.filter((body) => body !== '{"active":false}').length,
+  }
+}

@@ -1,0 +1,169 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { MOST_UNANSWERED } from '../../../src/listener.ts'
+import { FULL } from '../../support/full.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { deploy, issueAt, type Replica, redeemAt } from '../../support/replicas.ts'
+import { type Service, startService } from '../../support/service.ts'
+
+// What a client can do to a connection, and to all connections, and what others notice of it: nothing.
+
+const TIMEOUT = 180_000
+const PATIENT = { timeout: 120_000, interval: 20 }
+
+const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+
+/** A connection that is counted out when it is gone, and that reads nothing unless told to. */
+async function open(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1').pause()
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+const openSome = (count: number, port: number) => Promise.all(Array.from({ length: count }, () => open(port)))
+
+const portOf = ({ url }: { url: string }): number => Number(new URL(url).port)
+
+async function expectServed(replica: Replica): Promise<void> {
+  const { token } = await issueAt(replica)
+  expect(await redeemAt(replica, token)).toBe(1200)
+}
+
+/** Whether the other side has gone: told by writing, since nobody reads. Empty lines before a request are nothing (RFC 9112, 2.2). */
+function isGone(socket: Socket): boolean {
+  if (!socket.destroyed) socket.write('\r\n')
+  return socket.destroyed
+}
+
+test.skipIf(!hasProgram('prlimit'))(
+  'more connections than there are descriptors are closed at once, all others are served, and it passes',
+  { timeout: TIMEOUT },
+  async () => {
+    await using deployment = await deploy()
+    const replica = await deployment.start()
+    await expectServed(replica)
+    const limit = (most: number) => execFileSync('prlimit', ['--pid', String(replica.pid), `--nofile=${most}:`])
+    const used = readdirSync(`/proc/${replica.pid}/fd`).length
+    limit(used + 20)
+    const crowd = await openSome(200, portOf(replica))
+    await expect.poll(() => crowd.filter(isGone).length, PATIENT).toBeGreaterThan(150)
+    await expectServed(replica)
+    process.kill(replica.pid, 'SIGHUP')
+    await expectServed(replica)
+    for (const socket of crowd) socket.destroy()
+    await expect.poll(() => readdirSync(`/proc/${replica.pid}/fd`).length, PATIENT).toBeLessThanOrEqual(used + 2)
+    const [late] = await openSome(1, portOf(replica))
+    late?.end(request('/healthz'))
+    const [answer] = await once(late?.resume() as Socket, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1.1 200 /)
+    limit(used + 200)
+    await replica.reload()
+    await expectServed(replica)
+    expect(replica.log()).not.toContain('server.failed')
+  },
+)
+
+/** MiB. */
+function memoryOf({ pid }: Replica): number {
+  const [, kibibytes] = /^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kibibytes) / 1024
+}
+
+const GREEDY = FULL ? 200 : 20
+
+/** MiB that a client may cost at most that asks for much and reads nothing. */
+const COST = 20
+
+test.skipIf(process.platform !== 'linux')(
+  `${GREEDY} clients that ask a thousand times and never read take up no more than ${COST} MiB each, and are closed`,
+  { timeout: TIMEOUT },
+  async () => {
+    await using deployment = await deploy()
+    const replica = await deployment.start()
+    await expectServed(replica)
+    const before = memoryOf(replica)
+    const crowd = await openSome(GREEDY, portOf(replica))
+    for (const socket of crowd) socket.write(request('/docs/openapi.json').repeat(1_000))
+    let most = 0
+    const isOver = () => {
+      most = Math.max(most, memoryOf(replica))
+      return crowd.filter(isGone).length
+    }
+    const closed = expect.poll(isOver, PATIENT).toBe(GREEDY)
+    await expectServed(replica)
+    await closed
+    expect(most - before).toBeLessThan(GREEDY * COST)
+    await expectServed(replica)
+  },
+)
+
+test('as many requests as are allowed at a time are answered, in their order', async () => {
+  await using service = await startService()
+  const [socket] = (await openSome(1, service.port)) as [Socket]
+  let answers = ''
+  socket.resume().on('data', (chunk) => {
+    answers += chunk
+  })
+  const paths = Array.from({ length: MOST_UNANSWERED }, (_, at) => (at % 2 === 0 ? '/healthz' : '/nothing'))
+  for (let round = 1; round <= 3; round++) {
+    socket.write(paths.map(request).join(''))
+    await expect.poll(() => answers.match(/HTTP\/1.1 /g)?.length).toBe(round * MOST_UNANSWERED)
+  }
+  const statuses = [...answers.matchAll(/HTTP\/1.1 ([0-9]+)/g)].map(([, status]) => status)
+  expect(statuses).toEqual(Array.from({ length: statuses.length }, (_, at) => (at % 2 === 0 ? '200' : '404')))
+  socket.destroy()
+})
+
+/** In the full form the time-outs are the real ones. */
+function hurry({ listener: { server } }: Service): void {
+  if (FULL) return
+  Object.assign(server, { timeout: 500, headersTimeout: 500, requestTimeout: 1_000 })
+}
+
+test('a client that does not read its answers is closed in the end', { timeout: TIMEOUT }, async () => {
+  await using service = await startService()
+  hurry(service)
+  const [socket] = (await openSome(1, service.port)) as [Socket]
+  // More than the two ends of a connection hold by themselves.
+  socket.write(request('/docs/swagger-ui-bundle.js').repeat(MOST_UNANSWERED / 2))
+  const connections = () => new Promise((done) => service.listener.server.getConnections((_, count) => done(count)))
+  expect(await service.request('/healthz')).toMatchObject({ status: 200 })
+  expect(await connections()).toBe(2)
+  await expect.poll(connections, PATIENT).toBeLessThan(2)
+  socket.destroy()
+  expect(await service.request('/healthz')).toMatchObject({ status: 200 })
+})
+
+const DRIBBLERS = [
+  { what: 'its headers', head: 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: ', told: 'HTTP/1.1 408' },
+  // Whoever is waited for by then is told nothing.
+  { what: 'its body', head: 'POST /introspect HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n', told: '' },
+]
+test.each(DRIBBLERS)(
+  'clients that send $what a byte at a time are closed',
+  { timeout: TIMEOUT },
+  async ({ head, told }) => {
+    await using service = await startService()
+    hurry(service)
+    const crowd = await openSome(50, service.port)
+    const answers = crowd.map(async (socket) => {
+      socket.write(head)
+      const dribble = setInterval(() => socket.write('x'), 50)
+      let answer = ''
+      socket.resume().on('data', (chunk) => {
+        answer += chunk
+      })
+      await once(socket, 'close')
+      clearInterval(dribble)
+      return answer.slice(0, told.length)
+    })
+    await sleep(100)
+    expect(await service.request('/healthz')).toMatchObject({ status: 200 })
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([told]))
+  },
+)

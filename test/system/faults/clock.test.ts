@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { openStores, type Stores } from '../../../src/store/open.ts'
+import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
+import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+import { type Service, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
+
+// A clock that is wrong for a while and is then set right, while the service runs. What it does by the wrong time it does as if that
+// were right; but when the time is right again, nothing is lost, nothing can be had twice, and nothing that was revoked is good.
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-clock-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+// What is done at intervals is done when a test says so.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
+afterEach(() => void vi.useRealTimers())
+
+const kinds = [{ store: 'an SQLite file', name: `sqlite:${join(folder, 'trimint.db')}` }]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ store: 'a Redis', name: redis.url })
+}
+
+const JUMPS = [
+  { jump: 'two hours ahead', by: 120 * MINUTE },
+  { jump: 'a year ahead', by: 365 * DAY },
+  { jump: 'two hours back', by: -120 * MINUTE },
+  { jump: 'a year back', by: -365 * DAY },
+]
+
+const CONFIGURATION = {
+  nevisfido: OPEN,
+  resourceServers: RESOURCE_SERVERS,
+  bws: {
+    lifetime: '30m',
+    apps: [{ id: 'app-1', secret: 'plain:app+secret/with=all:the~odd characters', client: 'x', bcids: '*' as const }],
+  },
+}
+
+/** What there is before the clock jumps. */
+async function prepare(service: Service) {
+  const [kept, spent] = [await createToken(service, 'registration'), await createToken(service, 'registration')]
+  expect(codeOf(await redeem(service, 'registration', spent.token))).toBe(1200)
+  const [good, revoked, used] = [
+    await issueBws(service, 'task=verify&maxtries=1'),
+    await issueBws(service),
+    await issueBws(service, 'task=verify&maxtries=1'),
+  ]
+  expect(await revoke(service, revoked)).toMatchObject({ status: 200 })
+  expect(await checkBws(service, 'verify', used)).toMatchObject({ status: 200 })
+  return { kept, spent, good, revoked, used }
+}
+
+/** Everything that can be done, at whatever time it is: it has to work with what was made by that time. */
+async function expectWorking(service: Service): Promise<void> {
+  const made = await prepare(service)
+  expect(codeOf(await redeem(service, 'registration', made.kept.token))).toBe(1200)
+  expect(codeOf(await redeem(service, 'registration', made.kept.token))).toBe(1491)
+  expect(codeOf(await redeem(service, 'registration', made.spent.token))).toBe(1491)
+  expect(await checkBws(service, 'verify', made.good)).toMatchObject({ status: 200 })
+  expect(await checkBws(service, 'verify', made.used)).toMatchObject({ status: 403 })
+  expect(await checkBws(service, 'upload', made.revoked)).toMatchObject({ status: 401 })
+}
+
+describe.each(kinds)('on $store', ({ name }) => {
+  test.each(JUMPS)('a jump $jump, and right again three minutes later, costs nobody anything', async ({ by }) => {
+    const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
+    const pass = async (time: number) => {
+      clock.advance(time)
+      uptime.advance(time)
+      await vi.advanceTimersByTimeAsync(time)
+    }
+    const stores: Stores = await openStores(name, () => undefined)
+    {
+      await using service = await startService({ configuration: CONFIGURATION, clock, uptime, stores })
+      const { kept, spent, good, revoked, used } = await prepare(service)
+      await pass(MINUTE)
+
+      clock.advance(by)
+      for (let minute = 0; minute < 3; minute++) {
+        await expectWorking(service)
+        expect(codeOf(await redeem(service, 'registration', spent.token))).not.toBe(1200)
+        expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
+        expect((await checkBws(service, 'verify', used)).status).not.toBe(200)
+        await pass(MINUTE)
+      }
+
+      clock.advance(-by)
+      await pass(1)
+      expect(codeOf(await redeem(service, 'registration', spent.token))).toBe(1491)
+      expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1200)
+      expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1491)
+      expect(await checkBws(service, 'verify', used)).toMatchObject({ status: 403 })
+      expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
+      expect((await introspect(service, revoked)).body).toBe('{"active":false}')
+      expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 200 })
+      expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 403 })
+      await expectWorking(service)
+      expect(service.log.filter(({ msg }) => msg === 'unexpected error')).toEqual([])
+    }
+    await stores.close()
+  })
+})
