@@ -13,7 +13,7 @@ import { createMetrics } from '../src/metrics.ts'
 import { buildServer } from '../src/server.ts'
 import { measureStores } from '../src/store/measured.ts'
 import { openStores } from '../src/store/open.ts'
-import { systemClock, systemRandomness, systemUptime, systemUptime } from '../src/system.ts'
+import { systemClock, systemRandomness, systemUptime } from '../src/system.ts'
 
 export interface SoakSettings {
   readonly configuration: ConfigurationInput
