@@ -67,6 +67,11 @@ function countAnswer(this: ServerResponse): void {
   socket[UNANSWERED] = (socket[UNANSWERED] ?? 1) - 1
 }
 
+/** RFC 9112 section 6.1: HTTP/1.0 has no chunks, so whoever handed this on may see its end elsewhere. */
+function isFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolean {
+  return httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined
+}
+
 /** @param certificate for https; http without. */
 export function createListener(certificate: Certificate | undefined): Listener {
   let app: FastifyInstance | undefined
@@ -79,6 +84,7 @@ export function createListener(certificate: Certificate | undefined): Listener {
     if (count > MOST_UNANSWERED) socket.destroy()
     if (socket.destroyed) return
     response.on('finish', countAnswer)
+    if (isFaultyFraming(request)) response.setHeader('connection', 'close')
     app?.routing(request, response)
   }
 

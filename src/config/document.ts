@@ -51,24 +51,40 @@ export function readDocument(source: string, variables: Variables): Configuratio
     message: YAML_FAULTS[code] ?? `is not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
   }))
 
+  // With a key twice a document has a meaning, with a bracket missing it has none: what is a key there may be half a secret.
+  const isSound = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
+  const pathTo = (nodes: readonly unknown[]): PropertyKey[] => (isSound ? pathOf(nodes) : [])
+
   let aliases = true
   visit(document, {
     Pair(_key, pair, ancestors) {
       if (isScalar(pair.key)) return
       // Such a key would be written out as text, and with it what stands in it: often an unquoted template.
       const message = 'has a key that is no text; allowed: text (a value that begins with { or [ needs quotes)'
-      faults.push({ ...positionOf((pair.key ?? pair.value) as Node), path: pathOf(ancestors), message })
+      faults.push({ ...positionOf((pair.key ?? pair.value) as Node), path: pathTo(ancestors), message })
       aliases = false
     },
     Alias(_key, node, ancestors) {
-      if (node.resolve(document)) return
-      const message = 'names no anchor; allowed: the name of one above (a text that begins with * needs quotes)'
-      faults.push({ ...positionOf(node), path: pathOf([...ancestors, node]), message })
+      const named = node.resolve(document)
+      if (named && !ancestors.includes(named)) return
+      const message = named
+        ? 'names what it stands in itself; allowed: the name of something above that has ended'
+        : 'names no anchor; allowed: the name of one above (a text that begins with * needs quotes)'
+      faults.push({ ...positionOf(node), path: pathTo([...ancestors, node]), message })
       aliases = false
     },
     Scalar(role, node: Scalar, ancestors) {
-      if (role === 'key' || typeof node.value !== 'string') return
-      const place = { ...positionOf(node), path: pathOf([...ancestors, node]) }
+      if (role === 'key') return
+      const place = { ...positionOf(node), path: pathTo([...ancestors, node]) }
+      if (typeof node.value === 'object' && node.value !== null) {
+        // Bytes or a date: their members would be taken for settings.
+        node.value = null
+        return void faults.push({
+          ...place,
+          message: 'has a tag that makes no text of it; allowed: a value without a tag',
+        })
+      }
+      if (typeof node.value !== 'string') return
       const expanded = expand(node.value, variables)
       if ('fault' in expanded) return void faults.push({ ...place, message: expanded.fault })
       node.value = expanded.value
@@ -95,15 +111,20 @@ export function readDocument(source: string, variables: Variables): Configuratio
     return position
   }
 
-  // Only what has a meaning is handed on: with a key twice it has one, with a bracket missing it has not.
-  const readable = aliases && document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
+  // Only what has a meaning is handed on.
+  const readable = aliases && isSound
   return { value: readable ? toPlainData(document) : undefined, faults, locate }
 
   function toPlainData(parsed: typeof document): unknown {
     try {
       return parsed.toJS({ maxAliasCount: 100 })
-    } catch {
-      faults.push({ line: 1, column: 1, path: [], message: 'has too many aliases; allowed: 100' })
+    } catch (error) {
+      // The library counts aliases by themselves; what else it may find is a merge key, which YAML 1.1 has.
+      const isCounted = error instanceof ReferenceError
+      const message = isCounted
+        ? 'has too many aliases; allowed: 100'
+        : 'merges what is no map; allowed: no merge keys (<<)'
+      faults.push({ line: 1, column: 1, path: [], message })
       return undefined
     }
   }

@@ -75,6 +75,8 @@ export function createLifecycleErrorHandler(audit: Audit) {
     if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
     const [status, code, description] = LIFECYCLE_REPLIES[reason] ?? [500, FAILED.error, FAILED.error_description]
     if (status === 401) reply.header('www-authenticate', 'Basic realm="Trimint", charset="UTF-8"')
+    // The plugin for HTTP Basic asks for credentials whatever was wrong.
+    else reply.removeHeader('www-authenticate')
     if (status === 405) reply.header('allow', 'POST')
     const body: ServiceError = { error: code, error_description: description }
     return reply.code(status).header('cache-control', 'no-store').send(body)

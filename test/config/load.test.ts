@@ -407,6 +407,31 @@ describe('faults', () => {
     expect(faultsOf(loadText(lines.join('\n'))).join()).toMatch(/too many aliases/)
   })
 
+  test.each([
+    ['a list', 'bws: &a [*a]', '3:10 bws[0]'],
+    ['a map', 'bws: &a { apps: *a }', '3:17 bws.apps'],
+    ['a policy', 'nevisfido: { policies: &p { a: *p } }', '3:32 nevisfido.policies.a'],
+  ])('%s that holds itself is a fault at the alias', (_what, text, place) => {
+    expect(faultsOf(loadText(MINIMAL + text)).join('\n')).toContain(
+      `${place}: names what it stands in itself; allowed: `,
+    )
+  })
+
+  test.each(['!!binary aGVsbG8=', '!!timestamp 2027-01-31'])(
+    '%s is one fault, not one for each of its members',
+    (tagged) => {
+      expect(faultsOf(loadText(`${MINIMAL}bws: ${tagged}`))).toEqual([
+        expect.stringMatching(/^3:[0-9]+ bws: has a tag that makes no text of it; allowed: a value without a tag$/),
+      ])
+    },
+  )
+
+  test('a merge key that merges no map is a fault, and said to be one', () => {
+    expect(faultsOf(loadText(`%YAML 1.1\n---\n${MINIMAL}bws: { <<: 5 }`))).toEqual([
+      '1:1: merges what is no map; allowed: no merge keys (<<)',
+    ])
+  })
+
   test('an empty file names what is missing', () => {
     expect(faultsOf(loadText('')).join()).toMatch(/is not valid; allowed: settings/)
   })
@@ -474,6 +499,18 @@ describe('faults', () => {
     expect(faultsOf(loadText(text.slice(0, -1).join('\n'))).length).toBeGreaterThan(9)
     for (const lines of [text.slice(0, -1), text])
       expect(faultsOf(loadText(lines.join('\n'))).join('\n')).not.toContain(secret)
+  })
+
+  test('nor where a broken file makes a key of it', () => {
+    const secret = 'hunter2hunter2hunter2'
+    for (const text of [
+      `keys:\n  [\n    {\n\t      secret: ${secret},\n      id: a\n    },\n    { secret: "b" }\n  ]\nbws: 1`,
+      `a: { ${secret}: [b: { ? [c] : d }`,
+      `${secret}: { \${x}: "\${NOPE}"`,
+    ]) {
+      expect(faultsOf(loadText(text)).length).toBeGreaterThan(0)
+      expect(faultsOf(loadText(text)).join('\n')).not.toContain(secret)
+    }
   })
 
   test('plain secrets are warnings in development, faults in production', () => {

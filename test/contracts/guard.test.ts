@@ -83,6 +83,8 @@ describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused
     for (const attempt of [wrong, right]) {
       const reply = await attempt(service, '10.0.0.1')
       expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '120' } })
+      // Nothing is asked for that would help.
+      expect(reply.headers).not.toHaveProperty('www-authenticate')
       blocked(reply)
       expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'blocked' })
     }

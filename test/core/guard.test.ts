@@ -264,6 +264,8 @@ test.each([
   ['no address', 'unreadable'],
   ['everywhere', 'unreadable'],
   ['', 'unreadable'],
+  // Of a caller who has gone.
+  [undefined, 'unreadable'],
 ])('the address %s counts as %s', (address, network) => {
   expect(callerNetwork(address)).toBe(network)
 })

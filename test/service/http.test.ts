@@ -209,6 +209,12 @@ describe('what is not HTTP, or too much of it', () => {
     expect(reply.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200'])
   })
 
+  test('chunks in HTTP/1.0, which has none, are answered and end the connection', async () => {
+    const head = 'POST /nothing HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
+    const reply = await sendRaw(`${head}GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n`)
+    expect(reply.match(/HTTP\/1\.1 \d+|Connection: \S+/gi)).toEqual(['HTTP/1.1 404', 'connection: close'])
+  })
+
   test('a broken request behind a good one never answers for it', async () => {
     const good = `GET /token?${QUERY} HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(CALLER.id, CALLER.secret)}\r\n\r\n`
     expect(await sendRaw(`${good}garbage\r\n\r\n`).catch(() => '')).not.toMatch(/HTTP\/1\.1 400/)

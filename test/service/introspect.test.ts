@@ -653,6 +653,7 @@ describe('the guard', () => {
         await post(service, path, inForm(secret), from('10.0.0.1')),
       ]) {
         expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '120' } })
+        expect(reply.headers).not.toHaveProperty('www-authenticate')
         expect(JSON.parse(reply.body)).toEqual({
           error: 'temporarily_unavailable',
           error_description: expect.any(String),

@@ -71,6 +71,8 @@ export function createErrorHandler(audit: Audit, challenge?: string) {
     })
     if (status === 405) reply.header('allow', 'GET, HEAD')
     if (status === 401 && challenge !== undefined) reply.header('www-authenticate', challenge)
+    // The plugin for HTTP Basic asks for credentials whatever was wrong.
+    if (status !== 401) reply.removeHeader('www-authenticate')
     if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
     const body: z.output<typeof bwsError> = { Message: details.message ?? message }
     return reply.code(status).header('cache-control', 'no-store').send(body)

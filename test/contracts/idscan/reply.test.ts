@@ -1,4 +1,5 @@
 import { createSecretKey } from 'node:crypto'
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { hashSync } from '@node-rs/argon2'
 import { jwtVerify } from 'jose'
@@ -295,6 +296,20 @@ describe('errors', () => {
     )
     setTimeout(() => socket.destroy(), 50)
     await expect.poll(() => service.log.at(-1)?.reason).toBe('bad_body')
+  })
+
+  test('I23: a caller who has gone before the password is looked at is refused like any other', async () => {
+    const body = encodeForm({ ...LOGIN, username: 'nobody' })
+    const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}`
+    const before = service.log.length
+    for (let index = 0; index < 50; index++) {
+      const socket = connect(service.port, '127.0.0.1')
+      await once(socket, 'connect')
+      socket.write(`${head}\r\n\r\n${body}`)
+      socket.resetAndDestroy()
+    }
+    await login(service)
+    expect(service.log.slice(before).filter(({ level }) => level === 'error')).toEqual([])
   })
 
   test('I26: signing fails: 500 without internals', async () => {

@@ -1,0 +1,324 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A request as it is meant, framed as HTTP/1.1 says; what breaks the framing is wire.ts. */
+export interface FuzzRequest {
+  readonly method: string
+  readonly target: string
+  /** In order, names as they are sent. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body?: Buffer | undefined
+  readonly chunked?: boolean
+}
+
+export interface Answer {
+  readonly status: number
+  /** By lower-case name. */
+  readonly headers: ReadonlyMap<string, readonly string[]>
+  readonly body: Buffer
+}
+
+/** Milliseconds without a byte after which a request counts as hanging: longer than every limit of the server. */
+const HANGS = 30_000
+
+/** The bytes of a request. Text is UTF-8; what a header or a target cannot hold becomes a question mark. */
+export function encodeRequest({ method, target, headers, body, chunked = false }: FuzzRequest): Buffer {
+  const lines = headers.map(([name, value]) => `${name}: ${toHeaderText(value)}`)
+  if (body && chunked) lines.push('Transfer-Encoding: chunked')
+  else if (body) lines.push(`Content-Length: ${body.length}`)
+  const head = Buffer.from(`${method} ${toTargetText(target)} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  if (!body) return head
+  return Buffer.concat(chunked ? [head, ...toChunks(body)] : [head, body])
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a header cannot hold
+const CONTROLS = /[\u0000-\u001f\u007f]/g
+
+function toHeaderText(text: string): string {
+  return Buffer.from(text).toString('latin1').replace(CONTROLS, '?')
+}
+
+function toTargetText(text: string): string {
+  return text.replace(/[^!-~]+/g, (odd) => encodeURIComponent(odd.toWellFormed())) || '/'
+}
+
+function toChunks(body: Buffer): Buffer[] {
+  const half = Math.floor(body.length / 2)
+  const parts = [body.subarray(0, half), body.subarray(half)].filter((part) => part.length > 0)
+  const chunks = parts.flatMap((part) => [Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from('\r\n')])
+  return [...chunks, Buffer.from('0\r\n\r\n')]
+}
+
+/** What has been read of one connection: answers in order, and whatever is left of bytes that are none. */
+interface AnswerReader {
+  push(chunk: Buffer): Answer[]
+  /** The connection has ended: an answer whose length nothing says is whole now. */
+  end(): Answer[]
+  rest(): Buffer
+}
+
+/** @param methods of the requests, in order: an answer to HEAD has no body whatever its headers say. */
+function createAnswerReader(methods: Iterable<string>): AnswerReader {
+  const asked = methods[Symbol.iterator]()
+  let buffered: Buffer = Buffer.alloc(0)
+  let method: string | undefined
+
+  function take(ended: boolean): Answer | undefined {
+    for (;;) {
+      const end = buffered.indexOf('\r\n\r\n')
+      if (end === -1) return undefined
+      const [line = '', ...lines] = buffered.toString('latin1', 0, end).split('\r\n')
+      const status = Number(/^HTTP\/1\.1 ([1-5][0-9]{2}) /.exec(`${line} `)?.[1])
+      if (Number.isNaN(status)) throw new Error(`no status line: ${JSON.stringify(line)}`)
+      if (status < 200) {
+        buffered = buffered.subarray(end + 4)
+        continue
+      }
+      method ??= asked.next().value ?? 'GET'
+      const headers = readHeaders(lines)
+      const body = readBody(buffered.subarray(end + 4), status, method ?? 'GET', headers, ended)
+      if (!body) return undefined
+      buffered = buffered.subarray(end + 4 + body.length)
+      method = undefined
+      return { status, headers, body: body.content }
+    }
+  }
+
+  function takeAll(ended: boolean): Answer[] {
+    const answers: Answer[] = []
+    for (let answer = take(ended); answer; answer = take(ended)) answers.push(answer)
+    return answers
+  }
+
+  return {
+    push(chunk) {
+      buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk])
+      return takeAll(false)
+    },
+    end: () => takeAll(true),
+    rest: () => buffered,
+  }
+}
+
+function readHeaders(lines: readonly string[]): Map<string, string[]> {
+  const headers = new Map<string, string[]>()
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    if (colon < 1) throw new Error(`no header: ${JSON.stringify(line)}`)
+    const name = line.slice(0, colon).toLowerCase()
+    const values = headers.get(name)
+    const value = line.slice(colon + 1).trim()
+    if (values) values.push(value)
+    else headers.set(name, [value])
+  }
+  return headers
+}
+
+interface Body {
+  readonly content: Buffer
+  /** Bytes on the wire. */
+  readonly length: number
+}
+
+function readBody(
+  bytes: Buffer,
+  status: number,
+  method: string,
+  headers: ReadonlyMap<string, readonly string[]>,
+  ended: boolean,
+): Body | undefined {
+  if (method === 'HEAD' || status === 204 || status === 304) return { content: Buffer.alloc(0), length: 0 }
+  if (headers.get('transfer-encoding')?.includes('chunked')) return readChunks(bytes)
+  const length = headers.get('content-length')?.[0]
+  if (length === undefined) return ended ? { content: bytes, length: bytes.length } : undefined
+  return bytes.length < Number(length)
+    ? undefined
+    : { content: bytes.subarray(0, Number(length)), length: Number(length) }
+}
+
+function readChunks(bytes: Buffer): Body | undefined {
+  const parts: Buffer[] = []
+  for (let at = 0; ; ) {
+    const end = bytes.indexOf('\r\n', at)
+    if (end === -1) return undefined
+    const size = Number.parseInt(bytes.toString('latin1', at, end), 16)
+    if (bytes.length < end + 4 + size) return undefined
+    if (size === 0) return { content: Buffer.concat(parts), length: end + 4 }
+    parts.push(bytes.subarray(end + 2, end + 2 + size))
+    at = end + 2 + size + 2
+  }
+}
+
+/** A connection that has its requests answered in order. */
+export interface Connection {
+  /**
+   * Sends them all at once but for bodies that are too large, and waits for as many answers. Where the server says that it closes
+   * the connection, the rest goes on another one.
+   *
+   * @returns undefined for a body that is too large where the connection ended instead: whoever goes on sending may miss the answer.
+   */
+  ask(requests: readonly FuzzRequest[]): Promise<(Answer | undefined)[]>
+  close(): Promise<void>
+}
+
+/** Bytes: the largest body that is read. */
+const LARGEST_BODY = 65_536
+
+const isTooLarge = ({ body }: FuzzRequest): boolean => body !== undefined && body.length > LARGEST_BODY
+
+const closes = (answer: Answer | undefined): boolean => answer?.headers.get('connection')?.[0] === 'close'
+
+export function openConnection(port: number): Connection {
+  let line: Line | undefined
+
+  async function askOn({ socket, next }: Line, requests: readonly FuzzRequest[]): Promise<(Answer | undefined)[]> {
+    const answers: Answer[] = []
+    const reader = createAnswerReader(requests.map(({ method }) => method))
+    socket.write(Buffer.concat(requests.map(encodeRequest)))
+    while (answers.length < requests.length) {
+      const chunk = await next()
+      if (chunk === undefined) {
+        line = undefined
+        if (closes(answers.at(-1))) return answers
+        if (requests.some(isTooLarge)) return [...answers, undefined]
+        throw new Error(describeEnd(requests, answers))
+      }
+      answers.push(...reader.push(chunk))
+    }
+    if (reader.rest().length > 0) throw new Error(`more than was asked for: ${show(reader.rest())}`)
+    if (closes(answers.at(-1))) {
+      socket.destroy()
+      line = undefined
+    }
+    return answers
+  }
+
+  return {
+    async ask(requests) {
+      const answers: (Answer | undefined)[] = []
+      while (answers.length < requests.length) {
+        line ??= await dial(port)
+        const left = requests.slice(answers.length)
+        // What is too large ends the connection, and may take with it what has been answered and not yet been read.
+        const large = left.findIndex(isTooLarge)
+        answers.push(...(await askOn(line, large === -1 ? left : left.slice(0, Math.max(1, large)))))
+      }
+      return answers
+    },
+    async close() {
+      if (!line || line.socket.destroyed) return
+      const closed = once(line.socket, 'close')
+      line.socket.end()
+      await closed
+    },
+  }
+}
+
+function describeEnd(requests: readonly FuzzRequest[], answers: readonly Answer[]): string {
+  const [last, next] = [requests[answers.length - 1], requests[answers.length]]
+  const answer = answers.at(-1)
+  return [
+    `the connection ended without an answer to ${next && show(encodeRequest(next))}`,
+    `after ${answer?.status} ${JSON.stringify([...(answer?.headers ?? [])])} ${answer && show(answer.body)}`,
+    `to ${last && show(encodeRequest(last))}`,
+  ].join('\n')
+}
+
+/** A socket whose bytes can be waited for. */
+interface Line {
+  readonly socket: Socket
+  /** The next bytes; undefined once there are no more. */
+  next(): Promise<Buffer | undefined>
+}
+
+async function dial(port: number): Promise<Line> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  const chunks: Buffer[] = []
+  let ended = false
+  let hangs = false
+  let wake = (): void => undefined
+  socket.setTimeout(HANGS, () => {
+    hangs = true
+    socket.destroy()
+  })
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    wake()
+  })
+  for (const event of ['end', 'close']) {
+    socket.on(event, () => {
+      ended = true
+      wake()
+    })
+  }
+  await once(socket, 'connect')
+  // A reset is an end like any other.
+  socket.on('error', () => undefined)
+
+  return {
+    socket,
+    async next() {
+      while (chunks.length === 0 && !ended) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      if (hangs) throw new Error(`hangs: no byte for ${HANGS} ms`)
+      return chunks.shift()
+    },
+  }
+}
+
+/** One piece of what is sent by hand, and how long to wait before it (milliseconds). */
+export interface Piece {
+  readonly bytes: Buffer
+  readonly pause: number
+}
+
+/** How a sender leaves: waits for the end, says that it has said all, or cuts the connection. */
+export type Leave = 'wait' | 'half-close' | 'reset'
+
+export interface RawOutcome {
+  readonly answers: readonly Answer[]
+  /** Bytes behind the last answer that are none. */
+  readonly rest: Buffer
+  /** Whether the server ended the connection by itself. */
+  readonly ended: boolean
+}
+
+/** Sends bytes as they are on a connection of their own. Waits for the end of it where the sender waits. */
+export async function sendRaw(
+  port: number,
+  pieces: readonly Piece[],
+  leave: Leave,
+  methods: readonly string[],
+): Promise<RawOutcome> {
+  const { socket, next } = await dial(port)
+  const reader = createAnswerReader(methods)
+  const answers: Answer[] = []
+  try {
+    for (const { bytes, pause } of pieces) {
+      if (pause > 0) await sleep(pause)
+      // Whoever is cut off has no more to say.
+      if (!socket.writable) break
+      socket.write(bytes)
+    }
+    if (leave === 'reset') {
+      socket.resetAndDestroy()
+      return { answers, rest: reader.rest(), ended: false }
+    }
+    if (leave === 'half-close') socket.end()
+    for (let chunk = await next(); chunk; chunk = await next()) answers.push(...reader.push(chunk))
+    answers.push(...reader.end())
+    return { answers, rest: reader.rest(), ended: true }
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Bytes for a person to read and to send again. */
+export function show(bytes: Buffer): string {
+  const text = JSON.stringify(bytes.toString('latin1'))
+  return text.length > 3_000 ? `${text.slice(0, 3_000)}… (${bytes.length} bytes)` : text
+}

@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stringify } from 'yaml'
+import type { ConfigurationInput } from '../../../src/config/schema.ts'
+import { findLastingPort } from '../ports.ts'
+import { KEY, startService } from '../service.ts'
+
+/** What is fuzzed: the service of this process, or, for the full form, a process of its own. */
+export interface Target extends AsyncDisposable {
+  readonly port: number
+  /** What went wrong inside since the last look: lines at level error or fatal, rejections that nobody handled, an end. */
+  faults(): string[]
+  /** How many connections it holds. */
+  sockets(): Promise<number>
+  /** Bytes of memory that it holds; 0 where that cannot be told apart from the test's own. */
+  memory(): number
+}
+
+type Fuzzed = Partial<ConfigurationInput>
+
+/** @param limits milliseconds that a head and a whole request may take, where the test cannot wait for the real ones. */
+export async function startHere(
+  configuration: Fuzzed,
+  limits: { readonly head?: number; readonly whole?: number } = {},
+): Promise<Target> {
+  const service = await startService({ configuration })
+  const { server } = service.listener
+  if (limits.head) server.headersTimeout = limits.head
+  if (limits.whole) server.requestTimeout = limits.whole
+  const unhandled: string[] = []
+  const onRejection = (reason: unknown): void => void unhandled.push(`unhandled rejection: ${reason}`)
+  process.on('unhandledRejection', onRejection)
+  return {
+    port: service.port,
+    faults() {
+      const bad = service.log.splice(0).filter(({ level }) => level === 'error' || level === 'fatal')
+      return [...bad.map((line) => JSON.stringify(line)), ...unhandled.splice(0)]
+    },
+    sockets: () => new Promise((done) => server.getConnections((_error, count) => done(count))),
+    memory: () => 0,
+    async [Symbol.asyncDispose]() {
+      process.off('unhandledRejection', onRejection)
+      await service.close()
+    },
+  }
+}
+
+const ROOT = resolve(import.meta.dirname, '../../..')
+
+/** Starts what `npm start` starts, with a configuration and a store of its own in a file. */
+export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
+  const folder = mkdtempSync(join(tmpdir(), 'trimint-fuzz-'))
+  const written = {
+    publicUrl: 'https://tokens.example.com',
+    store: 'sqlite:./data/fuzz.db',
+    keys: [{ secret: KEY }],
+    overload: false,
+    ...configuration,
+  }
+  writeFileSync(join(folder, 'trimint.yaml'), stringify(written))
+  const port = await findLastingPort()
+  const words = ['--require', join(ROOT, 'src/require-node.cjs'), join(ROOT, 'src/main.ts')]
+  const { PATH = '', HOME = '' } = process.env
+  const env = { PATH, HOME, PORT: String(port), LOG_LEVEL: 'info', DRAIN_DELAY: '0s' }
+  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const faults = watchLog(child)
+  const exit = once(child, 'close')
+  await reach(port, child)
+  // Its own: the port, and what it writes to.
+  const own = await settle(() => countSockets(child))
+
+  return {
+    port,
+    faults: () => [
+      ...faults.splice(0),
+      ...(child.exitCode === null && child.signalCode === null ? [] : [`it has ended: ${child.exitCode}`]),
+    ],
+    sockets: async () => countSockets(child) - own,
+    memory: () => residentMemory(child),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      const [code] = await exit
+      rmSync(folder, { recursive: true, force: true })
+      if (code !== 0) throw new Error(`it ended with ${code}: ${faults.join('\n')}`)
+    },
+  }
+}
+
+/** Reads its log along, and keeps only what should not be there: the whole would not fit in memory. */
+function watchLog({ stdout, stderr }: ChildProcess): string[] {
+  const bad: string[] = []
+  let left = ''
+  stdout?.on('data', (chunk) => {
+    const lines = `${left}${chunk}`.split('\n')
+    left = lines.pop() ?? ''
+    bad.push(...lines.filter(isBad).map((line) => line.slice(0, 2_000)))
+  })
+  stderr?.on('data', (chunk) => void bad.push(`standard error: ${chunk}`))
+  return bad
+}
+
+/** An error, a store that did not answer, or a signed token where none may be. */
+function isBad(line: string): boolean {
+  return /^\{"level":"(?:error|fatal)"|"event":"store\.failed"|eyJ[\w-]+\.eyJ/.test(line)
+}
+
+async function reach(port: number, child: ChildProcess): Promise<void> {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1')
+    try {
+      await once(socket, 'connect')
+      socket.destroy()
+      return
+    } catch {
+      if (child.exitCode !== null) throw new Error('the process to be fuzzed does not start')
+      await sleep(50)
+    }
+  }
+}
+
+/** A number once it does not change any more. */
+async function settle(read: () => number): Promise<number> {
+  for (let before = -1; ; ) {
+    const now = read()
+    if (now === before) return now
+    before = now
+    await sleep(500)
+  }
+}
+
+/** Only Linux tells; elsewhere there are none to be seen. */
+function countSockets({ pid }: ChildProcess): number {
+  const folder = `/proc/${pid}/fd`
+  return onLinux(
+    () => readdirSync(folder).filter((name) => readlinkSync(join(folder, name)).startsWith('socket:')).length,
+  )
+}
+
+function residentMemory({ pid }: ChildProcess): number {
+  return onLinux(() => Number(/VmRSS:\s+([0-9]+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024)
+}
+
+function onLinux(read: () => number): number {
+  try {
+    return read()
+  } catch {
+    return 0
+  }
+}

@@ -1,0 +1,51 @@
+import type { Answer } from './http.ts'
+
+/** What a request that is generated beforehand may hold in place of what only an answer brings. */
+export const KINDS = ['bws', 'idscan', 'fido', 'session'] as const
+export type Kind = (typeof KINDS)[number]
+
+/** How many of each kind are kept: enough to meet one again in every state. */
+const KEPT = 48
+
+/** Letters and digits alone, so that no encoding touches it. */
+export const placeholder = (kind: Kind, slot: number): string => `ZZ${kind}Z${slot}ZZ`
+
+const PLACEHOLDER = /ZZ(bws|idscan|fido|session)Z([0-9]+)ZZ/g
+
+/** Tokens and sessions that answers have brought, for later requests. */
+export interface TokenPool {
+  harvest(answer: Answer): void
+  /** Puts tokens in the places that are kept for them. */
+  fill(text: string): string
+}
+
+/** @param onToken is told of each. */
+export function createTokenPool(onToken: (token: string) => void = () => undefined): TokenPool {
+  const pools: Record<Kind, string[]> = { bws: [], idscan: [], fido: [], session: [] }
+  let next = 0
+
+  function keep(kind: Kind, token: unknown): void {
+    if (typeof token !== 'string') return
+    onToken(token)
+    pools[kind][next++ % KEPT] = token
+  }
+
+  return {
+    harvest({ status, body }) {
+      if (status !== 200 || body.length === 0) return
+      const text = body.toString()
+      if (text.startsWith('eyJ')) keep('bws', text)
+      else if (text.startsWith('{"access_token"')) keep('idscan', JSON.parse(text).access_token)
+      else if (text.startsWith('{"token"')) {
+        const { token, sessionId } = JSON.parse(text) as Record<string, unknown>
+        keep('fido', token)
+        keep('session', sessionId)
+      }
+    },
+    fill: (text) =>
+      text.replace(PLACEHOLDER, (_whole, kind: Kind, slot: string) => {
+        const pool = pools[kind]
+        return pool[Number(slot) % Math.max(1, pool.length)] ?? 'none-yet'
+      }),
+  }
+}
