@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           name: 'trimint',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/run/**'],
+          exclude: ['test/run/**', 'test/mutation/**'],
           sequence: { groupOrder: 1 },
         },
       },

@@ -26,9 +26,9 @@ const routes = [
     row: 'B22',
     failures: guard.addressFailures,
     wrong: (service: Service, address: string) =>
-      getToken(service, QUERY, { ...from(address), as: { id: CALLER.id, secret: 'wrong secret' } }),
+      getToken(service, QUERY, { ...from(address), as: { id: CALLER.id, secret: 'a wrong secret 5a1c' } }),
     unknown: (service: Service, address: string) =>
-      getToken(service, QUERY, { ...from(address), as: { id: 'nobody', secret: 'wrong secret' } }),
+      getToken(service, QUERY, { ...from(address), as: { id: 'nobody', secret: 'a wrong secret 5a1c' } }),
     right: (service: Service, address: string) => getToken(service, QUERY, from(address)),
     refused: 401,
     blocked: (reply: Reply) => expect(messageOf(reply)).toMatch(/Too many failed attempts/),
@@ -61,9 +61,9 @@ describe('POST /nevisfido/token/create/registration', () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: protect })
     for (let count = 0; count < 4; count++) {
-      expect(await ask(service, '10.0.0.1', { id: count % 2 ? 'nobody' : CLIENT.id, secret: 'wrong secret' })).toBe(
-        1401,
-      )
+      expect(
+        await ask(service, '10.0.0.1', { id: count % 2 ? 'nobody' : CLIENT.id, secret: 'a wrong secret 5a1c' }),
+      ).toBe(1401)
       expect(service.log.at(-1)?.reason).not.toBe('blocked')
     }
     expect(await ask(service, '10.0.0.1')).toBe(1401)
@@ -261,7 +261,10 @@ describe('trimint guard', () => {
   test('lift --address takes everything from there, --all takes all', () =>
     withService(async (service, run) => {
       await login(service, { ...LOGIN, password: 'wrong password' }, from('2001:db8:1:2::1'))
-      await getToken(service, QUERY, { ...from('2001:db8:1:2::1'), as: { id: CALLER.id, secret: 'wrong secret' } })
+      await getToken(service, QUERY, {
+        ...from('2001:db8:1:2::1'),
+        as: { id: CALLER.id, secret: 'a wrong secret 5a1c' },
+      })
       const { out } = await run('guard lift --address 2001:db8:1:2::ffff')
       expect(out.trim().split('\n').toSorted()).toEqual([
         'lifted  account psc from 2001:db8:1:2::/64',

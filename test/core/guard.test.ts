@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { callerNetwork } from '../../src/core/address.ts'
-import { type Attempt, createGuard, type Guard, isBlock, noGuard } from '../../src/core/guard.ts'
+import { type Attempt, createGuard, type Guard, type GuardMemory, isBlock, noGuard } from '../../src/core/guard.ts'
 import type { FailureStore } from '../../src/store/failure-store.ts'
 import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
 import { createFrozenClock } from '../support/time.ts'
@@ -11,9 +11,9 @@ let store = openSqliteFailureStore(':memory:')
 let blocks: string[] = []
 let errors: unknown[] = []
 
-const create = (from: FailureStore = store): Guard =>
+const create = (from: FailureStore = store, memory: GuardMemory = { counts: new Map() }): Guard =>
   createGuard({
-    memory: { counts: new Map() },
+    memory,
     settings,
     store: from,
     clock,
@@ -175,9 +175,11 @@ test('while the store is away it counts in the process, and says so', async () =
   await fail(guard, psc, 2)
   guard.succeed(psc)
   await fail(guard, psc, 3)
+  // Each failure counts for the account at the address and from everywhere; the success is one more step.
+  expect(errors).toHaveLength(2 * 5 + 1)
   await guard.refresh()
+  expect(errors).toHaveLength(2 * 5 + 2)
   expect(guard.blockedFor(psc)).toBe(300_000)
-  expect(errors.length).toBeGreaterThan(0)
 })
 
 test('a refresh while the store is counting loses nothing', async () => {
@@ -202,6 +204,30 @@ test('a flood of names pushes no block out, from memory or with a refresh', asyn
   expect(guard.blockedFor(psc)).toBe(300_000)
   await guard.refresh()
   expect(guard.blockedFor(psc)).toBe(300_000)
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('memory holds two thousand counts, the latest of them', async () => {
+  const memory: GuardMemory = { counts: new Map() }
+  const guard = create(store, memory)
+  const countOf = (at: number) => memory.counts.get(`address 10.1.${at >> 8}.${at & 255}`)
+  for (let at = 0; at < 2_001; at++) {
+    await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
+    // The first is counted again, and so is not the oldest.
+    if (at === 1_999) {
+      expect(memory.counts.size).toBe(2_000)
+      await guard.fail({ address: '10.1.0.0' })
+    }
+  }
+  expect(memory.counts.size).toBe(2_000)
+  expect([0, 1, 2_000].map((at) => countOf(at)?.failures)).toEqual([2, undefined, 1])
+})
+
+test('a machine that succeeds forgets nothing', async () => {
+  const guard = create()
+  await fail(guard, { address: '10.0.0.1' }, 4)
+  guard.succeed({ address: '10.0.0.1' })
+  await fail(guard, { address: '10.0.0.1' }, 1)
   expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
 })
 
@@ -261,6 +287,7 @@ test.each([
   ['203.0.113.9:5001', '203.0.113.9'],
   ['[2001:db8::1]:443', '2001:db8::/64'],
   ['[2001:db8::1]', '2001:db8::/64'],
+  ['x[2001:db8::1]:443', 'unreadable'],
   ['no address', 'unreadable'],
   ['everywhere', 'unreadable'],
   ['', 'unreadable'],

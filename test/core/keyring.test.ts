@@ -1,8 +1,17 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { createKey, fingerprintOf } from '../../src/core/keyring.ts'
+import { createKey, createKeyring, fingerprintOf } from '../../src/core/keyring.ts'
 
 const secret = new Uint8Array(32).fill(7)
+
+test('a key without a name is called by its place in the list', () => {
+  const ids = createKeyring([{ secret }, { id: 'mine', secret }, { secret }]).map(({ id }) => id)
+  expect(ids).toEqual(['key-1', 'mine', 'key-3'])
+})
+
+test('a key that is too short is refused, and not repeated', () => {
+  expect(() => createKey('a', secret.subarray(1))).toThrow(new RangeError('an HS256 key has at least 32 bytes'))
+})
 
 describe('the fingerprint of a key', () => {
   test('is the same wherever the key is, whatever it is called', () => {

@@ -140,6 +140,30 @@ test('users concern as long as something of theirs is revoked', async () => {
   expect(revocations.concernUsers()).toBe(false)
 })
 
+test('users concern until the last of them is forgotten, whoever else is', async () => {
+  const clock = createFrozenClock()
+  const { store, added } = createStore()
+  const revocations = create(store, clock)
+  await revocations.revokeToken('1', FROZEN_TIME + 1)
+  await revocations.revokeIssued('user jeff')
+  clock.advance(1_000)
+  await revocations.revokeIssued('user anna')
+  expect(added.map(({ subject, expires }) => [subject, expires - FROZEN_TIME])).toEqual([
+    ['token 1', 1],
+    ['user jeff', 2 * 86_400_000],
+    ['user anna', 2 * 86_400_000 + 1_000],
+  ])
+  clock.advance(100_000)
+  await revocations.sweep(clock())
+  expect(revocations.concernUsers()).toBe(true)
+  clock.set(FROZEN_TIME + 2 * 86_400_000 + 60_000)
+  await revocations.sweep(clock())
+  expect(revocations.concernUsers()).toBe(true)
+  clock.advance(1_000)
+  await revocations.sweep(clock())
+  expect(revocations.concernUsers()).toBe(false)
+})
+
 test('a sweep forgets what expired a minute ago, and only that', async () => {
   const clock = createFrozenClock()
   const revocations = create(createStore().store, clock)

@@ -544,7 +544,7 @@ describe('who may ask', () => {
   const unwelcome: Attempt[] = [
     { what: 'no credentials' },
     { what: 'an empty header', authorization: '' },
-    { what: 'a wrong secret', authorization: basic(id, 'wrong secret') },
+    { what: 'a wrong secret', authorization: basic(id, 'a wrong secret 5a1c') },
     { what: 'an empty secret', authorization: basic(id, '') },
     { what: 'an unknown id', authorization: basic('nobody', secret) },
     { what: 'a name every object has', authorization: basic('__proto__', secret) },
@@ -559,7 +559,7 @@ describe('who may ask', () => {
     { what: 'Bearer', authorization: `Bearer ${encoded(`${id}:${secret}`)}` },
     { what: 'an app of BWS', authorization: basic(APP.id, APP.secret.slice('plain:'.length)) },
     { what: 'a client of nevisFIDO', authorization: basic(CLIENT.id, CLIENT.secret) },
-    { what: 'a wrong secret in the form', form: { client_id: id, client_secret: 'wrong secret' } },
+    { what: 'a wrong secret in the form', form: { client_id: id, client_secret: 'a wrong secret 5a1c' } },
     { what: 'an unknown id in the form', form: { client_id: 'nobody', client_secret: secret } },
     { what: 'an id alone in the form', form: { client_id: id } },
   ]
@@ -573,16 +573,16 @@ describe('who may ask', () => {
   })
 
   test('a wrong secret and an unknown id are told in the same words', async () => {
-    const wrong = await ask({ what: '', authorization: basic(id, 'wrong secret') })
-    const unknown = await ask({ what: '', authorization: basic('nobody', 'wrong secret') })
+    const wrong = await ask({ what: '', authorization: basic(id, 'a wrong secret 5a1c') })
+    const unknown = await ask({ what: '', authorization: basic('nobody', 'a wrong secret 5a1c') })
     expect(unknown.body).toBe(wrong.body)
   })
 
   test.each([
     ['right ones', basic(id, secret), { client_id: id, client_secret: secret }],
-    ['a wrong secret in the form', basic(id, secret), { client_id: id, client_secret: 'wrong secret' }],
+    ['a wrong secret in the form', basic(id, secret), { client_id: id, client_secret: 'a wrong secret 5a1c' }],
     ['a secret alone in the form', basic(id, secret), { client_secret: secret }],
-    ['a wrong secret in the header', basic(id, 'wrong secret'), { client_id: id, client_secret: secret }],
+    ['a wrong secret in the header', basic(id, 'a wrong secret 5a1c'), { client_id: id, client_secret: secret }],
   ])('not both ways at once: %s', async (what, authorization, form) => {
     const reply = await ask({ what, authorization, form })
     expect(reply.status).toBe(400)
@@ -640,8 +640,8 @@ describe('the guard', () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration })
     const wrong = [
-      () => post(service, PATH, { token: 'x' }, from('10.0.0.1', { as: { id, secret: 'wrong secret' } })),
-      () => post(service, PATH, inForm('wrong secret'), from('10.0.0.1')),
+      () => post(service, PATH, { token: 'x' }, from('10.0.0.1', { as: { id, secret: 'a wrong secret 5a1c' } })),
+      () => post(service, PATH, inForm('a wrong secret 5a1c'), from('10.0.0.1')),
       () => post(service, PATH, { token: 'x' }, from('10.0.0.1', { as: { id: 'nobody', secret } })),
       // Looks different where it is decoded, and still is one failure.
       () => post(service, '/revoke', { token: 'x' }, from('10.0.0.1', { as: { id, secret: 'wrong+secret%21' } })),

@@ -168,7 +168,7 @@ describe('two secrets at once', () => {
       resourceServer: 'verify-api',
       secretSlot: 1,
     })
-    const as = { id: 'backend', secret: 'the secret of the resource server' }
+    const as = { id: 'backend', secret: 'resource server secret 7f3a' }
     expect(codeOf(await create(service, 'registration', { as }))).toBe(1200)
     expect(service.log.at(-1)).toMatchObject({ event: 'token.issued', client: 'backend', secretSlot: 1 })
   })

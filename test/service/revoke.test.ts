@@ -147,7 +147,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
 
   test('is not revoked by callers who are nobody', async () => {
     const token = await issue(service)
-    const nobody = { id: RESOURCE_SERVER.id, secret: 'wrong secret' }
+    const nobody = { id: RESOURCE_SERVER.id, secret: 'a wrong secret 5a1c' }
     expect((await post(service, PATH, { token }, { as: nobody })).status).toBe(401)
     expect((await post(service, PATH, { token })).status).toBe(401)
     await expectActive(service, token)
@@ -236,13 +236,13 @@ describe('who may revoke', () => {
 
   const unwelcome: [what: string, authorization: string | undefined, form: Record<string, string>][] = [
     ['no credentials', undefined, {}],
-    ['a wrong secret', basic(id, 'wrong secret'), {}],
+    ['a wrong secret', basic(id, 'a wrong secret 5a1c'), {}],
     ['an unknown id', basic('nobody', secret), {}],
     ['a header that is none', 'Basic ***', {}],
     ['Bearer', `Bearer ${basic(id, secret).slice('Basic '.length)}`, {}],
     ['an app of BWS', basic('app-1', APP_SECRET), {}],
     ['a client of nevisFIDO', basic(CLIENT.id, CLIENT.secret), {}],
-    ['a wrong secret in the form', undefined, { client_id: id, client_secret: 'wrong secret' }],
+    ['a wrong secret in the form', undefined, { client_id: id, client_secret: 'a wrong secret 5a1c' }],
     ['an id alone in the form', undefined, { client_id: id }],
   ]
   test.each(unwelcome)('not with %s', async (_what, authorization, form) => {

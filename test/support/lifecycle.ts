@@ -8,7 +8,7 @@ import { noteSecret } from './journal.ts'
 import { type Answerer, KEY, type Reply, type RequestOptions } from './service.ts'
 
 /** Who may introspect and revoke, and the configuration that says so. */
-export const RESOURCE_SERVER = { id: 'verify-api', secret: 'the secret of the resource server' }
+export const RESOURCE_SERVER = { id: 'verify-api', secret: 'resource server secret 7f3a' }
 export const RESOURCE_SERVERS = [{ id: RESOURCE_SERVER.id, secret: `plain:${RESOURCE_SERVER.secret}` }]
 
 /** 32 bytes, base64url: a key that no service here is configured with. */

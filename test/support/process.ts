@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { writeLog } from './journal.ts'
+import { writeDown, writeLog } from './journal.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -41,6 +41,7 @@ export async function startProcess(
   })
   child.stderr.on('data', (chunk) => {
     written.err += chunk
+    writeDown('stderr', String(chunk))
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)
 

@@ -5,10 +5,11 @@ import { type Dispatcher, Pool } from 'undici'
 import { expect } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { ACCOUNT } from './idscan.ts'
-import { noteSecret } from './journal.ts'
+import { noteSecret, noteSecretsIn, writeRefusal } from './journal.ts'
 import { bodyFor, codeOf, OPEN, UAF } from './nevisfido.ts'
 import { startProcess } from './process.ts'
 import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
+import { SQLITE_FILES, writeDownStores } from './traces.ts'
 
 /** One process of a deployment, and connections to it. */
 export interface Replica {
@@ -85,7 +86,11 @@ export async function deploy(
           headers: { ...headers, ...(as ? { authorization: basic(as.id, as.secret) } : {}) },
           ...(body === undefined ? {} : { body }),
         })
-        return { status: response.statusCode, headers: response.headers, body: await response.body.text() }
+        const { statusCode: status, headers: sent } = response
+        const text = await response.body.text()
+        noteSecretsIn(text)
+        writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
+        return { status, headers: sent, body: text }
       },
       async reload() {
         const reloads = () => started.out().split('"event":"configuration.reloaded"').length
@@ -113,6 +118,7 @@ export async function deploy(
     start,
     async [Symbol.asyncDispose]() {
       await Promise.all(endings.map((end) => end()))
+      await writeDownStores(folder, SQLITE_FILES)
       await rm(folder, { recursive: true, force: true })
     },
   }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { type Dispatcher, Pool } from 'undici'
 import { readCompose } from './compose.ts'
 import { type DurableRedis, startDurableRedis } from './durable-redis.ts'
-import { noteSecret } from './journal.ts'
+import { TRACED } from './full.ts'
+import { noteSecret, noteSecretsIn, writeRefusal } from './journal.ts'
 import { readExample, startExample } from './nginx.ts'
 import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
@@ -66,7 +67,12 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
 
   async function add(): Promise<ScaledReplica> {
     const port = String(await findLastingPort())
-    const replica = createReplica(port, { LOG_LEVEL: 'info', ...variables, ...environment, PORT: port })
+    const replica = createReplica(port, {
+      LOG_LEVEL: TRACED ? 'trace' : 'info',
+      ...variables,
+      ...environment,
+      PORT: port,
+    })
     parts.defer(() => replica.end())
     await replica.start()
     return replica
@@ -137,7 +143,11 @@ export function createAnswerer(url: string): Answerer & { end(): Promise<void> }
         headers: { ...headers, ...(as ? { authorization: basic(as.id, as.secret) } : {}) },
         ...(body === undefined ? {} : { body }),
       })
-      return { status: response.statusCode, headers: response.headers, body: await response.body.text() }
+      const { statusCode: status, headers: sent } = response
+      const text = await response.body.text()
+      noteSecretsIn(text)
+      writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
+      return { status, headers: sent, body: text }
     },
     end: () => pool.destroy(),
   }

@@ -14,7 +14,9 @@ import { buildServer } from '../../src/server.ts'
 import { measureStores } from '../../src/store/measured.ts'
 import { openStores, type Stores } from '../../src/store/open.ts'
 import { systemClock, systemRandomness, systemUptime } from '../../src/system.ts'
-import { noteSecret, writeLog } from './journal.ts'
+import { TRACED } from './full.ts'
+import { noteSecret, noteSecretsIn, writeDown, writeLog } from './journal.ts'
+import { createStoreFile, watchRefusals } from './traces.ts'
 
 /** 32 bytes, base64url. */
 export const KEY = 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4'
@@ -90,7 +92,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   })
   const logger = createLogger('trace', clock, destination)
   const configuration = configure(options.configuration)
-  const own = await openStores('sqlite::memory:', () => undefined)
+  const file = TRACED ? await createStoreFile() : undefined
+  const own = await openStores(file?.store ?? 'sqlite::memory:', () => undefined)
   const metrics = createMetrics(clock)
   const stores = measureStores({ ...own, ...options.stores }, metrics, systemUptime)
   const uptime = options.uptime ?? clock
@@ -113,6 +116,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   })
   await app.ready()
   const listener = createListener(configuration.tls)
+  watchRefusals(listener.server)
   listener.serve(app)
   const url = await listener.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)
@@ -130,7 +134,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       ...(body === undefined ? {} : { body }),
     })
     const reply = { status: response.statusCode, headers: response.headers, body: await response.body.text() }
-    if (reply.body.startsWith('eyJ')) noteSecret(reply.body)
+    // The document has examples, which are no secrets.
+    if (path !== '/docs/openapi.json') noteSecretsIn(reply.body)
     return reply
   }
 
@@ -139,7 +144,9 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     listener.destroy()
     await listener.close()
     await app.close()
+    writeDown('metrics', await metrics.registry.metrics())
     await own.close()
+    await file?.writeDown()
   }
 
   return { url, port, app, listener, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }

@@ -7,6 +7,7 @@ import { jwtVerify } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { getToken, QUERY } from '../support/bws.ts'
+import { TRACED } from '../support/full.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
 import { noteSecret } from '../support/journal.ts'
 import { checkBws, checkIdscan, introspect, RESOURCE_SERVERS } from '../support/lifecycle.ts'
@@ -24,7 +25,7 @@ const CALLERS = 6
 const PAUSE = 50
 
 /** No line for each check: all lines of a run are searched for secrets (test/run), and others have such lines. */
-const VARIABLES = { LOG_LEVEL: 'info' }
+const VARIABLES = { LOG_LEVEL: TRACED ? 'trace' : 'info' }
 
 /** Rounds of all callers together that lie between two steps of the rotation. */
 const ROUNDS = 40

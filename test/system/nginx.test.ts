@@ -16,7 +16,7 @@ import { APP, basic, KEY, type Reply, type RequestOptions } from '../support/ser
 // The example configuration as a real nginx runs it, between a real Trimint and a backend that shows what has arrived.
 
 const FULL_NAME = 'PSC ü%'
-const RESOURCE_SERVER = { id: 'api', secret: 'the secret of the resource server' }
+const RESOURCE_SERVER = { id: 'api', secret: 'resource server secret 7f3a' }
 
 const UPLOAD = '/idscan/upload/documents'
 const RETRIEVAL = '/idscan/retrieval/journeys/1'

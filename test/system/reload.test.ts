@@ -80,7 +80,7 @@ describe('SIGHUP', () => {
     await using service = await start()
     expect((await getToken(service)).status).toBe(200)
     const apps = [
-      { ...APP, secret: 'plain:another' },
+      { ...APP, secret: 'plain:another secret 5a1c' },
       { ...APP, id: 'app-2' },
     ]
     expect(await service.reload({ bws: { apps }, idscan: false })).toMatchObject({
@@ -89,7 +89,7 @@ describe('SIGHUP', () => {
       changed: ['bws.apps[app-1].secret', 'bws.apps[app-2]', 'idscan'],
     })
     expect((await getToken(service)).status).toBe(401)
-    expect((await getToken(service, 'app-1', 'another')).status).toBe(200)
+    expect((await getToken(service, 'app-1', 'another secret 5a1c')).status).toBe(200)
     expect((await getToken(service, 'app-2')).status).toBe(200)
     expect((await fetch(`${service.url}/idscanenterprisesvc/token`, { method: 'POST' })).status).toBe(404)
   })
@@ -186,7 +186,7 @@ describe('SIGHUP', () => {
   test('lifts no block of the guard, also while the store is away', async () => {
     const guard = { addressFailures: 3 }
     await using service = await start({ store: 'redis://127.0.0.1:1/0', guard })
-    for (let failure = 0; failure < 3; failure++) await getToken(service, APP.id, 'wrong secret')
+    for (let failure = 0; failure < 3; failure++) await getToken(service, APP.id, 'a wrong secret 5a1c')
     expect((await getToken(service)).status).toBe(429)
     expect(await service.reload({ store: 'redis://127.0.0.1:1/0', guard })).toMatchObject({ changed: [] })
     expect((await getToken(service)).status).toBe(429)

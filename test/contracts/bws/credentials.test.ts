@@ -19,8 +19,8 @@ afterAll(() => service.close())
 
 test('B21: over HTTP too, an unknown app takes the work of a wrong secret', async () => {
   const attempts = [
-    { id: 'nobody', secret: 'wrong secret' },
-    { id: 'app-1', secret: 'wrong secret' },
+    { id: 'nobody', secret: 'a wrong secret 5a1c' },
+    { id: 'app-1', secret: 'a wrong secret 5a1c' },
     { id: 'nobody', secret: APP_SECRET },
   ]
   for (const as of attempts) {

@@ -17,7 +17,7 @@ test('B19: 200 is the bare compact JWS as text/plain, never stored', async () =>
 
 const errors: [status: number, method: string, query: string, secret: string][] = [
   [400, 'GET', 'id=app-1', CALLER.secret],
-  [401, 'GET', QUERY, 'wrong secret'],
+  [401, 'GET', QUERY, 'a wrong secret 5a1c'],
   [403, 'GET', `id=other&bcid=${BCID}`, CALLER.secret],
   [405, 'POST', QUERY, CALLER.secret],
 ]
@@ -35,7 +35,7 @@ test('B21: every 401 is the same bytes with the same challenge', async () => {
     { headers: { authorization: 'Basic' } },
     { headers: { authorization: 'Bearer abc' } },
     { as: { id: 'nobody', secret: CALLER.secret } },
-    { as: { id: 'app-1', secret: 'wrong secret' } },
+    { as: { id: 'app-1', secret: 'a wrong secret 5a1c' } },
   ]
   for (const attempt of attempts) {
     const reply = await service.request(`/token?${QUERY}`, attempt)

@@ -97,7 +97,7 @@ describe('authentication', () => {
     ['two sets of credentials', `Basic ${good}, Basic ${good}`, 'malformed_authorization'],
     ['an unknown app', basic('nobody', APP_SECRET), 'unknown_app'],
     ['an id in another case', basic('APP-1', APP_SECRET), 'unknown_app'],
-    ['a wrong secret', basic('app-1', 'wrong secret'), 'bad_secret'],
+    ['a wrong secret', basic('app-1', 'a wrong secret 5a1c'), 'bad_secret'],
     ['an empty secret', basic('app-1', ''), 'bad_secret'],
     ['a secret in another case', basic('app-1', APP_SECRET.toUpperCase()), 'bad_secret'],
     ['a secret with a blank behind it', basic('app-1', `${APP_SECRET} `), 'bad_secret'],
@@ -126,7 +126,7 @@ describe('authentication', () => {
   })
 
   test('B3: credentials are judged before the parameters', async () => {
-    const reply = await service.request('/token?maxtries=99', { as: { id: 'app-1', secret: 'wrong secret' } })
+    const reply = await service.request('/token?maxtries=99', { as: { id: 'app-1', secret: 'a wrong secret 5a1c' } })
     expect(reply.status).toBe(401)
   })
 })
@@ -399,8 +399,8 @@ describe('what an app may do', () => {
   })
 
   const order: [what: string, method: string, secret: string, query: string, status: number][] = [
-    ['method before credentials', 'POST', 'wrong secret', 'maxtries=99', 405],
-    ['credentials before parameters', 'GET', 'wrong secret', 'maxtries=99', 401],
+    ['method before credentials', 'POST', 'a wrong secret 5a1c', 'maxtries=99', 405],
+    ['credentials before parameters', 'GET', 'a wrong secret 5a1c', 'maxtries=99', 401],
     ['parameters before a foreign id', 'GET', APP_SECRET, `id=app-1&bcid=${BCID}&maxtries=99`, 400],
     ['parameters before a forbidden task', 'GET', APP_SECRET, 'id=limited&bcid=x&task=enroll', 400],
     ['parameters before a forbidden partition', 'GET', APP_SECRET, 'id=limited&bcid=no.1.1&traits=x', 400],

@@ -68,7 +68,7 @@ describe('credentials', () => {
   test.each([
     ['absent', undefined, 'missing_authorization'],
     ['empty', '', 'missing_authorization'],
-    ['a wrong secret', basic(CLIENT.id, 'wrong secret'), 'bad_secret'],
+    ['a wrong secret', basic(CLIENT.id, 'a wrong secret 5a1c'), 'bad_secret'],
     ['an unknown client', basic('nobody', CLIENT.secret), 'unknown_client'],
     ['no colon', `Basic ${Buffer.from('backend').toString('base64')}`, 'malformed_authorization'],
     ['another scheme', 'Digest x', 'malformed_authorization'],
@@ -84,7 +84,7 @@ describe('credentials', () => {
   })
 
   test('N7: an unprotected operation never looks at Authorization', async () => {
-    for (const authorization of [undefined, 'nonsense', basic('nobody', 'wrong secret'), 'Bearer abc']) {
+    for (const authorization of [undefined, 'nonsense', basic('nobody', 'a wrong secret 5a1c'), 'Bearer abc']) {
       expect(await ask(authorization, 'deregistration')).toBe(1200)
     }
   })
@@ -93,7 +93,7 @@ describe('credentials', () => {
     const guard = { addressFailures: 3 }
     await using guarded = await startService({ configuration: { guard, nevisfido } })
     for (let count = 0; count < 3; count++)
-      await ask(basic(CLIENT.id, 'wrong secret'), 'registration', undefined, guarded)
+      await ask(basic(CLIENT.id, 'a wrong secret 5a1c'), 'registration', undefined, guarded)
     expect(await ask(basic(CLIENT.id, CLIENT.secret), 'registration', undefined, guarded)).toBe(1401)
     expect(guarded.log.at(-1)).toMatchObject({ reason: 'blocked' })
     expect(await ask(await bearer(), 'registration', undefined, guarded)).toBe(1401)

@@ -29,7 +29,7 @@ describe('task bits', () => {
       fc.property(options(anything), (asked) => {
         const valid = Number.isInteger(asked.maxtries) && asked.maxtries >= 1 && asked.maxtries <= 15
         if (valid) expect(encodeTask(asked) & 0x0f).toBe(asked.maxtries)
-        else expect(() => encodeTask(asked)).toThrow(RangeError)
+        else expect(() => encodeTask(asked)).toThrow(new RangeError('maxtries is an integer from 1 to 15'))
       }),
     )
   })

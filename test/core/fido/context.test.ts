@@ -169,6 +169,7 @@ describe('N10: transaction', () => {
     ['no character', [{ ...shown, content: '' }]],
     ['201 characters', [{ ...shown, content: base64('a'.repeat(201)) }]],
     ['a text that is not ASCII', [{ ...shown, content: base64('Zürich') }]],
+    ['a text with the first byte that is none of ASCII', [{ ...shown, content: Buffer.of(0x80).toString('base64') }]],
     ['an image that is no PNG', [{ ...shown, contentType: 'image/png' }]],
     ['33 bytes that are no PNG', [{ contentType: 'image/png', content: Buffer.alloc(33).toString('base64') }]],
     ['a PNG cut off', [{ contentType: 'image/png', content: PNG.subarray(0, 32).toString('base64') }]],

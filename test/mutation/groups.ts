@@ -1,0 +1,55 @@
+/** What is mutated together, and the tests that have to notice: all of them in one process, none of them slow. */
+export interface Group {
+  readonly mutate: readonly string[]
+  /** In this order: the first that fails ends it, so what is quick comes first. */
+  readonly tests: readonly string[]
+}
+
+export const GROUPS: Readonly<Record<string, Group>> = {
+  'core-bws': {
+    mutate: ['src/core/bws/*.ts'],
+    tests: [
+      'test/core/bws/*.test.ts',
+      'test/core/jws.test.ts',
+      'test/contracts/bws/token.test.ts',
+      'test/contracts/bws/authz.test.ts',
+      'test/contracts/bws/request.test.ts',
+    ],
+  },
+  'core-fido': {
+    mutate: ['src/core/fido/*.ts'],
+    tests: ['test/core/fido/*.test.ts', 'test/contracts/nevisfido/*.test.ts', 'test/service/revoke.test.ts'],
+  },
+  'core-idscan': {
+    mutate: ['src/core/idscan/*.ts'],
+    tests: [
+      'test/core/idscan/*.test.ts',
+      'test/contracts/idscan/authz.test.ts',
+      'test/contracts/idscan/reply.test.ts',
+      'test/contracts/guard.test.ts',
+    ],
+  },
+  core: {
+    mutate: ['src/core/*.ts'],
+    tests: [
+      'test/core/**/*.test.ts',
+      'test/lifecycle.test.ts',
+      'test/service/introspect.test.ts',
+      'test/service/revoke.test.ts',
+      'test/contracts/guard.test.ts',
+    ],
+  },
+  schemas: {
+    mutate: ['src/contracts/*/schema.ts'],
+    tests: [
+      'test/openapi.test.ts',
+      'test/contracts/bws/request.test.ts',
+      'test/contracts/bws/authz.test.ts',
+      'test/contracts/idscan/request.test.ts',
+      'test/contracts/idscan/authz.test.ts',
+      'test/contracts/nevisfido/*.test.ts',
+    ],
+  },
+  'store-sqlite': { mutate: ['src/store/sqlite-*.ts'], tests: ['test/store/*.test.ts'] },
+  'store-redis': { mutate: ['src/store/redis*.ts'], tests: ['test/store/*.test.ts'] },
+}

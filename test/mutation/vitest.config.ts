@@ -1,0 +1,25 @@
+import { matchesGlob, relative } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+const tests = JSON.parse(process.env.TRIMINT_MUTATION_TESTS ?? '[]') as string[]
+
+/** As the group has them: the first test that fails ends the run. */
+class InOrder extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const placeOf = ({ moduleId }: TestSpecification) =>
+      tests.findIndex((pattern) => matchesGlob(relative(process.cwd(), moduleId), pattern))
+    return files.toSorted((left, right) => placeOf(left) - placeOf(right))
+  }
+}
+
+/** The tests of the group that is run (run.ts), without projects: Stryker's runner knows tests by file and name alone. */
+export default defineConfig({
+  test: {
+    globalSetup: ['test/mutation/no-journal.ts'],
+    // How long a changed program may take is for Stryker to say; the first run measures, and is slow.
+    testTimeout: 600_000,
+    include: tests,
+    sequence: { sequencer: InOrder },
+  },
+})

@@ -1,0 +1,51 @@
+/** Which of these secrets stand in some bytes, as they are or as JSON, URLs and forms write them. */
+export function findSecrets(bytes: Buffer, secrets: readonly string[]): string[] {
+  const wanted = index(secrets)
+  const hints = new Uint8Array(1 << HINT_BITS)
+  for (const end of wanted.keys()) hints[hintOf(end)] = 1
+  const found = new Set<string>()
+  // One pass, whatever the number of secrets: looking for thousands one after the other takes minutes.
+  let end = 0
+  for (let at = 0; at < bytes.length; at++) {
+    end = (end << 8) | (bytes[at] ?? 0)
+    if (hints[hintOf(end)] === 0) continue
+    for (const { secret, form } of wanted.get(end) ?? []) {
+      const start = at + 1 - form.length
+      if (start >= 0 && form.equals(bytes.subarray(start, at + 1))) found.add(secret)
+    }
+  }
+  return [...found]
+}
+
+/** Most ends are none of a secret's, and a table of this many bits says so sooner than a map. */
+const HINT_BITS = 20
+
+function hintOf(end: number): number {
+  return Math.imul(end, 0x9e3779b1) >>> (32 - HINT_BITS)
+}
+
+/** Shorter ones are words, which stand everywhere. */
+const SHORTEST = 4
+
+type Wanted = ReadonlyMap<number, { readonly secret: string; readonly form: Buffer }[]>
+
+/** By their last four bytes: tokens begin alike and end differently. */
+function index(secrets: readonly string[]): Wanted {
+  const wanted = new Map<number, { secret: string; form: Buffer }[]>()
+  for (const secret of secrets) {
+    for (const form of formsOf(secret)) {
+      if (form.length < SHORTEST) continue
+      const end = form.readInt32BE(form.length - SHORTEST)
+      const others = wanted.get(end)
+      if (others) others.push({ secret, form })
+      else wanted.set(end, [{ secret, form }])
+    }
+  }
+  return wanted
+}
+
+function formsOf(secret: string): Buffer[] {
+  const form = new URLSearchParams({ '': secret }).toString().slice(1)
+  const forms = new Set([secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), form])
+  return [...forms].map((text) => Buffer.from(text))
+}
