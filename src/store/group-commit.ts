@@ -1,14 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { isBusy } from './sqlite-database.ts'
 
 /** How many steps share a transaction at most, so that none of them holds the event loop for long. */
 const LARGEST_GROUP = 256
 
 /** How long a step waits for another process to let go of the file, in milliseconds. */
 const PATIENCE = 800
-
-/** SQLite's result code for a file that another process has locked; extended codes hold it in their lowest byte. */
-const SQLITE_BUSY = 5
 
 interface Write {
   readonly step: () => unknown
@@ -107,8 +105,4 @@ export async function patiently<Result>(step: () => Result): Promise<Result> {
     }
     await sleep(1)
   }
-}
-
-function isBusy(error: unknown): boolean {
-  return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === SQLITE_BUSY
 }

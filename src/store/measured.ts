@@ -17,16 +17,16 @@ export function measureStores({ close, ...stores }: Stores, metrics: Metrics, up
 function measureStore(store: string, steps: object, { storeDuration, storeErrors }: Metrics, uptime: Clock): object {
   const measured = Object.entries(steps as Record<string, Step>).map(([operation, step]): [string, Step] => [
     operation,
-    async (...values) => {
+    (...values) => {
       const begin = uptime()
-      try {
-        return await step(...values)
-      } catch (error) {
+      const end = () => storeDuration.observe({ store, operation }, (uptime() - begin) / 1000)
+      const result = step(...values)
+      // Beside the caller, who need not wait for it.
+      result.then(end, () => {
         storeErrors.inc({ store, operation })
-        throw error
-      } finally {
-        storeDuration.observe({ store, operation }, (uptime() - begin) / 1000)
-      }
+        end()
+      })
+      return result
     },
   ])
   return Object.fromEntries(measured)

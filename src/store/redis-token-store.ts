@@ -79,9 +79,15 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
   }
 }
 
-/** Fields and values in turn; what is not there has no field. */
-function toFields({ tokenDigest, redeemedAt, revokedAt, ...record }: TokenRecord): string[] {
-  return Object.entries(record).flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]))
+/** Fields and values in turn, of a record as it is made; what is not there has no field. */
+function toFields(record: TokenRecord): string[] {
+  const { sessionDigest, operation, username, client, uafRequest } = record
+  const fields = ['sessionDigest', sessionDigest, 'operation', operation, 'uafRequest', uafRequest]
+  fields.push('createdAt', String(record.createdAt), 'expiresAt', String(record.expiresAt))
+  fields.push('responseLifetime', String(record.responseLifetime))
+  if (username !== undefined) fields.push('username', username)
+  if (client !== undefined) fields.push('client', client)
+  return fields
 }
 
 function pair(flat: readonly string[]): Record<string, string> {

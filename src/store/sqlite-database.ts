@@ -55,6 +55,12 @@ const CHECKPOINT = 8_000
 /** How long a writer waits for another process to finish, in milliseconds. */
 const BUSY_TIMEOUT = 2_000
 
+/** The same at the start, when several processes of a new version may meet, and nobody is waiting for an answer yet. */
+const OPENING_TIMEOUT = 10_000
+
+/** Milliseconds between two attempts to open a file that is locked. */
+const PAUSE = 20
+
 /**
  * Opens the embedded store, readable by its owner alone, and brings it to this version.
  *
@@ -68,10 +74,11 @@ export function openDatabase(path: string): DatabaseSync {
     closeSync(openSync(path, 'a', 0o600))
     chmodSync(path, 0o600)
   }
-  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT })
+  const database = new DatabaseSync(path, { timeout: OPENING_TIMEOUT })
   try {
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT}`)
+    insist(() => database.exec(`PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT}`))
     migrate(database)
+    database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`)
   } catch (error) {
     database.close()
     throw error
@@ -79,13 +86,42 @@ export function openDatabase(path: string): DatabaseSync {
   return database
 }
 
+/**
+ * Takes a step again while another process that starts or stops has the whole file: for that lock SQLite does not wait by itself, however
+ * long it is told to.
+ */
+function insist(step: () => void): void {
+  for (let left = OPENING_TIMEOUT / PAUSE; ; left--) {
+    try {
+      step()
+      return
+    } catch (error) {
+      if (!isBusy(error) || left <= 0) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE)
+    }
+  }
+}
+
+/** SQLite's result code for a file that another process has locked; extended codes hold it in their lowest byte. */
+const SQLITE_BUSY = 5
+
+export function isBusy(error: unknown): boolean {
+  return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === SQLITE_BUSY
+}
+
 function migrate(database: DatabaseSync): void {
+  // As a rule there is nothing to do, and nobody has to wait for anybody.
+  if (readVersion(database) === MIGRATIONS.length) return
   database.exec('BEGIN IMMEDIATE')
-  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  const version = readVersion(database)
   if (version > MIGRATIONS.length) {
     throw new Error(`the store is of version ${version}, this release knows versions up to ${MIGRATIONS.length}`)
   }
   for (const migration of MIGRATIONS.slice(version)) database.exec(migration)
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
   database.exec('COMMIT')
+}
+
+function readVersion(database: DatabaseSync): number {
+  return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
 }

@@ -2,6 +2,8 @@ import type { IdscanAccount } from '../../core/idscan/account.ts'
 import type { IdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanTokenReply } from './schema.ts'
 
+const MOST_WRITTEN = 16
+
 /**
  * The vendor's reply to a login (I16 to I19).
  *
@@ -41,7 +43,15 @@ export function createCookies(token: string, csrf: Uint8Array, secure: boolean):
   return [`token=${token}; ${attributes}; HttpOnly`, `csrftoken=${csrfToken}; ${attributes}`]
 }
 
+// Two times stand in each reply, and all replies of a second have the same two.
+const written = new Map<number, string>()
+
 /** @param numericDate seconds since the epoch. */
 function toHttpDate(numericDate: number): string {
-  return new Date(numericDate * 1000).toUTCString()
+  const known = written.get(numericDate)
+  if (known !== undefined) return known
+  const text = new Date(numericDate * 1000).toUTCString()
+  if (written.size >= MOST_WRITTEN) written.clear()
+  written.set(numericDate, text)
+  return text
 }

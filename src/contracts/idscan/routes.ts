@@ -2,8 +2,9 @@ import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type Audit, requestFields } from '../../audit.ts'
+import type { IdscanAccount, IdscanArea } from '../../core/idscan/account.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
-import type { IdscanLogin } from '../../core/idscan/login.ts'
+import type { IdscanLogin, LoginResult } from '../../core/idscan/login.ts'
 import { type ReadParameters, readParameters } from '../../parameters.ts'
 import { Refusal } from '../../refusal.ts'
 import { allowOrigin } from './cors.ts'
@@ -68,7 +69,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
     handler: refuseMethod,
   })
 
-  async function issue(request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  function issue(request: FastifyRequest, reply: FastifyReply): string | Promise<string> {
     const { values, repeated } = (request.body ?? NO_FORM) as ReadParameters
     if (!grantType.safeParse(values.grant_type).success || repeated.includes('grant_type')) {
       throw new Refusal('unsupported_grant_type')
@@ -77,15 +78,17 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
     if (!asked.success || repeated.length > 0) throw invalidParameters(repeated, asked.error?.issues ?? [])
     const { username, password, area } = asked.data
 
-    const result = await login(username, password, request.ip)
-    if ('refused' in result) {
-      const account = 'account' in result ? result.account?.username : undefined
-      throw new Refusal(result.refused, {
-        account,
-        ...('retryAfter' in result ? { retryAfter: result.retryAfter } : {}),
-      })
-    }
-    const { account } = result
+    const result = login(username, password, request.ip)
+    const answer = (outcome: LoginResult) => issueTo(accountOf(outcome), area, request, reply)
+    return result instanceof Promise ? result.then(answer) : answer(result)
+  }
+
+  function issueTo(
+    account: IdscanAccount,
+    area: IdscanArea | undefined,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): string {
     if (area && !account.areas.has(area)) throw new Refusal('area_not_allowed', { account: account.username })
 
     const issued = issueIdscanToken(account, area, issuer)
@@ -107,4 +110,13 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
   async function refuseMethod(): Promise<never> {
     throw new Refusal('method_not_allowed')
   }
+}
+
+/** Who has logged in. @throws Refusal for whoever has not. */
+function accountOf(outcome: LoginResult): IdscanAccount {
+  if (!('refused' in outcome)) return outcome.account
+  throw new Refusal(outcome.refused, {
+    account: 'account' in outcome ? outcome.account?.username : undefined,
+    ...('retryAfter' in outcome ? { retryAfter: outcome.retryAfter } : {}),
+  })
 }

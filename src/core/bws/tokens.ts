@@ -49,7 +49,8 @@ export function createBwsTokens({ verifier, apps, revocations, uses, clock }: Bw
     if ('refused' in verified) return verified
     const { token } = verified
     if (!apps.has(token.app)) return { refused: 'unknown_app', token }
-    await available(revocations.ready())
+    const reading = revocations.ready()
+    if (reading) await available(reading)
     const { tokenId, app, notBefore } = token
     const revokedAt = revocations.revokedAt({ tokenId, holder: `app ${app}`, issuedAt: notBefore * 1000 })
     return revokedAt === undefined ? verified : { refused: 'token_revoked', token }

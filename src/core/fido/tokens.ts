@@ -30,7 +30,8 @@ export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, 
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensParts): FidoTokens {
   async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
-    await available(revocations.ready())
+    const reading = revocations.ready()
+    if (reading) await available(reading)
     if (record?.username === undefined || record.revokedAt !== undefined) return record
     const { tokenDigest, username, createdAt } = record
     const revokedAt = revocations.revokedAt({ tokenId: tokenDigest, holder: `user ${username}`, issuedAt: createdAt })
@@ -47,7 +48,8 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensParts)
       return withRevocationOfUser(await available(store.findBySession(digestId(sessionId), clock())))
     },
     async redeem(token, operation) {
-      await available(revocations.ready())
+      const reading = revocations.ready()
+      if (reading) await available(reading)
       // Only when it may matter is it looked at first: that a token is redeemed once is for the store alone to say.
       const record = revocations.concernUsers() ? await find(token) : undefined
       if (record?.revokedAt !== undefined) return { outcome: 'spent' }

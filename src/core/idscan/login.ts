@@ -14,7 +14,7 @@ const REMEMBERED = 300_000
 /** argon2id of a password nobody knows: what an unknown name is checked against where no account is configured. */
 const NOBODY = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
-type LoginResult =
+export type LoginResult =
   | { readonly account: IdscanAccount }
   | { readonly refused: 'unknown_account' }
   | { readonly refused: 'bad_password' | 'account_disabled'; readonly account: IdscanAccount }
@@ -31,11 +31,16 @@ export interface IdscanLoginParts {
 }
 
 /**
- * Checks a name and a password from an address. Unknown, disabled and wrong take the same time.
+ * Checks a name and a password from an address: at once where the password is remembered. Unknown, disabled and wrong take the same
+ * time.
  *
  * @throws PasswordsSaturated when too many checks are waiting.
  */
-export type IdscanLogin = (username: string, password: string, address: string) => Promise<LoginResult>
+export type IdscanLogin = (
+  username: string,
+  password: string,
+  address: string | undefined,
+) => LoginResult | Promise<LoginResult>
 
 export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
   const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = parts
@@ -60,7 +65,7 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
     return entry !== undefined && clock() < entry.until && timingSafeEqual(entry.digest, digest)
   }
 
-  return async (username, password, address) => {
+  return (username, password, address) => {
     const name = fold(username)
     const account = byName.get(name)
     // A name that does not exist may be a password in the wrong field: only its keyed digest is kept.
@@ -77,16 +82,19 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
       return { account }
     }
 
-    const matches = await passwords.check(stored, password, () => blocked() === 0)
-    // Somebody else's failures may have closed the door while this one was waiting.
-    if (blocked() > 0) return refuseBlocked()
-    if (matches && account && !account.disabled) {
-      remembered.set(account, { digest, until: clock() + REMEMBERED })
-      guard.succeed(attempt)
-      return { account }
+    async function check(): Promise<LoginResult> {
+      const matches = await passwords.check(stored, password, () => blocked() === 0)
+      // Somebody else's failures may have closed the door while this one was waiting.
+      if (blocked() > 0) return refuseBlocked()
+      if (matches && account && !account.disabled) {
+        remembered.set(account, { digest, until: clock() + REMEMBERED })
+        guard.succeed(attempt)
+        return { account }
+      }
+      await guard.fail(attempt)
+      if (!account) return { refused: 'unknown_account' }
+      return { refused: matches ? 'account_disabled' : 'bad_password', account }
     }
-    await guard.fail(attempt)
-    if (!account) return { refused: 'unknown_account' }
-    return { refused: matches ? 'account_disabled' : 'bad_password', account }
+    return check()
   }
 }

@@ -49,7 +49,8 @@ export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
     const account = accounts.get(claims.sub)
     if (account === undefined) return { refused: 'unknown_account', claims }
     if (account.disabled) return { refused: 'account_disabled', claims }
-    await available(revocations.ready())
+    const reading = revocations.ready()
+    if (reading) await available(reading)
     const { jti, sub, iat } = claims
     const revokedAt = revocations.revokedAt({ tokenId: jti, holder: `account ${sub}`, issuedAt: iat * 1000 })
     if (revokedAt !== undefined) return { refused: 'token_revoked', claims }
