@@ -66,7 +66,7 @@ export function issueBwsToken(app: BwsApp, request: BwsTokenRequest, issuer: Bws
     bcid: bcid ? formatBcid(bcid) : '',
     traits: encodeTraits(traits),
     task: encodeTask(request),
-    ...challengeClaim(app, request, issuer.randomness),
+    challenge: challengeClaim(app, request, issuer.randomness),
     iss: app.issuer,
     aud: app.audience,
     exp: notBefore + app.lifetime,
@@ -75,8 +75,9 @@ export function issueBwsToken(app: BwsApp, request: BwsTokenRequest, issuer: Bws
   return { token: signJws(claims, signingKey(issuer.keyring, now)), tokenId }
 }
 
-function challengeClaim(app: BwsApp, request: BwsTokenRequest, randomness: Randomness): { challenge?: unknown } {
-  if (!effectiveOptions(request).challenge) return {}
+/** Undefined, and so no claim, where none is asked for. */
+function challengeClaim(app: BwsApp, request: BwsTokenRequest, randomness: Randomness) {
+  if (!effectiveOptions(request).challenge) return undefined
   const rows = createChallenges(request.maxtries, request.challenges, randomness)
-  return { challenge: app.challengeClaim === 'string' ? JSON.stringify(rows) : rows }
+  return app.challengeClaim === 'string' ? JSON.stringify(rows) : rows
 }
