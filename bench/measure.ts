@@ -12,7 +12,7 @@ import { percentile } from './support.ts'
 const CONNECTIONS = 64
 
 /** Seconds: until what is compiled as it runs is compiled. */
-const WARM_UP = 3
+const WARM_UP = 6
 
 /** One stretch of load on one server. */
 export interface Stretch extends Measured {
@@ -52,6 +52,7 @@ interface Target {
   readonly port: number
   readonly process: BenchmarkProcess
   readonly requests: Requests
+  readonly sharesGenerator?: boolean
 }
 
 export async function measureStretch(
@@ -61,8 +62,8 @@ export async function measureStretch(
   rate?: number,
 ): Promise<Stretch> {
   const before = await target.process.processorTime()
-  const { port, requests } = target
-  const load = { kind: 'load' as const, port, connections: CONNECTIONS, requests, seconds }
+  const { port, requests, sharesGenerator = false } = target
+  const load = { kind: 'load' as const, port, connections: CONNECTIONS, requests, seconds, awake: !sharesGenerator }
   const measured = await generator.run(rate === undefined ? load : { ...load, rate })
   const took = (await target.process.processorTime()) - before
   return {

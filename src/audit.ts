@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { callerAddress } from './caller-address.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Why a request was refused. Closed, and stable: dashboards and alarms are built on these (docs/audit.md). */
@@ -64,7 +65,7 @@ interface Decision {
   /** nevisFIDO's operation, or what a token is checked for. */
   readonly operation?: string | undefined
   /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
-  readonly address: string
+  readonly address: string | undefined
   readonly requestId: string
   /** The trace that the caller takes part in (W3C Trace Context), or one of ours where tracing is on. */
   readonly traceId: string | undefined
@@ -79,7 +80,7 @@ interface Traceable {
 export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
   const span = (request as Traceable).opentelemetry?.().span
   const traceId = span ? span.spanContext().traceId : readTraceId(request.headers.traceparent)
-  return { address: request.ip, requestId: request.id, traceId }
+  return { address: callerAddress(request), requestId: request.id, traceId }
 }
 
 /** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is none. */

@@ -22,14 +22,22 @@ async function collect({ port, connections, requests, count }: Extract<Job, { ki
     expect: requests.expect,
     seconds: LONGEST_COLLECTION,
     rate: undefined,
+    awake: false,
     next: () => (left-- > 0 ? fixed : undefined),
     onBody: ([, token = '']) => tokens.push(token),
   })
 }
 
-function load({ port, connections, requests, seconds, rate }: Extract<Job, { kind: 'load' }>): Promise<Measured> {
+function load({
+  port,
+  connections,
+  requests,
+  seconds,
+  rate,
+  awake,
+}: Extract<Job, { kind: 'load' }>): Promise<Measured> {
   const next = createSource(requests, tokens, connections)
-  return runStretch({ port, connections, expect: requests.expect, seconds, rate, next })
+  return runStretch({ port, connections, expect: requests.expect, seconds, rate, awake, next })
 }
 
 process.on('message', async (job: Job) => {

@@ -23,6 +23,11 @@ export type Job = { readonly port: number; readonly connections: number } & (
       readonly seconds: number
       /** Requests a second, whenever they are answered; without it, each connection sends when it has its answer. */
       readonly rate?: number
+      /**
+       * Whether the generator never sleeps. On one machine whoever sends a sleeper something pays for waking it: a server that is slower
+       * than the generator would, bare node:http would not.
+       */
+      readonly awake: boolean
     }
 )
 

@@ -16,6 +16,7 @@ interface Stretch {
   readonly seconds: number
   /** Requests a second; undefined as fast as they are answered. */
   readonly rate: number | undefined
+  readonly awake: boolean
   readonly onBody?: (groups: RegExpExecArray) => void
 }
 
@@ -26,6 +27,7 @@ export async function runStretch({
   expect,
   seconds,
   rate,
+  awake,
   onBody,
 }: Stretch): Promise<Measured> {
   const body = new RegExp(expect.body)
@@ -115,8 +117,12 @@ export async function runStretch({
     const free = (connection: Connection, now: number): void => {
       send(connection, now, now)
     }
+    const stayAwake = (): void => {
+      if (!isOver) setImmediate(stayAwake)
+    }
     const start = (): void => {
       for (const connection of idle.splice(0)) free(connection, performance.now())
+      if (awake) stayAwake()
     }
     return { start, free }
   }

@@ -29,4 +29,6 @@ export interface StartedSubject {
   readonly requests: Requests
   /** Where {@link requests} need tokens: how they come. */
   readonly tokens?: Requests
+  /** Whether another server needs the generator's core as well, which then has to sleep when it has nothing to do. */
+  readonly sharesGenerator?: boolean
 }

@@ -75,7 +75,7 @@ function workload(
       const folder = join(surroundings.folder, name)
       const url = await storeOf(store, folder, surroundings)
       const started = await startTrimint({ core: surroundings.core, folder, store: url })
-      return { ...started, ...traffic }
+      return { ...started, ...traffic, sharesGenerator: store === 'redis' }
     },
   }
 }

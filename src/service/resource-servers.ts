@@ -1,6 +1,7 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Audit } from '../audit.ts'
+import { callerAddress } from '../caller-address.ts'
 import { callerNetwork } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Guard } from '../core/guard.ts'
@@ -52,7 +53,7 @@ export async function createAuthenticateResourceServer(
   })
 
   async function check(candidates: readonly Credentials[], request: FastifyRequest): Promise<ResourceServer> {
-    const attempt = { address: callerNetwork(request.ip) }
+    const attempt = { address: callerNetwork(callerAddress(request)) }
     const retryAfter = guard.blockedFor(attempt)
     if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
     let known: string | undefined

@@ -46,12 +46,6 @@ const MIGRATIONS = [
    CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
 ]
 
-/**
- * Pages of 4 KiB that are gathered before they go to their places in the file. Ids are random, so most writes meet the same
- * pages of the indexes again and again: the longer they are gathered, the fewer there are.
- */
-const CHECKPOINT = 8_000
-
 /** How long a writer waits for another process to finish, in milliseconds. */
 const BUSY_TIMEOUT = 2_000
 
@@ -76,7 +70,7 @@ export function openDatabase(path: string): DatabaseSync {
   }
   const database = new DatabaseSync(path, { timeout: OPENING_TIMEOUT })
   try {
-    insist(() => database.exec(`PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT}`))
+    insist(() => database.exec('PRAGMA journal_mode = WAL'))
     migrate(database)
     database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`)
   } catch (error) {

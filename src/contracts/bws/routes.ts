@@ -1,6 +1,7 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { type Audit, requestFields } from '../../audit.ts'
+import { callerAddress } from '../../caller-address.ts'
 import { callerNetwork } from '../../core/address.ts'
 import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
 import type { Guard } from '../../core/guard.ts'
@@ -45,7 +46,7 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
 
   // By callback, as a promise for each of these would be a good part of what a token costs.
   function authenticate(id: string, secret: string, request: FastifyRequest, _reply: unknown, done: Done): void {
-    const attempt = { address: callerNetwork(request.ip) }
+    const attempt = { address: callerNetwork(callerAddress(request)) }
     const retryAfter = guard.blockedFor(attempt)
     const candidate = apps.get(id)
     const secretSlot = retryAfter > 0 ? undefined : matchSecret(secret, candidate?.secrets, issuer.clock())

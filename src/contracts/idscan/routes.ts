@@ -2,6 +2,7 @@ import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type Audit, requestFields } from '../../audit.ts'
+import { callerAddress } from '../../caller-address.ts'
 import type { IdscanAccount, IdscanArea } from '../../core/idscan/account.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanLogin, LoginResult } from '../../core/idscan/login.ts'
@@ -78,7 +79,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
     if (!asked.success || repeated.length > 0) throw invalidParameters(repeated, asked.error?.issues ?? [])
     const { username, password, area } = asked.data
 
-    const result = login(username, password, request.ip)
+    const result = login(username, password, callerAddress(request))
     const answer = (outcome: LoginResult) => issueTo(accountOf(outcome), area, request, reply)
     return result instanceof Promise ? result.then(answer) : answer(result)
   }

@@ -1,6 +1,7 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Audit } from '../../audit.ts'
+import { callerAddress } from '../../caller-address.ts'
 import { callerNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Guard } from '../../core/guard.ts'
@@ -58,12 +59,12 @@ export async function createAuthenticate(app: FastifyInstance, parts: CallerPart
       return
     }
     const refusal = client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
-    guard.fail({ address: callerNetwork(request.ip) }).then(() => done(refusal), done)
+    guard.fail({ address: callerNetwork(callerAddress(request)) }).then(() => done(refusal), done)
   }
 
   return (request, reply, done) => {
     const { authorization } = request.headers
-    if (guard.blockedFor({ address: callerNetwork(request.ip) }) > 0) return done(new Refusal('blocked'))
+    if (guard.blockedFor({ address: callerNetwork(callerAddress(request)) }) > 0) return done(new Refusal('blocked'))
     if (!authorization) return done(new Refusal('missing_authorization'))
     const token = verifyBearer && /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
     if (!verifyBearer || token === undefined) return app.basicAuth.call(app, request, reply, done)
