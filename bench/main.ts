@@ -36,7 +36,7 @@ const { values } = parseArgs({
 const seconds = readCount(values.seconds ?? (values.quick ? '1' : '2'), 600)
 const rounds = readCount(values.rounds ?? (values.quick ? '3' : '7'), 100)
 const tokens = readCount(values.tokens, 10_000_000)
-const latencyRounds = values.quick ? 2 : 5
+const latencyRounds = values.quick ? 3 : 5
 
 /** What is no subject, but can be named in `--only`. */
 const LIVE = 'live-tokens'
