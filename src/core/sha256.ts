@@ -75,6 +75,7 @@ function stateAfter(key: Buffer, pad: number): Int32Array {
   for (const [index, byte] of key.entries()) message[index] = byte ^ pad
   compressBlock(0)
   message.fill(0, 0, BLOCK)
+  schedule.fill(0)
   return state.slice()
 }
 
@@ -89,6 +90,7 @@ function compressMessage(length: number, before: number): void {
   words.setInt32(end - 4, (before + length) * 8)
   for (let begin = 0; begin < end; begin += BLOCK) compressBlock(begin)
   for (let begin = 0; begin < end; begin += 4) words.setInt32(begin, 0)
+  schedule.fill(0)
 }
 
 function takeDigest(target: Buffer): Buffer {
