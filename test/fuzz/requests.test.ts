@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { MOST_UNANSWERED } from '../../src/listener.ts'
 import { FULL } from '../support/full.ts'
 import { CAMPAIGN, createTally, reportFinding, SEED } from '../support/fuzz/campaign.ts'
 import { createConformance } from '../support/fuzz/conformance.ts'
@@ -15,10 +16,10 @@ import { noteSecret } from '../support/journal.ts'
 // of its own contract, as the OpenAPI document has them.
 
 /** On one connection, at most. */
-const BATCH = FULL ? 128 : 32
+const BATCH = FULL ? MOST_UNANSWERED : 32
 
 /** Batches of each configuration, and of one connection. */
-const BATCHES = FULL ? 5_400 : 60
+const BATCHES = FULL ? 10_800 : 60
 const LANES = FULL ? 8 : 1
 
 /** Batches between two looks at whether all is well. */
