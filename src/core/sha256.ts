@@ -1,4 +1,4 @@
-import { createHmac, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * SHA-256 (FIPS 180-4) and HMAC-SHA256 (RFC 2104) of short texts, as this service needs them several times for each request.
@@ -25,9 +25,10 @@ const INITIAL_STATE = new Int32Array([
   0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ])
 
-/** Bytes of a block, and of a digest. */
-const BLOCK = 64
-const DIGEST = 32
+const BLOCK = 64 // bytes
+
+/** Bytes of a digest. */
+export const DIGEST = 32
 
 /** Characters up to which a text is hashed here: the tokens and the secrets that there are, several times over. */
 const LONGEST = 4_096
@@ -35,62 +36,103 @@ const LONGEST = 4_096
 /** Of a character in UTF-8. */
 const MOST_BYTES = 3
 
+/** Bytes that are to be hashed, behind them room for what the hash adds. */
+export interface Message {
+  readonly bytes: Buffer
+  /** The same bytes, as the hash reads them. */
+  readonly words: DataView
+}
+
+/** @param length of the longest message that will stand in it, in bytes. */
+export function createMessage(length: number): Message {
+  const bytes = Buffer.alloc(length + 2 * BLOCK)
+  return { bytes, words: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
+}
+
 // One message at a time, from its first byte to its last: nothing here waits for anything. All zeros in between.
-const message = Buffer.alloc(LONGEST * MOST_BYTES + 2 * BLOCK)
-const words = new DataView(message.buffer, message.byteOffset, message.byteLength)
+const text = createMessage(LONGEST * MOST_BYTES)
 const schedule = new Int32Array(64)
 const state = new Int32Array(DIGEST / 4)
 
 /** Bytes of the digest of a text's UTF-8. */
-export function sha256(text: string): Buffer {
-  if (text.length > LONGEST) return hash('sha256', text, 'buffer')
+export function sha256(message: string): Buffer {
+  if (message.length > LONGEST) return hash('sha256', message, 'buffer')
   state.set(INITIAL_STATE)
-  compressMessage(message.write(text), 0)
+  const length = text.bytes.write(message)
+  compressMessage(text, length, 0)
+  wipe(text, length)
   return takeDigest(Buffer.allocUnsafe(DIGEST))
 }
 
-/** Bytes of the HMAC of a text's UTF-8, under one key. */
-export type HmacSha256 = (text: string) => Buffer
+/** HMAC under one key. */
+export interface HmacSha256 {
+  /** Of a text's UTF-8. */
+  ofText(message: string): Buffer
+  /** Of the first bytes of a message, into the first 32 of a target. What the message has behind them is overwritten. */
+  ofBytes(message: Message, length: number, target: Buffer): void
+}
 
 /** Prepares a key: what is the same for every text is computed once. */
 export function createHmacSha256(key: Uint8Array): HmacSha256 {
-  const block = Buffer.alloc(BLOCK)
-  block.set(key.byteLength > BLOCK ? hash('sha256', key, 'buffer') : key)
+  const block = createMessage(BLOCK)
+  block.bytes.set(key.byteLength > BLOCK ? hash('sha256', key, 'buffer') : key)
   const inner = stateAfter(block, 0x36)
-  const outer = stateAfter(block, 0x5c)
-  return (text) => {
-    if (text.length > LONGEST) return createHmac('sha256', key).update(text).digest()
+  const outer = stateAfter(block, 0x36 ^ 0x5c)
+  wipe(block, BLOCK)
+  const ofBytes = (message: Message, length: number, target: Buffer): void => {
     state.set(inner)
-    compressMessage(message.write(text), BLOCK)
-    takeDigest(message)
+    compressMessage(message, length, BLOCK)
+    takeDigest(text.bytes)
     state.set(outer)
-    compressMessage(DIGEST, BLOCK)
-    return takeDigest(Buffer.allocUnsafe(DIGEST))
+    compressMessage(text, DIGEST, BLOCK)
+    wipe(text, DIGEST)
+    takeDigest(target)
+  }
+  return {
+    ofBytes,
+    ofText(message) {
+      const work = message.length > LONGEST ? createMessage(message.length * MOST_BYTES) : text
+      const length = work.bytes.write(message)
+      const digest = Buffer.allocUnsafe(DIGEST)
+      ofBytes(work, length, digest)
+      wipe(work, length)
+      return digest
+    },
   }
 }
 
-/** The state once the block of the key, combined with a pad, has been compressed. */
-function stateAfter(key: Buffer, pad: number): Int32Array {
+/** The state once the block of the key, combined with a pad, has been compressed. The pad stays in the block. */
+function stateAfter(block: Message, pad: number): Int32Array {
   state.set(INITIAL_STATE)
-  for (const [index, byte] of key.entries()) message[index] = byte ^ pad
-  compressBlock(0)
-  message.fill(0, 0, BLOCK)
+  for (let index = 0; index < BLOCK; index++) block.bytes[index] = (block.bytes[index] as number) ^ pad
+  compressBlock(block.words, 0)
   schedule.fill(0)
   return state.slice()
 }
 
 /**
- * Pads what stands in the message (FIPS 180-4 section 5.1.1), compresses it and wipes it out, since it may be a secret.
+ * Pads a message (FIPS 180-4 section 5.1.1) and compresses it.
  *
  * @param before bytes that were compressed earlier.
  */
-function compressMessage(length: number, before: number): void {
-  const end = Math.ceil((length + 9) / BLOCK) * BLOCK
-  message[length] = 0x80
+function compressMessage({ bytes, words }: Message, length: number, before: number): void {
+  const end = paddedLength(length)
+  // What stood there may be the padding of a message before, or the rest of something longer.
+  for (let at = length; at < end; at++) bytes[at] = 0
+  bytes[length] = 0x80
   words.setInt32(end - 4, (before + length) * 8)
-  for (let begin = 0; begin < end; begin += BLOCK) compressBlock(begin)
-  for (let begin = 0; begin < end; begin += 4) words.setInt32(begin, 0)
+  for (let begin = 0; begin < end; begin += BLOCK) compressBlock(words, begin)
   schedule.fill(0)
+}
+
+function paddedLength(length: number): number {
+  return Math.ceil((length + 9) / BLOCK) * BLOCK
+}
+
+/** Nothing of what was hashed is left: it may be a secret. */
+function wipe({ words }: Message, length: number): void {
+  const end = paddedLength(length)
+  for (let at = 0; at < end; at += 4) words.setInt32(at, 0)
 }
 
 function takeDigest(target: Buffer): Buffer {
@@ -99,7 +141,7 @@ function takeDigest(target: Buffer): Buffer {
 }
 
 /** FIPS 180-4 section 6.2.2, on the block that begins at a byte of the message; the names are those of the standard. */
-function compressBlock(begin: number): void {
+function compressBlock(words: DataView, begin: number): void {
   for (let t = 0; t < 16; t++) schedule[t] = words.getInt32(begin + t * 4)
   for (let t = 16; t < 64; t++) {
     const w15 = at(schedule, t - 15)

@@ -45,6 +45,22 @@ describe('signing', () => {
   })
 })
 
+describe('a token of any length', () => {
+  // Around what is put together in the usual place (4,096 bytes), and far beyond.
+  test.each([0, 1, 2, 1_900, 2_000, 3_000, 3_100, 4_200, 20_000])(
+    'verifies with %i characters of claims',
+    async (length) => {
+      const claims = { text: 'x'.repeat(length) }
+      const long = signJws(claims, first)
+      expect(verifyJws(long, [first], 0)).toEqual(claims)
+      const { payload } = await compactVerify(long, createSecretKey(bytes(1)))
+      expect(JSON.parse(new TextDecoder().decode(payload))).toEqual(claims)
+      // Nothing of it is left in the next.
+      expect(signJws({ a: 1 }, first)).toBe(forge({ alg: 'HS256', typ: 'JWT' }, { a: 1 }))
+    },
+  )
+})
+
 describe('verifying', () => {
   const token = signJws({ a: 1 }, second)
 
@@ -106,6 +122,19 @@ describe('verifying', () => {
     const signed = await new SignJWT({}).setProtectedHeader({ alg: 'RS256', typ: 'JWT' }).sign(privateKey)
     expect(verifyJws(signed, [first], 0)).toBeUndefined()
   })
+
+  test.each([0x100, 0x1_f600, 0xd800])(
+    'a character is not taken for the one that has its last byte: beyond %i',
+    (beyond) => {
+      for (let at = 0; at < token.length; at++) {
+        const other = String.fromCodePoint(beyond + token.charCodeAt(at))
+        expect(
+          verifyJws(`${token.slice(0, at)}${other}${token.slice(at + 1)}`, [second], 0),
+          `at ${at}`,
+        ).toBeUndefined()
+      }
+    },
+  )
 
   test('no text makes it throw', () => {
     fc.assert(
