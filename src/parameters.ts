@@ -1,8 +1,8 @@
 import { unescape as unescapePercent } from 'node:querystring'
 
 export interface ReadParameters {
-  /** By lower-case name; null prototype, since the names come from outside. */
-  readonly values: Readonly<Record<string, string>>
+  /** By lower-case name: every name that is known, and no other. */
+  readonly values: Readonly<Record<string, string | undefined>>
   /** Names that were given more than once (B5, I13). */
   readonly repeated: readonly string[]
 }
@@ -11,27 +11,37 @@ export interface ReadParameters {
 const ENCODED = /[%+\u0080-\uffff]/
 const UPPER_CASE = /[A-Z]/
 
+/** Reads `name=value` pairs with `&` between, as in a query or a form. */
+export type ParameterReader = (text: string) => ReadParameters
+
 /**
- * Reads `name=value` pairs with `&` between, as in a query or a form: names in any case and any order, strange ones ignored, a
- * name without `=` absent (B4, I5). `+` is a blank, broken percent-encoding stays as it is (I4).
+ * Names in any case and any order, strange ones ignored, a name without `=` absent (B4, I5). `+` is a blank, broken percent-encoding
+ * stays as it is (I4).
+ *
+ * @param names in lower case: those that are known.
  */
-export function readParameters(text: string, known: ReadonlySet<string>): ReadParameters {
-  const values: Record<string, string> = Object.create(null)
-  const repeated: string[] = []
-  const decode = ENCODED.test(text) ? decodeText : asItIs
-  // From one sign of equality to the next: what has none is skipped, and no character is looked at twice.
-  let equals = text.indexOf('=')
-  while (equals !== -1) {
-    const ampersand = text.indexOf('&', equals)
-    const end = ampersand === -1 ? text.length : ampersand
-    const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)))
-    if (known.has(name)) {
-      if (name in values && !repeated.includes(name)) repeated.push(name)
-      values[name] = decode(text.slice(equals + 1, end))
+export function createParameterReader(names: readonly string[]): ParameterReader {
+  const known = new Set(names)
+  // Every reading has the same shape, whatever was given, so that looking into it is quick.
+  const nothing: ReadParameters['values'] = Object.fromEntries(names.map((name) => [name, undefined]))
+  return (text) => {
+    const values: Record<string, string | undefined> = { ...nothing }
+    const repeated: string[] = []
+    const decode = ENCODED.test(text) ? decodeText : asItIs
+    // From one sign of equality to the next: what has none is skipped, and no character is looked at twice.
+    let equals = text.indexOf('=')
+    while (equals !== -1) {
+      const ampersand = text.indexOf('&', equals)
+      const end = ampersand === -1 ? text.length : ampersand
+      const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)))
+      if (known.has(name)) {
+        if (values[name] !== undefined && !repeated.includes(name)) repeated.push(name)
+        values[name] = decode(text.slice(equals + 1, end))
+      }
+      equals = text.indexOf('=', end)
     }
-    equals = text.indexOf('=', end)
+    return { values, repeated }
   }
-  return { values, repeated }
 }
 
 /** Of ASCII letters alone: no other letter becomes one of a name. */

@@ -3,7 +3,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { requestFields } from '../audit.ts'
 import type { Inspection, Lifecycle } from '../core/lifecycle.ts'
-import { type ReadParameters, readParameters } from '../parameters.ts'
+import { createParameterReader, type ReadParameters } from '../parameters.ts'
 import { Refusal } from '../refusal.ts'
 import { createLifecycleErrorHandler } from './errors.ts'
 import { type Origin, toIntrospection } from './introspection.ts'
@@ -25,7 +25,7 @@ export const tokenForm = z.object({
   client_secret: z.string().optional().meta({ format: 'password', example: '' }),
 })
 
-const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(tokenForm.shape))
+const readForm = createParameterReader(Object.keys(tokenForm.shape))
 
 interface Asked {
   readonly token: string
@@ -45,7 +45,7 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
   const authenticate = await createAuthenticateResourceServer(app, options)
 
   app.removeAllContentTypeParsers()
-  await app.register(formbody, { parser: (text) => ({ ...readParameters(text, PARAMETER_NAMES) }) })
+  await app.register(formbody, { parser: (text) => ({ ...readForm(text) }) })
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined))
 
   serve('/introspect', async (request, reply) => {

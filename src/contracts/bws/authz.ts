@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { type Audit, requestFields } from '../../audit.ts'
-import type { BwsTokens } from '../../core/bws/tokens.ts'
+import type { BwsTokens, CheckedBwsToken } from '../../core/bws/tokens.ts'
 import type { BwsToken } from '../../core/bws/verify.ts'
 import { Refusal } from '../../refusal.ts'
 import { identityHeaders } from '../identity.ts'
@@ -20,33 +21,35 @@ export interface BwsAuthzOptions {
  */
 export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, { tokens, audit }) => {
   app.setErrorHandler(createErrorHandler(audit, 'Bearer realm="BWS"'))
-  const check = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const params = operationParams.safeParse(request.params)
-    if (!params.success) {
-      reply.callNotFound()
-      return reply
-    }
+  // By callback, as a promise for each step would be a good part of what a check costs.
+  const check = (request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): void => {
+    const params = compiledParams.safeParse(request.params)
+    if (!params.success) return void reply.callNotFound()
     const { operation } = params.data
     const { authorization } = request.headers
     if (!authorization) throw new Refusal('missing_authorization', { operation })
     const jws = readCredential(authorization)
     if (jws === undefined) throw new Refusal('malformed_authorization', { operation })
 
-    const checked = await tokens.check(jws, operation)
-    if ('refused' in checked) {
-      const token = 'token' in checked ? checked.token : undefined
-      throw new Refusal(checked.refused, { operation, app: token?.app, tokenId: token?.tokenId })
+    const answer = (checked: CheckedBwsToken): void => {
+      if ('refused' in checked) {
+        const token = 'token' in checked ? checked.token : undefined
+        throw new Refusal(checked.refused, { operation, app: token?.app, tokenId: token?.tokenId })
+      }
+      const { token, triesLeft } = checked
+      audit.checked({
+        contract: 'bws',
+        app: token.app,
+        operation,
+        tokenId: token.tokenId,
+        triesLeft,
+        ...requestFields(request),
+      })
+      reply.headers(toIdentity(token, triesLeft)).header('cache-control', 'no-store').send()
     }
-    const { token, triesLeft } = checked
-    audit.checked({
-      contract: 'bws',
-      app: token.app,
-      operation,
-      tokenId: token.tokenId,
-      triesLeft,
-      ...requestFields(request),
-    })
-    return reply.headers(toIdentity(token, triesLeft)).header('cache-control', 'no-store').send()
+    const checked = tokens.check(jws, operation)
+    if (checked instanceof Promise) checked.then(answer).catch(done)
+    else answer(checked)
   }
   // In a hook, so that it comes before any look at a body.
   app.route({
@@ -54,9 +57,12 @@ export const bwsAuthzRoutes: FastifyPluginAsync<BwsAuthzOptions> = async (app, {
     url: '/authz/bws/:operation',
     exposeHeadRoute: false,
     onRequest: check,
-    handler: check,
+    // Nothing comes here: it has been answered.
+    handler: (_request, reply) => reply,
   })
 }
+
+const compiledParams = z.compile(operationParams)
 
 /** `Authorization: Bearer <token>` or `Authorization: JWT <token>` (B32). */
 function readCredential(authorization: string): string | undefined {

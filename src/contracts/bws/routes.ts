@@ -6,10 +6,9 @@ import { callerNetwork } from '../../core/address.ts'
 import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
 import type { Guard } from '../../core/guard.ts'
 import { matchSecret } from '../../core/secrets.ts'
-import { readParameters } from '../../parameters.ts'
 import { Refusal } from '../../refusal.ts'
 import { createErrorHandler, invalidParameters } from './errors.ts'
-import { PARAMETER_NAMES, readBwsTokenQuery } from './schema.ts'
+import { checkBwsTokenQuery, readBwsTokenQuery } from './schema.ts'
 
 export interface BwsRoutesOptions {
   readonly apps: ReadonlyMap<string, BwsApp>
@@ -64,8 +63,8 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
 
   function issue(request: FastifyRequest, reply: FastifyReply): string {
     const { app: caller, secretSlot } = request.getDecorator<Caller>('bwsCaller')
-    const { values, repeated } = readParameters(queryOf(request.raw.url ?? ''), PARAMETER_NAMES)
-    const query = readBwsTokenQuery(values)
+    const { values, repeated } = readBwsTokenQuery(queryOf(request.raw.url ?? ''))
+    const query = checkBwsTokenQuery(values)
     if (!query.success || repeated.length > 0) throw invalidParameters(caller.id, repeated, query.error?.issues ?? [])
 
     const result = issueBwsToken(caller, query.data, issuer)

@@ -6,13 +6,13 @@ import { callerAddress } from '../../caller-address.ts'
 import type { IdscanAccount, IdscanArea } from '../../core/idscan/account.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanLogin, LoginResult } from '../../core/idscan/login.ts'
-import { type ReadParameters, readParameters } from '../../parameters.ts'
+import type { ReadParameters } from '../../parameters.ts'
 import { Refusal } from '../../refusal.ts'
 import { allowOrigin } from './cors.ts'
 import { CONTENT_TYPE, createErrorHandler, invalidParameters } from './errors.ts'
 import { IDSCAN_PATH } from './path.ts'
 import { createCookies, createReply } from './reply.ts'
-import { grantType, idscanTokenForm, idscanTokenFormWithArea, PARAMETER_NAMES } from './schema.ts'
+import { grantType, idscanTokenForm, idscanTokenFormWithArea, readIdscanForm } from './schema.ts'
 
 export interface IdscanRoutesOptions {
   readonly login: IdscanLogin
@@ -38,7 +38,6 @@ const CSRF_BYTES = 24
 export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app, options) => {
   const { login, issuer, audit, corsOrigins } = options
   const form = z.compile(options.requireArea ? idscanTokenFormWithArea : idscanTokenForm)
-  const readForm = (text: string): ReadParameters => readParameters(text, PARAMETER_NAMES)
 
   app.setErrorHandler(createErrorHandler(audit))
   app.addHook('onRequest', (request, reply, done) => {
@@ -53,10 +52,10 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
   })
 
   app.removeAllContentTypeParsers()
-  await app.register(formbody, { parser: (text) => ({ ...readForm(text) }) })
+  await app.register(formbody, { parser: (text) => ({ ...readIdscanForm(text) }) })
   // A body without a Content-Type is a form; one of any other type is none (I3).
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
-    done(null, request.headers['content-type'] === undefined ? readForm(String(body)) : NO_FORM)
+    done(null, request.headers['content-type'] === undefined ? readIdscanForm(String(body)) : NO_FORM)
   })
 
   app.route({ method: 'POST', url: IDSCAN_PATH, handler: issue })

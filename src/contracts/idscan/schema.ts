@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { IDSCAN_AREAS } from '../../core/idscan/account.ts'
+import { createParameterReader } from '../../parameters.ts'
 
 // The one description of the request and its replies. Each message says what is allowed; errors.ts puts the name before it.
 
@@ -26,8 +27,8 @@ export const idscanTokenForm = z.object({
 /** The same, where the configuration has `requireArea: true` (I11). */
 export const idscanTokenFormWithArea = idscanTokenForm.extend({ area })
 
-/** The parameters' names, as {@link readParameters} needs them. */
-export const PARAMETER_NAMES: ReadonlySet<string> = new Set(Object.keys(idscanTokenForm.shape))
+/** The form as text, its parameters not checked yet. */
+export const readIdscanForm = createParameterReader(Object.keys(idscanTokenForm.shape))
 
 const NAME = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name'
 const ROLE = 'http://schemas.microsoft.com/ws/2008/06/identity/claims/role'

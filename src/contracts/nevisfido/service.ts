@@ -35,7 +35,10 @@ export function serve(app: FastifyInstance, service: ServiceDescription): void {
   const authenticate: Authenticate = service.authenticate ?? ((_request, _reply, done) => done())
   app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  // By name as well: what a parser has no name for is looked for anew with every request.
+  for (const type of [mediaTypes.takes, '*']) {
+    app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  }
 
   app.addHook('onRequest', (request, reply, done) => {
     if (exists && !exists(request)) reply.callNotFound()

@@ -16,7 +16,7 @@ type Found =
     }
   | { readonly refused: 'invalid_token' }
 
-type Checked =
+export type CheckedBwsToken =
   | {
       readonly token: BwsToken
       /** After this use; undefined where none is counted. */
@@ -25,12 +25,15 @@ type Checked =
   | Extract<Found, { refused: unknown }>
   | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
 
-/** BWS tokens after their issue. Each of these throws StoreUnavailable where the store has to be asked and cannot be. */
+/**
+ * BWS tokens after their issue. What needs no look at the store is answered at once; the rest later, and throws StoreUnavailable
+ * where it cannot be asked.
+ */
 export interface BwsTokens {
   /** Finds out what a token is, and whether it is good. */
-  find(jws: string): Promise<Found>
+  find(jws: string): Found | Promise<Found>
   /** Whether a token is good for an operation; its own task's counts one try (B35). */
-  check(jws: string, operation: BwsOperation): Promise<Checked>
+  check(jws: string, operation: BwsOperation): CheckedBwsToken | Promise<CheckedBwsToken>
   triesLeft(token: BwsToken): Promise<number>
 }
 
@@ -44,29 +47,39 @@ export interface BwsTokensParts {
 }
 
 export function createBwsTokens({ verifier, apps, revocations, uses, clock }: BwsTokensParts): BwsTokens {
-  async function find(jws: string): Promise<Found> {
+  function find(jws: string): Found | Promise<Found> {
     const verified = verifyBwsToken(jws, verifier, clock())
     if ('refused' in verified) return verified
     const { token } = verified
     if (!apps.has(token.app)) return { refused: 'unknown_app', token }
     const reading = revocations.ready()
-    if (reading) await available(reading)
+    return reading ? available(reading).then(() => findRevocation(token)) : findRevocation(token)
+  }
+
+  function findRevocation(token: BwsToken): Found {
     const { tokenId, app, notBefore } = token
     const revokedAt = revocations.revokedAt({ tokenId, holder: `app ${app}`, issuedAt: notBefore * 1000 })
-    return revokedAt === undefined ? verified : { refused: 'token_revoked', token }
+    return revokedAt === undefined ? { token } : { refused: 'token_revoked', token }
+  }
+
+  async function countUse(token: BwsToken): Promise<CheckedBwsToken> {
+    const { maxtries } = token.options
+    const used = await available(uses.count(token.tokenId, maxtries, token.expires * 1000, clock()))
+    return used === undefined ? { refused: 'tries_used_up', token } : { token, triesLeft: maxtries - used }
   }
 
   return {
     find,
-    async check(jws, operation) {
-      const found = await find(jws)
-      if ('refused' in found) return found
-      const { token } = found
-      if (operation === 'upload') return { token, triesLeft: undefined }
-      const { task, maxtries } = token.options
-      if (operation !== task) return { refused: 'wrong_task', token }
-      const used = await available(uses.count(token.tokenId, maxtries, token.expires * 1000, clock()))
-      return used === undefined ? { refused: 'tries_used_up', token } : { token, triesLeft: maxtries - used }
+    check(jws, operation) {
+      const conclude = (found: Found): CheckedBwsToken | Promise<CheckedBwsToken> => {
+        if ('refused' in found) return found
+        const { token } = found
+        if (operation === 'upload') return { token, triesLeft: undefined }
+        const { task } = token.options
+        return operation === task ? countUse(token) : { refused: 'wrong_task', token }
+      }
+      const found = find(jws)
+      return found instanceof Promise ? found.then(conclude) : conclude(found)
     },
     async triesLeft({ tokenId, options }) {
       return options.maxtries - (await available(uses.counted(tokenId)))

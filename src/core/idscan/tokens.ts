@@ -19,14 +19,17 @@ type Found =
     }
   | { readonly refused: 'invalid_token' }
 
-type Checked = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
+export type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
 
-/** IDscan tokens after their issue. Both throw StoreUnavailable where the store has to be asked and cannot be. */
+/**
+ * IDscan tokens after their issue. As a rule both answer at once; where the store has to be asked they answer later, and throw
+ * StoreUnavailable where it cannot be.
+ */
 export interface IdscanTokens {
   /** Finds out what a token is, and whether it is good. That is no use of it (I33). */
-  find(jws: string): Promise<Found>
+  find(jws: string): Found | Promise<Found>
   /** Whether a token is good for an area (I31); where it is, that is a use of it. */
-  check(jws: string, area: IdscanArea): Promise<Checked>
+  check(jws: string, area: IdscanArea): CheckedIdscanToken | Promise<CheckedIdscanToken>
 }
 
 export interface IdscanTokensParts {
@@ -42,7 +45,7 @@ export interface IdscanTokensParts {
 export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
   const { verifier, accounts, revocations, idleTimeout, clock } = parts
 
-  async function find(jws: string): Promise<Found> {
+  function find(jws: string): Found | Promise<Found> {
     const verified = verifyIdscanToken(jws, verifier, clock())
     if ('refused' in verified) return verified
     const { claims } = verified
@@ -50,23 +53,30 @@ export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
     if (account === undefined) return { refused: 'unknown_account', claims }
     if (account.disabled) return { refused: 'account_disabled', claims }
     const reading = revocations.ready()
-    if (reading) await available(reading)
+    return reading ? available(reading).then(() => findUse(claims)) : findUse(claims)
+  }
+
+  function findUse(claims: IdscanClaims): Found | Promise<Found> {
     const { jti, sub, iat } = claims
     const revokedAt = revocations.revokedAt({ tokenId: jti, holder: `account ${sub}`, issuedAt: iat * 1000 })
     if (revokedAt !== undefined) return { refused: 'token_revoked', claims }
-    if (idleTimeout && (await available(idleTimeout.isIdle(claims)))) return { refused: 'token_idle', claims }
-    return verified
+    const isIdle = idleTimeout?.isIdle(claims) ?? false
+    const conclude = (idle: boolean): Found => (idle ? { refused: 'token_idle', claims } : { claims })
+    return isIdle instanceof Promise ? available(isIdle).then(conclude) : conclude(isIdle)
   }
 
   return {
     find,
-    async check(jws, area) {
-      const found = await find(jws)
-      if ('refused' in found) return found
-      const { claims } = found
-      if (claims.area !== area) return { refused: 'wrong_area', claims }
-      idleTimeout?.use(claims)
-      return found
+    check(jws, area) {
+      const conclude = (found: Found): CheckedIdscanToken => {
+        if ('refused' in found) return found
+        const { claims } = found
+        if (claims.area !== area) return { refused: 'wrong_area', claims }
+        idleTimeout?.use(claims)
+        return found
+      }
+      const found = find(jws)
+      return found instanceof Promise ? found.then(conclude) : conclude(found)
     },
   }
 }
