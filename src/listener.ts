@@ -1,12 +1,15 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import { type AddressInfo, isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { PlainResponse } from './plain-response.ts'
 import { replyToBrokenRequest } from './service/errors.ts'
+import { createStage } from './stage.ts'
 
 /** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
-const LIMITS: ServerOptions = {
+const OPTIONS: ServerOptions<typeof IncomingMessage, typeof PlainResponse> = {
+  ServerResponse: PlainResponse,
   /** Bytes. Node's own default, written down: a JWT in a header fits many times over. */
   maxHeaderSize: 16 * 1024,
   /** Milliseconds until the headers are in: a client that dribbles them (slowloris) is cut off. */
@@ -62,7 +65,7 @@ interface CountedSocket extends Socket {
   [UNANSWERED]?: number
 }
 
-function countAnswer(this: ServerResponse): void {
+function countAnswer(this: PlainResponse): void {
   const socket: CountedSocket = this.req.socket
   socket[UNANSWERED] = (socket[UNANSWERED] ?? 1) - 1
 }
@@ -75,8 +78,10 @@ function isFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolea
 /** @param certificate for https; http without. */
 export function createListener(certificate: Certificate | undefined): Listener {
   let app: FastifyInstance | undefined
+  // Behind what all connections have brought in this turn: it comes with an event for each.
+  const arrival = createStage(setImmediate)
 
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+  const answer = (request: IncomingMessage, response: PlainResponse): void => {
     const socket: CountedSocket = request.socket
     const count = (socket[UNANSWERED] ?? 0) + 1
     socket[UNANSWERED] = count
@@ -85,12 +90,12 @@ export function createListener(certificate: Certificate | undefined): Listener {
     if (socket.destroyed) return
     response.on('finish', countAnswer)
     if (isFaultyFraming(request)) response.setHeader('connection', 'close')
-    app?.routing(request, response)
+    arrival(() => app?.routing(request, response))
   }
 
   const secure =
-    certificate && createSecureServer({ ...LIMITS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)
-  const server: Server | SecureServer = secure ?? createServer(LIMITS, answer)
+    certificate && createSecureServer({ ...OPTIONS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)
+  const server: Server | SecureServer = secure ?? createServer(OPTIONS, answer)
   server.setTimeout(CONNECTION_TIMEOUT)
   server.on('clientError', replyToBrokenRequest)
 

@@ -36,6 +36,7 @@ import { replyNotFound, replyWithServiceError } from './service/errors.ts'
 import { healthRoutes } from './service/health.ts'
 import { lifecycleRoutes } from './service/lifecycle.ts'
 import { metricsRoutes } from './service/metrics.ts'
+import { createStage, noStage, type Stage } from './stage.ts'
 import type { Stores } from './store/open.ts'
 import { createRepetition, createStoreErrorLog, type OnStoreError } from './upkeep.ts'
 
@@ -121,16 +122,18 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   }
 
   if (parts.tracing) await app.register(parts.tracing)
+  const stages = createStages(parts)
   app.addHook('onRequest', (request, reply, done) => {
     // At once: nobody is interested in the body, and so none can be wrong.
     if (request.is404) replyNotFound(request, reply)
-    else done()
+    else stages.credentials(done)
   })
+  app.addHook('preHandler', (_request, _reply, done) => stages.handler(done))
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
     // Also of what was asked before the drain began: whoever is told so comes back elsewhere.
     if (parts.isDraining()) reply.header('connection', 'close')
-    done(null, payload)
+    stages.reply(() => done(null, payload))
   })
   app.addHook('onResponse', ({ routeOptions }, reply, done) => {
     // Whatever is asked for that is not there: the path is the caller's, and there is no end of paths.
@@ -218,6 +221,13 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     await busy.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
   })
   return app
+}
+
+/** Where requests wait for each other on their way: see stage.ts. */
+function createStages({ tracing }: ServerParts): Readonly<Record<'credentials' | 'handler' | 'reply', Stage>> {
+  // A trace follows the request through what runs in its name, which what runs for several would not.
+  const next = () => (tracing ? noStage : createStage(process.nextTick))
+  return { credentials: next(), handler: next(), reply: next() }
 }
 
 function createServerGuard(
