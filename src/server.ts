@@ -4,6 +4,7 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginCallback,
+  type FastifyReply,
   LogController,
 } from 'fastify'
 import type { Logger } from 'pino'
@@ -95,6 +96,10 @@ function noSchema(): never {
 /** Builds what answers requests: everything but the port, which outlives a configuration (listener.ts). */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const { configuration, clock, settledClock, randomness, logger, metrics, stores, revocations } = parts
+  // Whoever is told so comes back elsewhere.
+  const closeWhileDraining = (reply: FastifyReply): void => {
+    if (parts.isDraining()) reply.header('connection', 'close')
+  }
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     loggerInstance: logger as FastifyBaseLogger,
@@ -106,7 +111,11 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     genReqId: createRequestIds(randomness),
     // While it closes, what is under way is answered, not turned away.
     return503OnClosing: false,
-    frameworkErrors: replyWithServiceError,
+    // A path that cannot be decoded meets no hook.
+    frameworkErrors(error, request, reply) {
+      closeWhileDraining(reply)
+      replyWithServiceError(error, request, reply)
+    },
     // No route has a JSON Schema, zod checks all input: what would compile schemas is not even loaded.
     schemaController: { compilersFactory: { buildValidator: noSchema, buildSerializer: noSchema } },
     routerOptions: {
@@ -131,8 +140,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   app.addHook('preHandler', (_request, _reply, done) => stages.handler(done))
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
-    // Also of what was asked before the drain began: whoever is told so comes back elsewhere.
-    if (parts.isDraining()) reply.header('connection', 'close')
+    // Also of what was asked before the drain began.
+    closeWhileDraining(reply)
     stages.reply(() => done(null, payload))
   })
   app.addHook('onResponse', ({ routeOptions }, reply, done) => {

@@ -37,6 +37,11 @@ describe('GET /readyz', () => {
     expect((await getToken(service, QUERY)).status).toBe(200)
   })
 
+  test.each(['/token', '/nothing', '/%zz'])('while it is, an answer at %s ends its connection', async (path) => {
+    await using service = await startService({ isDraining: () => true })
+    expect((await service.request(path)).headers.connection).toBe('close')
+  })
+
   test('is 503 while the store is away, at latest after a second, and 200 again when it is back', async () => {
     const clock = createFrozenClock()
     await using lender = await startService()
