@@ -52,7 +52,7 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
     const { token, caller } = await read(request, reply)
     const inspection = await lifecycle.inspect(token)
     if (inspection) audit.introspected({ ...requestFields(request), ...nameOf(inspection), ...caller })
-    return reply.send(toIntrospection(inspection, origin))
+    return toIntrospection(inspection, origin)
   })
 
   serve('/revoke', async (request, reply) => {
@@ -63,7 +63,7 @@ export const lifecycleRoutes: FastifyPluginAsync<LifecycleRoutesOptions> = async
     return reply.send()
   })
 
-  function serve(url: string, handler: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>): void {
+  function serve(url: string, handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>): void {
     app.route({ method: 'POST', url, handler })
     const others = app.supportedMethods.filter((method) => method !== 'POST')
     app.route({ method: others, url, exposeHeadRoute: false, onRequest: refuseMethod, handler: refuseMethod })

@@ -5,9 +5,9 @@ import { issueFidoToken } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
 import { type Caller, callerOf, createAuthenticate } from './callers.ts'
-import { alwaysOk, sendJson } from './errors.ts'
+import { alwaysOk, setJson } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
-import { createTokenBody } from './schema.ts'
+import { type CreateTokenReply, createTokenBody } from './schema.ts'
 import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from './service.ts'
 
 /** The Create Token Service (N1 to N16). */
@@ -31,7 +31,7 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     handler: create,
   })
 
-  async function create(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function create(request: FastifyRequest, reply: FastifyReply): Promise<CreateTokenReply> {
     const operation = operationOf(request)
     const caller = callerOf(request)
     const refusal = { client: caller?.client, operation }
@@ -53,7 +53,8 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
       tokenId,
       ...requestFields(request),
     })
-    return sendJson(reply, { token, sessionId, statusCode: 1200 })
+    setJson(reply)
+    return { token, sessionId, statusCode: 1200 }
   }
 
   function mayActFor(caller: Caller, username: string | undefined): boolean {

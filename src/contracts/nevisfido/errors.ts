@@ -52,17 +52,13 @@ export function createErrorHandler(audit: Audit, httpStatusOf: HttpStatusOf) {
     if (httpStatus === 405) reply.header('allow', 'POST')
     if (httpStatus !== undefined) return reply.code(httpStatus).send()
     const statusCode = STATUS_CODES[reason] ?? 1500
-    return sendJson(reply.code(httpStatusOf(statusCode)), { statusCode })
+    return setJson(reply.code(httpStatusOf(statusCode))).send({ statusCode })
   }
 }
 
 /** `application/json` exactly: with a serializer of its own, since Fastify puts a charset behind the type otherwise (N14). */
-export function sendJson(reply: FastifyReply, body: unknown, mediaType = 'application/json'): FastifyReply {
-  return reply
-    .header('content-type', mediaType)
-    .header('cache-control', 'no-store')
-    .serializer(JSON.stringify)
-    .send(body)
+export function setJson(reply: FastifyReply, mediaType = 'application/json'): FastifyReply {
+  return reply.header('content-type', mediaType).header('cache-control', 'no-store').serializer(JSON.stringify)
 }
 
 function toRefusal(error: unknown): Refusal {

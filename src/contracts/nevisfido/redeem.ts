@@ -3,9 +3,9 @@ import { requestFields } from '../../audit.ts'
 import { digestId } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../refusal.ts'
-import { alwaysOk, sendJson } from './errors.ts'
+import { alwaysOk, setJson } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
-import { redeemTokenBody } from './schema.ts'
+import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
 import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from './service.ts'
 
 /** What each outcome of a redemption that is none is told as. */
@@ -28,7 +28,7 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     handler: redeem,
   })
 
-  async function redeem(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function redeem(request: FastifyRequest, reply: FastifyReply): Promise<RedeemTokenReply> {
     const operation = operationOf(request)
     const body = redeemTokenBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body', { operation })
@@ -39,7 +39,7 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     const { uafRequest, responseLifetime, client } = redemption.record
     const tokenId = digestId(token)
     audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, ...requestFields(request) })
-    const answer = { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
-    return sendJson(reply, answer, `${UAF};charset=UTF-8`)
+    setJson(reply, `${UAF};charset=UTF-8`)
+    return { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
   }
 }

@@ -25,6 +25,8 @@ const statusCode = z.int().meta({ description: 'FIDO UAF status code.' })
 
 export const createTokenReply = z.object({ token: z.uuidv4(), sessionId: z.uuidv4(), statusCode })
 
+export type CreateTokenReply = z.output<typeof createTokenReply>
+
 /** Every failure of create and redeem: HTTP 200 with a number. */
 export const failureReply = z.object({ statusCode })
 
@@ -36,6 +38,8 @@ export const redeemTokenReply = z.object({
   lifetimeMillis: z.int().meta({ description: 'Milliseconds for which an answer is waited for.' }),
 })
 
+export type RedeemTokenReply = z.output<typeof redeemTokenReply>
+
 /** The reply of the status service (N27). */
 export const statusReply = z.object({
   status: z.enum(['tokenCreated', 'clientRegistering', 'clientAuthenticating', 'succeeded', 'failed', 'unknown']),
@@ -44,3 +48,5 @@ export const statusReply = z.object({
   uafStatusCode: z.int().optional(),
   tokenInformation: z.object({ tokenResult: z.enum(['tokenRedeemed', 'tokenTimedOut']) }).optional(),
 })
+
+export type StatusReply = z.output<typeof statusReply>

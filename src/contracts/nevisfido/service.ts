@@ -22,6 +22,7 @@ export interface ServiceDescription {
   readonly exists?: (request: FastifyRequest) => boolean
   /** Credentials; asked after the media types, before the body is read. */
   readonly authenticate?: Authenticate
+  /** Returns the body. Where a promise brings the reply itself, Fastify waits for its end, with a dozen listeners. */
   readonly handler: RouteHandlerMethod
 }
 

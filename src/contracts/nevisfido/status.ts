@@ -1,9 +1,9 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { type SessionStatus, statusOf } from '../../core/fido/status.ts'
 import { Refusal } from '../../refusal.ts'
-import { sendJson, statusServiceCode } from './errors.ts'
+import { setJson, statusServiceCode } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
-import { statusBody } from './schema.ts'
+import { type StatusReply, statusBody } from './schema.ts'
 import { JSON_TYPE, readJson, serve } from './service.ts'
 
 /** The service that a session goes to (N26 to N33). */
@@ -20,7 +20,7 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
     handler: status,
   })
 
-  async function status(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function status(request: FastifyRequest, reply: FastifyReply): Promise<StatusReply> {
     const body = statusBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body')
     const now = issuer.clock()
@@ -28,12 +28,13 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
     // Of what is not known, there is no change to tell the time of; callers that read one get this one.
     const known: SessionStatus = record ? statusOf(record, now) : { status: 'unknown', changedAt: now }
     const { status, changedAt, tokenResult, uafStatusCode } = known
-    return sendJson(reply, {
+    setJson(reply)
+    return {
       status,
       timestamp: new Date(changedAt).toISOString(),
       userId: record?.username,
       uafStatusCode,
       tokenInformation: tokenResult && { tokenResult },
-    })
+    }
   }
 }
