@@ -786,6 +786,24 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
     }))
 
+  test('all tokens that a turn makes are made by one command; one that is there already leaves the others alone', () =>
+    withRedis(async (store, _, client) => {
+      const records = Array.from({ length: 40 }, (_, at) => createRecord(at % 3 ? {} : { client: undefined }))
+      const [first] = records
+      if (first) await store.create(first)
+      await client.configResetStat()
+      const results = await Promise.allSettled(
+        records.map((record) => store.create({ ...record, operation: 'authentication' })),
+      )
+      expect(await client.info('commandstats')).toMatch(/^cmdstat_evalsha:calls=1,/m)
+      expect(results.map(({ status }) => status)).toEqual(['rejected', ...Array(39).fill('fulfilled')])
+      for (const record of records) {
+        const expected = record === first ? record : { ...record, operation: 'authentication' }
+        expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(expected)
+        expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
+      }
+    }))
+
   test('nothing that never was is left behind', () =>
     withRedis(async (store, _, client) => {
       await store.redeem('never-issued', 'registration', NOW)
