@@ -35,6 +35,8 @@ export interface GroupCommit {
  * @param database a connection that does not wait for locks by itself (`busy_timeout` 0): that would stop the event loop.
  */
 export function createGroupCommit(database: DatabaseSync, listener?: TransactionListener): GroupCommit {
+  const begin = database.prepare('BEGIN IMMEDIATE')
+  const commit = database.prepare('COMMIT')
   let queue: Write[] = []
   let draining: Promise<void> | undefined
 
@@ -55,14 +57,14 @@ export function createGroupCommit(database: DatabaseSync, listener?: Transaction
 
   /** Tells everybody what became of their step. Leaves the queue as it is where it cannot begin. */
   function commitGroup(): void {
-    database.exec('BEGIN IMMEDIATE')
+    begin.run()
     const group = queue.splice(0, LARGEST_GROUP)
     const refusals = new Map<Write, unknown>()
     const results: unknown[] = []
     try {
       listener?.onBegin()
       for (const write of group) results.push(take(write, refusals))
-      database.exec('COMMIT')
+      commit.run()
     } catch (error) {
       listener?.onEnd(false)
       // First, so that nobody waits for ever should undoing fail as well.

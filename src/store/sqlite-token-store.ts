@@ -72,7 +72,9 @@ export function openSqliteTokenStore(path: string): TokenStore {
     const step = () => {
       const limit = Math.min(due, LARGEST_SWEEP)
       due = 0
-      const { changes } = sweep.run({ forgotten: Math.min(now, settled) - RETENTION, limit })
+      const forgotten = Math.min(now, settled) - RETENTION
+      if (!isDue.get({ forgotten })) return
+      const { changes } = sweep.run({ forgotten, limit })
       if (changes === limit) leftovers ??= setTimeout(sweepLeftovers, SLICE_PAUSE, now).unref()
     }
     group.write(step).catch(() => {
