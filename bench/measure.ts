@@ -114,8 +114,8 @@ const medianRate = (pairs: readonly Pair[], of: keyof Pair): number =>
     0.5,
   )
 
-/** How many tokens a second are made ready where nothing is known yet. */
-const FIRST_GUESS = 12_000
+/** How many tokens a second are made ready where nothing is known yet: whoever takes more has a shorter stretch. */
+const FIRST_GUESS = 6_000
 /** Faster than its median by that, a subject runs out of tokens, and its stretch ends before its time. */
 const RESERVE = 1.4
 
@@ -142,7 +142,7 @@ async function measurePair(
     return measureStretch(generator, { ...bare, requests: bareRequests }, seconds, rateOf('bare'))
   }
   const measureSubject = async (): Promise<Stretch> => {
-    await prepare(generator, started, known * seconds)
+    await prepare(generator, started, known * seconds * (share ?? 1))
     return measureStretch(generator, started, seconds, rateOf('subject'))
   }
   if (bareFirst) {

@@ -25,7 +25,7 @@ export type Job = { readonly port: number; readonly connections: number } & (
       readonly rate?: number
       /**
        * Whether the generator never sleeps. On one machine whoever sends a sleeper something pays for waking it: a server that is slower
-       * than the generator would, bare node:http would not.
+       * than the generator would, bare node:http would not. Where it shares its core it has to sleep, also at a given rate.
        */
       readonly awake: boolean
     }

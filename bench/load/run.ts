@@ -4,6 +4,9 @@ import { type Connection, openConnection } from './connection.ts'
 import { type Answer, fillIn, TOKEN_PLACE } from './http.ts'
 import type { Expectation, Measured, Percentiles, Requests } from './protocol.ts'
 
+/** Milliseconds that whoever shares the generator's core has it for, again and again, while requests are sent at a steady pace. */
+const NAP = 0.1
+
 /** Seconds without an answer until a server is given up. */
 const PATIENCE = 15
 
@@ -130,6 +133,7 @@ export async function runStretch({
   /** Requests become due at a steady pace, whatever the server does; one that finds no free connection waits for it. */
   function atRate(each: number) {
     const gap = 1000 / each
+    const nap = new Int32Array(new SharedArrayBuffer(4))
     let due = begin
     const sendDue = (now: number): void => {
       for (let connection = idle.at(-1); connection && due <= now; connection = idle.at(-1)) {
@@ -142,6 +146,7 @@ export async function runStretch({
     const tick = (): void => {
       if (isOver) return
       sendDue(performance.now())
+      if (!awake) Atomics.wait(nap, 0, 0, NAP)
       setImmediate(tick)
     }
     const free = (connection: Connection, now: number): void => {

@@ -14,6 +14,12 @@ interface Write {
   readonly reject: (error: unknown) => void
 }
 
+/** Who wants to know of transactions: what is thrown at the beginning of one ends it. */
+export interface TransactionListener {
+  onBegin(): void
+  onEnd(isCommitted: boolean): void
+}
+
 export interface GroupCommit {
   /** Takes a step that writes, in a transaction that it shares with others; its result comes after the commit. */
   write<Result>(step: () => Result): Promise<Result>
@@ -28,7 +34,9 @@ export interface GroupCommit {
  *
  * @param database a connection that does not wait for locks by itself (`busy_timeout` 0): that would stop the event loop.
  */
-export function createGroupCommit(database: DatabaseSync): GroupCommit {
+export function createGroupCommit(database: DatabaseSync, listener?: TransactionListener): GroupCommit {
+  const begin = database.prepare('BEGIN IMMEDIATE')
+  const commit = database.prepare('COMMIT')
   let queue: Write[] = []
   let draining: Promise<void> | undefined
 
@@ -49,19 +57,22 @@ export function createGroupCommit(database: DatabaseSync): GroupCommit {
 
   /** Tells everybody what became of their step. Leaves the queue as it is where it cannot begin. */
   function commitGroup(): void {
-    database.exec('BEGIN IMMEDIATE')
+    begin.run()
     const group = queue.splice(0, LARGEST_GROUP)
     const refusals = new Map<Write, unknown>()
     const results: unknown[] = []
     try {
+      listener?.onBegin()
       for (const write of group) results.push(take(write, refusals))
-      database.exec('COMMIT')
+      commit.run()
     } catch (error) {
+      listener?.onEnd(false)
       // First, so that nobody waits for ever should undoing fail as well.
       for (const { reject } of group) reject(error)
       if (database.isTransaction) database.exec('ROLLBACK')
       return
     }
+    listener?.onEnd(true)
     for (const [index, write] of group.entries()) {
       if (refusals.has(write)) write.reject(refusals.get(write))
       else write.resolve(results[index])

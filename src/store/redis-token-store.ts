@@ -1,4 +1,5 @@
 import type { FidoOperation } from '../core/fido/operation.ts'
+import { createGathering } from './gathering.ts'
 import { closeRedisClient, promptly, type RedisClient } from './redis-client.ts'
 import { defineRedisScript } from './redis-script.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
@@ -8,12 +9,26 @@ const TOKEN = 'trimint:token:'
 /** Holds nothing but the digest of the token that the session was made with. */
 const SESSION = 'trimint:session:'
 
-/** KEYS: the token. ARGV: its lifetime in milliseconds, then its fields and their values. Answers whether it is new. */
+/**
+ * KEYS: token and session of each record. ARGV, for each: lifetime in milliseconds, the token's digest, how many of its fields and
+ * their values follow, then these. Answers for each whether it is new.
+ */
 const create = defineRedisScript(`
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1`)
+local answers, at = {}, 1
+for number = 1, #KEYS, 2 do
+  local token, session = KEYS[number], KEYS[number + 1]
+  local lifetime, digest, fields = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  if redis.call('EXISTS', token) == 1 then
+    answers[#answers + 1] = 0
+  else
+    redis.call('SET', session, digest, 'PX', lifetime)
+    redis.call('HSET', token, unpack(ARGV, at + 3, at + 2 + fields))
+    redis.call('PEXPIRE', token, lifetime)
+    answers[#answers + 1] = 1
+  end
+  at = at + 3 + fields
+end
+return answers`)
 
 /**
  * KEYS: the token. ARGV: operation, now, the time up to which what expired is forgotten. Answers the outcome, and the record's
@@ -36,10 +51,15 @@ if not expires or tonumber(expires) <= tonumber(ARGV[2]) then return 0 end
 return redis.call('HSETNX', KEYS[1], 'revokedAt', ARGV[1])`)
 
 /**
- * Keeps tokens in Redis: a hash for each, which goes away by itself. Each atomic step is one script that touches one key, and
- * every time in it is the service's, never the server's: where the server's clock stands does not matter.
+ * Keeps tokens in Redis: a hash for each, which goes away by itself. Each atomic step is one script, and every time in it is the
+ * service's, never the server's: where the server's clock stands does not matter. The tokens that one turn of the event loop makes
+ * are made by one script.
  */
 export function createRedisTokenStore(client: RedisClient): TokenStore {
+  const creations = createGathering((records: readonly TokenRecord[]) =>
+    promptly(() => create(client, records.flatMap(keysOf), ...records.flatMap(toArguments)) as Promise<number[]>),
+  )
+
   async function read(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
     const fields = await client.hGetAll(TOKEN + tokenDigest)
     // No field at all is how Redis says that there is no such key.
@@ -48,17 +68,9 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
   }
 
   return {
-    create: (record) =>
-      promptly(async () => {
-        const lifetime = record.expiresAt + RETENTION - record.createdAt
-        // Both leave in one piece, the session first: broken off in between, it points to nothing, and nothing can be
-        // redeemed. Whatever else breaks here leaves at worst a token that nobody has been told.
-        const [, created] = await Promise.all([
-          client.sendCommand(['SET', SESSION + record.sessionDigest, record.tokenDigest, 'PX', String(lifetime)]),
-          create(client, [TOKEN + record.tokenDigest], lifetime, ...toFields(record)),
-        ])
-        if (created !== 1) throw new Error('there is a token of this digest already')
-      }),
+    async create(record) {
+      if ((await creations.take(record)) !== 1) throw new Error('there is a token of this digest already')
+    },
     redeem: (tokenDigest, operation, now) =>
       promptly(async () => {
         const answer = await redeem(client, [TOKEN + tokenDigest], operation, now, now - RETENTION)
@@ -75,8 +87,18 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
       }),
     // Redis does it.
     sweep: async () => undefined,
-    close: () => closeRedisClient(client),
+    close() {
+      creations.flush()
+      return closeRedisClient(client)
+    },
   }
+}
+
+const keysOf = ({ tokenDigest, sessionDigest }: TokenRecord): string[] => [TOKEN + tokenDigest, SESSION + sessionDigest]
+
+function toArguments(record: TokenRecord): (string | number)[] {
+  const fields = toFields(record)
+  return [record.expiresAt + RETENTION - record.createdAt, record.tokenDigest, fields.length, ...fields]
 }
 
 /** Fields and values in turn, of a record as it is made; what is not there has no field. */

@@ -44,6 +44,29 @@ const MIGRATIONS = [
      expires INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
+  // Digests are looked up in memory (row-index.ts). AUTOINCREMENT: whoever has read the rows up to one misses none that comes later.
+  // The names stay what they were: processes of an earlier version that still run go on with it.
+  `CREATE TABLE tokens_in_order (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     token_digest TEXT NOT NULL,
+     session_digest TEXT NOT NULL,
+     operation TEXT NOT NULL,
+     username TEXT,
+     client TEXT,
+     uaf_request TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     expires_at INTEGER NOT NULL,
+     response_lifetime INTEGER NOT NULL,
+     redeemed_at INTEGER,
+     revoked_at INTEGER
+   ) STRICT;
+   INSERT INTO tokens_in_order
+     SELECT rowid, token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
+       response_lifetime, redeemed_at, revoked_at
+     FROM tokens ORDER BY rowid;
+   DROP TABLE tokens;
+   ALTER TABLE tokens_in_order RENAME TO tokens;
+   CREATE INDEX tokens_by_expiry ON tokens (expires_at);`,
 ]
 
 /** How long a writer waits for another process to finish, in milliseconds. */

@@ -1,6 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite'
 import { createGroupCommit, patiently } from './group-commit.ts'
 import { openDatabase } from './sqlite-database.ts'
+import { createTokenRows } from './sqlite-token-rows.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
 
 const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
@@ -29,28 +30,31 @@ const SLICE_PAUSE = 20
 export function openSqliteTokenStore(path: string): TokenStore {
   const database = openDatabase(path)
   database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
-  const group = createGroupCommit(database)
+  const rows = createTokenRows(database)
+  const group = createGroupCommit(database, { onBegin: rows.catchUp, onEnd: rows.end })
   const insert = database.prepare(
     `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
        response_lifetime)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
+  // Of rows that are meant by a digest as far as the index can tell.
   const redeem = database.prepare(
     `UPDATE tokens SET redeemed_at = $now
-     WHERE token_digest = $tokenDigest AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
+     WHERE id = $id AND token_digest = $tokenDigest AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
        AND operation = $operation
      RETURNING ${COLUMNS}`,
   )
   const revoke = database.prepare(
     `UPDATE tokens SET revoked_at = $now
-     WHERE token_digest = $tokenDigest AND revoked_at IS NULL AND expires_at > $forgotten`,
+     WHERE id = $id AND token_digest = $tokenDigest AND revoked_at IS NULL AND expires_at > $forgotten`,
   )
   const findByToken = database.prepare(
-    `SELECT ${COLUMNS} FROM tokens WHERE token_digest = $tokenDigest AND expires_at > $forgotten`,
+    `SELECT ${COLUMNS} FROM tokens WHERE id = $id AND token_digest = $tokenDigest AND expires_at > $forgotten`,
   )
   const findBySession = database.prepare(
-    `SELECT ${COLUMNS} FROM tokens WHERE session_digest = $sessionDigest AND expires_at > $forgotten`,
+    `SELECT ${COLUMNS} FROM tokens WHERE id = $id AND session_digest = $sessionDigest AND expires_at > $forgotten`,
   )
+  const isTaken = database.prepare('SELECT 1 FROM tokens WHERE id = ? AND token_digest = ?')
   const isDue = database.prepare('SELECT 1 FROM tokens WHERE expires_at <= $forgotten LIMIT 1')
   const sweep = database.prepare(
     'DELETE FROM tokens WHERE rowid IN (SELECT rowid FROM tokens WHERE expires_at <= $forgotten LIMIT $limit)',
@@ -68,7 +72,9 @@ export function openSqliteTokenStore(path: string): TokenStore {
     const step = () => {
       const limit = Math.min(due, LARGEST_SWEEP)
       due = 0
-      const { changes } = sweep.run({ forgotten: Math.min(now, settled) - RETENTION, limit })
+      const forgotten = Math.min(now, settled) - RETENTION
+      if (!isDue.get({ forgotten })) return
+      const { changes } = sweep.run({ forgotten, limit })
       if (changes === limit) leftovers ??= setTimeout(sweepLeftovers, SLICE_PAUSE, now).unref()
     }
     group.write(step).catch(() => {
@@ -87,28 +93,54 @@ export function openSqliteTokenStore(path: string): TokenStore {
     return result
   }
 
+  function create(record: TokenRecord): void {
+    const { tokenDigest, sessionDigest } = record
+    if (rows.find(tokenDigest, (id) => isTaken.get(id, tokenDigest))) {
+      throw new Error('there is a token of this digest already')
+    }
+    rows.add(Number(insert.run(...toRow(record)).lastInsertRowid), tokenDigest, sessionDigest)
+  }
+
+  function find(tokenDigest: string, now: number): TokenRecord | undefined {
+    const forgotten = now - RETENTION
+    return toRecord(rows.find(tokenDigest, (id) => findByToken.get({ id, tokenDigest, forgotten })))
+  }
+
   function explainLoss(tokenDigest: string, now: number): Redemption {
-    const record = toRecord(findByToken.get({ tokenDigest, forgotten: now - RETENTION }))
+    const record = find(tokenDigest, now)
     if (!record) return { outcome: 'unknown' }
     if (record.redeemedAt !== undefined || record.revokedAt !== undefined) return { outcome: 'spent' }
     return { outcome: record.expiresAt <= now ? 'expired' : 'misdirected' }
   }
 
   return {
-    create: (record) => write(record.createdAt, () => void insert.run(...toRow(record))),
+    create: (record) => write(record.createdAt, () => create(record)),
     redeem: (tokenDigest, operation, now) =>
       write(now, () => {
-        const record = toRecord(redeem.get({ tokenDigest, operation, now }))
+        const record = toRecord(rows.find(tokenDigest, (id) => redeem.get({ id, tokenDigest, operation, now })))
         return record ? { outcome: 'redeemed', record } : explainLoss(tokenDigest, now)
       }),
     revoke: (tokenDigest, now) =>
-      write(now, () => revoke.run({ tokenDigest, now, forgotten: now - RETENTION }).changes > 0),
+      write(now, () => {
+        const values = { tokenDigest, now, forgotten: now - RETENTION }
+        return rows.find(tokenDigest, (id) => revoke.run({ id, ...values }).changes > 0 || undefined) ?? false
+      }),
     findByToken: (tokenDigest, now) =>
-      patiently(() => toRecord(findByToken.get({ tokenDigest, forgotten: now - RETENTION }))),
+      patiently(() => {
+        rows.catchUp()
+        return find(tokenDigest, now)
+      }),
     findBySession: (sessionDigest, now) =>
-      patiently(() => toRecord(findBySession.get({ sessionDigest, forgotten: now - RETENTION }))),
+      patiently(() => {
+        rows.catchUp()
+        const forgotten = now - RETENTION
+        return toRecord(rows.find(sessionDigest, (id) => findBySession.get({ id, sessionDigest, forgotten })))
+      }),
     async sweep(now) {
       settled = now
+      // Also so that it has been done before the first request.
+      await patiently(rows.catchUp)
+      await patiently(rows.tidy)
       // Looking takes no lock: with several processes on one file, most find nothing left to do.
       if (await patiently(() => isDue.get({ forgotten: now - RETENTION }))) sweepSoon(SLICE, now)
     },

@@ -513,6 +513,142 @@ describe('the embedded file', () => {
     await store.close()
   })
 
+  /** As version 4 had it, and what its processes do with it. */
+  const VERSION_4 = `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE tokens (
+       token_digest TEXT NOT NULL UNIQUE, session_digest TEXT NOT NULL, operation TEXT NOT NULL, username TEXT, client TEXT,
+       uaf_request TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, response_lifetime INTEGER NOT NULL,
+       redeemed_at INTEGER, revoked_at INTEGER
+     ) STRICT;
+     CREATE INDEX tokens_by_session ON tokens (session_digest);
+     CREATE INDEX tokens_by_expiry ON tokens (expires_at);
+     CREATE TABLE revocations (number INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, issued_until INTEGER NOT NULL,
+       expires INTEGER NOT NULL) STRICT;
+     CREATE TABLE uses (token_id TEXT PRIMARY KEY, count INTEGER NOT NULL DEFAULT 0, last_use INTEGER, expires INTEGER NOT NULL)
+       STRICT, WITHOUT ROWID;
+     CREATE TABLE replicas (id TEXT PRIMARY KEY, instance TEXT NOT NULL, keys TEXT NOT NULL, expires INTEGER NOT NULL)
+       STRICT, WITHOUT ROWID;
+     CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     PRAGMA user_version = 4`
+  const insertAsVersion4 = (database: DatabaseSync) =>
+    database.prepare(
+      `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
+         response_lifetime, redeemed_at, revoked_at)
+       VALUES ($tokenDigest, $sessionDigest, $operation, $username, $client, $uafRequest, $createdAt, $expiresAt,
+         $responseLifetime, $redeemedAt, $revokedAt)`,
+    )
+  const toValues = (record: TokenRecord) =>
+    Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value ?? null]))
+
+  test('of version 4 is brought to this version: what was issued is told, redeemed and revoked as before', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(VERSION_4)
+    const fresh = createRecord()
+    const redeemed = createRecord({ redeemedAt: NOW + 1, username: undefined })
+    const revoked = createRecord({ revokedAt: NOW + 2, client: undefined, operation: 'authentication' })
+    const records = [fresh, redeemed, revoked]
+    for (const record of records) insertAsVersion4(old).run(toValues(record))
+    // A gap, as sweeping leaves them.
+    old.exec(`UPDATE tokens SET rowid = 70000 WHERE token_digest = '${revoked.tokenDigest}'`)
+    old.close()
+
+    const store = await open(`sqlite:${file}`)
+    for (const record of records) {
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+    }
+    await expect(store.create(fresh)).rejects.toThrow('there is a token of this digest already')
+    expect((await store.redeem(redeemed.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
+    expect((await store.redeem(revoked.tokenDigest, 'authentication', NOW)).outcome).toBe('spent')
+    expect(await store.revoke(redeemed.tokenDigest, NOW)).toBe(true)
+    expect((await store.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    const spy = new DatabaseSync(file)
+    expect(spy.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    await store.sweep(FORGOTTEN)
+    await expect.poll(() => count(spy)).toBe(0)
+    spy.close()
+    await store.close()
+  })
+
+  test('of version 4 can be brought to this version under a process that goes on with it', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(`PRAGMA journal_mode = WAL; ${VERSION_4}`)
+    const insert = insertAsVersion4(old)
+    const redeem = old.prepare(
+      `UPDATE tokens SET redeemed_at = ? WHERE token_digest = ? AND redeemed_at IS NULL RETURNING redeemed_at`,
+    )
+    const sweep = old.prepare(
+      'DELETE FROM tokens WHERE rowid IN (SELECT rowid FROM tokens WHERE expires_at <= ? LIMIT 2)',
+    )
+    const [before, after] = [createRecord(), createRecord()]
+    insert.run(toValues(before))
+    const store = await open(`sqlite:${file}`)
+    insert.run(toValues(after))
+    for (const record of [before, after]) {
+      expect(redeem.get(NOW, record.tokenDigest)).toEqual({ redeemed_at: NOW })
+      expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
+    }
+    expect(sweep.run(EXPIRY).changes).toBe(2)
+    expect(await store.findByToken(after.tokenDigest, NOW)).toBeUndefined()
+    old.close()
+    await store.close()
+  })
+
+  test('shows what another process wrote also after everything that was there has gone', async () => {
+    const file = newFile()
+    const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 10 }, () => store.create(createRecord())))
+    expect(await store.findByToken('any', NOW)).toBeUndefined()
+    spy.exec('DELETE FROM tokens')
+    spy.close()
+    const record = createRecord()
+    await other.create(record)
+    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    await Promise.all([store.close(), other.close()])
+  })
+
+  test('knows its rows after a group of them was undone and others took their place', async () => {
+    const file = newFile()
+    const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
+    const spy = new DatabaseSync(file)
+    spy.exec(
+      `CREATE TRIGGER broken AFTER INSERT ON tokens WHEN NEW.username = 'broken'
+       BEGIN SELECT RAISE(ROLLBACK, 'the disk is broken'); END`,
+    )
+    const undone = [createRecord(), createRecord({ username: 'broken' })]
+    const results = await Promise.allSettled(undone.map((record) => store.create(record)))
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    const records = [createRecord(), createRecord(), createRecord()]
+    for (const [at, record] of records.entries()) await (at % 2 ? store : other).create(record)
+    for (const record of records) {
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+    }
+    for (const { tokenDigest } of undone) expect(await store.findByToken(tokenDigest, NOW)).toBeUndefined()
+    spy.close()
+    await Promise.all([store.close(), other.close()])
+  })
+
+  test('tells a token from another one that the index cannot tell from it', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    // Their hashes (FNV-1a, 32 bits) are the same.
+    const [first, second] = [createRecord({ tokenDigest: 'costarring' }), createRecord({ tokenDigest: 'liquid' })]
+    await store.create(first)
+    expect(await store.findByToken('liquid', NOW)).toBeUndefined()
+    expect((await store.redeem('liquid', 'registration', NOW)).outcome).toBe('unknown')
+    expect(await store.revoke('liquid', NOW)).toBe(false)
+    await store.create(second)
+    expect((await store.redeem('costarring', 'registration', NOW)).outcome).toBe('redeemed')
+    expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
+    expect(await store.revoke('costarring', NOW)).toBe(true)
+    expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
+    await store.close()
+  })
+
   test('in memory is a store as well', async () => {
     const store = await open('sqlite::memory:')
     const record = createRecord()
@@ -647,6 +783,24 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
         const left = await client.pTTL(key)
         expect(left).toBeGreaterThan(LIFETIME + RETENTION - 10_000)
         expect(left).toBeLessThanOrEqual(LIFETIME + RETENTION)
+      }
+    }))
+
+  test('all tokens that a turn makes are made by one command; one that is there already leaves the others alone', () =>
+    withRedis(async (store, _, client) => {
+      const records = Array.from({ length: 40 }, (_, at) => createRecord(at % 3 ? {} : { client: undefined }))
+      const [first] = records
+      if (first) await store.create(first)
+      await client.configResetStat()
+      const results = await Promise.allSettled(
+        records.map((record) => store.create({ ...record, operation: 'authentication' })),
+      )
+      expect(await client.info('commandstats')).toMatch(/^cmdstat_evalsha:calls=1,/m)
+      expect(results.map(({ status }) => status)).toEqual(['rejected', ...Array(39).fill('fulfilled')])
+      for (const record of records) {
+        const expected = record === first ? record : { ...record, operation: 'authentication' }
+        expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(expected)
+        expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
       }
     }))
 

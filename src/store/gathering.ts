@@ -1,0 +1,51 @@
+/** How many share a step at most, so that none of them holds a server for long. */
+const LARGEST_GROUP = 64
+
+export interface Gathering<Item, Answer> {
+  /** Has an item taken together with the others of this turn; its own answer comes. */
+  take(item: Item): Promise<Answer>
+  /** Takes what is there now. */
+  flush(): void
+}
+
+interface Waiting<Item, Answer> {
+  readonly item: Item
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Takes what one turn of the event loop brings in one step: most of what a step costs does not depend on how much it takes along.
+ *
+ * @param step answers for each item, in their order; where it fails, it has failed for all of them.
+ */
+export function createGathering<Item, Answer>(
+  step: (items: readonly Item[]) => Promise<readonly Answer[]>,
+): Gathering<Item, Answer> {
+  let waiting: Waiting<Item, Answer>[] = []
+
+  function flush(): void {
+    const all = waiting
+    waiting = []
+    for (let from = 0; from < all.length; from += LARGEST_GROUP) takeGroup(all.slice(from, from + LARGEST_GROUP))
+  }
+
+  async function takeGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await step(group.map(({ item }) => item))
+      if (answers.length !== group.length) throw new Error(`${answers.length} answers to ${group.length} items`)
+      for (const [at, answer] of answers.entries()) group[at]?.resolve(answer)
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
+  }
+
+  return {
+    take: (item) =>
+      new Promise((resolve, reject) => {
+        if (waiting.length === 0) setImmediate(flush)
+        waiting.push({ item, resolve, reject })
+      }),
+    flush,
+  }
+}

@@ -1,0 +1,60 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { createGathering } from '../../src/store/gathering.ts'
+
+/** A gathering whose step answers each number with its square, and what it was given. */
+function createSquares() {
+  const groups: number[][] = []
+  const gathering = createGathering(async (items: readonly number[]) => {
+    groups.push([...items])
+    if (items.includes(13)) throw new Error('not thirteen')
+    return items.map((item) => item * item)
+  })
+  return { gathering, groups }
+}
+
+test('what a turn brings is taken in one step, and each has its own answer', async () => {
+  const { gathering, groups } = createSquares()
+  const answers = [1, 2, 3].map((item) => gathering.take(item))
+  expect(groups).toEqual([])
+  expect(await Promise.all(answers)).toEqual([1, 4, 9])
+  expect(groups).toEqual([[1, 2, 3]])
+  expect(await gathering.take(4)).toBe(16)
+  expect(groups).toEqual([[1, 2, 3], [4]])
+})
+
+test('what a turn does not bring is left to the next', async () => {
+  const { gathering, groups } = createSquares()
+  const first = gathering.take(1)
+  await endOfTurn()
+  const second = gathering.take(2)
+  expect(await Promise.all([first, second])).toEqual([1, 4])
+  expect(groups).toEqual([[1], [2]])
+})
+
+test('many are taken in several steps, one that fails leaves the others alone', async () => {
+  const { gathering, groups } = createSquares()
+  const items = Array.from({ length: 130 }, (_, at) => at)
+  const results = await Promise.allSettled(items.map((item) => gathering.take(item)))
+  expect(groups.map(({ length }) => length)).toEqual([64, 64, 2])
+  expect(groups.flat()).toEqual(items)
+  expect(results.slice(0, 64).map(({ status }) => status)).toEqual(Array(64).fill('rejected'))
+  expect(results.slice(64)).toEqual(items.slice(64).map((item) => ({ status: 'fulfilled', value: item * item })))
+})
+
+test('what is there can be taken at once, and is not taken again', async () => {
+  const { gathering, groups } = createSquares()
+  const answer = gathering.take(5)
+  gathering.flush()
+  expect(groups).toEqual([[5]])
+  const next = gathering.take(6)
+  expect(await Promise.all([answer, next])).toEqual([25, 36])
+  await endOfTurn()
+  expect(groups).toEqual([[5], [6]])
+})
+
+test('a step that does not answer everybody has failed', async () => {
+  const gathering = createGathering(async () => [1])
+  const results = await Promise.allSettled([gathering.take('a'), gathering.take('b')])
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+})
