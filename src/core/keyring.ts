@@ -55,5 +55,5 @@ const FINGERPRINTED = 'trimint key fingerprint'
 
 /** What a key is recognised by where the key itself must not stand: 128 bits that only its owner can work out. */
 export function fingerprintOf({ hmac }: Key): string {
-  return hmac.ofText(FINGERPRINTED).toString('hex', 0, 16)
+  return hmac(FINGERPRINTED).toString('hex', 0, 16)
 }

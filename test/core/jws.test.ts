@@ -46,7 +46,7 @@ describe('signing', () => {
 })
 
 describe('a token of any length', () => {
-  // Around what is put together in the usual place (4,096 bytes), and far beyond.
+  // Around what has its place ready (4,096 characters), and far beyond.
   test.each([0, 1, 2, 1_900, 2_000, 3_000, 3_100, 4_200, 20_000])(
     'verifies with %i characters of claims',
     async (length) => {

@@ -50,11 +50,10 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
   // Forgotten with the process and with its configuration. One entry an account, so it cannot grow.
   const digestUnderMemoryKey = createHmacSha256(randomness.bytes(32))
   const remembered = new Map<IdscanAccount, { digest: Buffer; until: number }>()
-  const digestPassword = (stored: string, password: string): Buffer =>
-    digestUnderMemoryKey.ofText(`${stored}\0${password}`)
+  const digestPassword = (stored: string, password: string): Buffer => digestUnderMemoryKey(`${stored}\0${password}`)
 
   /** Not this process's key: every replica has to count a name that nobody has under the same key. */
-  const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac.ofText(`account name\0${name}`)
+  const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac(`account name\0${name}`)
 
   /** A hash for a name that nobody has: one of those that are configured, always the same, so that it costs the same. */
   function decoyFor(name: string): string {
