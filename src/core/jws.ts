@@ -70,7 +70,7 @@ function escapeCharacter(character: string): string {
 }
 
 function signatureOf(signingInput: string, key: Key): string {
-  return key.hmac(signingInput).toString('base64url')
+  return key.hmac(signingInput, 'base64url')
 }
 
 function splitToken(token: string): { header: string; payload: string; signature: string } | undefined {

@@ -1,9 +1,9 @@
-import { createHmacSha256, type HmacSha256 } from './sha256.ts'
+import { createHmacSha256, type DigestOfText } from './sha256.ts'
 
 /** An HS256 key that is prepared for use. */
 export interface Key {
   readonly id: string
-  readonly hmac: HmacSha256
+  readonly hmac: DigestOfText
   /** Milliseconds since the epoch; from then on the key neither signs nor verifies. */
   readonly notAfter: number
 }

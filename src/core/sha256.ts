@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { type BinaryToTextEncoding, hash } from 'node:crypto'
 
 const ALGORITHM = 'sha256'
 
@@ -6,13 +6,19 @@ const ALGORITHM = 'sha256'
 const BLOCK = 64
 const DIGEST = 32
 
-/** SHA-256 of a text's UTF-8. */
-export function sha256(text: string): Buffer {
-  return hash(ALGORITHM, text, 'buffer')
+/** A digest of a text's UTF-8: bytes, or text at once, which spares making the bytes first. */
+export interface DigestOfText {
+  (text: string): Buffer
+  (text: string, encoding: BinaryToTextEncoding): string
 }
 
-/** HMAC-SHA256 of a text's UTF-8, under one key. */
-export type HmacSha256 = (text: string) => Buffer
+type Encoding = BinaryToTextEncoding | 'buffer'
+
+export function sha256(text: string): Buffer
+export function sha256(text: string, encoding: BinaryToTextEncoding): string
+export function sha256(text: string, encoding: Encoding = 'buffer'): Buffer | string {
+  return hash(ALGORITHM, text, encoding)
+}
 
 /** Characters of the texts that share a place; a longer one gets its own. */
 const ORDINARY = 4_096
@@ -27,7 +33,7 @@ const ordinary = Buffer.alloc(BLOCK + ORDINARY * MOST_BYTES)
  * Prepares a key (RFC 2104): two digests in one call each. `createHmac` makes objects of its own for every text, which is most of what
  * signing then costs (docs/performance.md).
  */
-export function createHmacSha256(key: Uint8Array): HmacSha256 {
+export function createHmacSha256(key: Uint8Array): DigestOfText {
   const inner = Buffer.alloc(BLOCK, 0x36)
   const outer = Buffer.alloc(BLOCK + DIGEST, 0x5c)
   const block = key.byteLength > BLOCK ? hash(ALGORITHM, key, 'buffer') : key
@@ -35,12 +41,15 @@ export function createHmacSha256(key: Uint8Array): HmacSha256 {
     inner[index] = byte ^ 0x36
     outer[index] = byte ^ 0x5c
   }
-  return (text) => {
+  function hmac(text: string): Buffer
+  function hmac(text: string, encoding: BinaryToTextEncoding): string
+  function hmac(text: string, encoding: Encoding = 'buffer'): Buffer | string {
     const place = text.length > ORDINARY ? Buffer.alloc(BLOCK + text.length * MOST_BYTES) : ordinary
     place.set(inner)
     const end = BLOCK + place.write(text, BLOCK)
     outer.set(hash(ALGORITHM, place.subarray(0, end), 'buffer'), BLOCK)
     place.fill(0, 0, end)
-    return hash(ALGORITHM, outer, 'buffer')
+    return hash(ALGORITHM, outer, encoding)
   }
+  return hmac
 }

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto'
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { signJws, verifyJws } from '../../src/core/jws.ts'
 import { createKey } from '../../src/core/keyring.ts'
 import { digestSecret, matchSecret } from '../../src/core/secrets.ts'
@@ -8,34 +8,14 @@ import { digestSecret, matchSecret } from '../../src/core/secrets.ts'
 
 vi.mock('node:crypto', async (original) => {
   const real = await original<typeof crypto>()
-  return { ...real, timingSafeEqual: vi.fn(real.timingSafeEqual) }
+  return { ...real, hash: vi.fn(real.hash), timingSafeEqual: vi.fn(real.timingSafeEqual) }
 })
 
-const work = vi.hoisted(() => ({ digests: 0, signatures: 0 }))
-
-vi.mock('../../src/core/sha256.ts', async (original) => {
-  const real = await original<typeof import('../../src/core/sha256.ts')>()
-  const sha256: typeof real.sha256 = (text) => {
-    work.digests += 1
-    return real.sha256(text)
-  }
-  const createHmacSha256: typeof real.createHmacSha256 = (key) => {
-    const hmac = real.createHmacSha256(key)
-    return (text) => {
-      work.signatures += 1
-      return hmac(text)
-    }
-  }
-  return { sha256, createHmacSha256 }
-})
-
-beforeEach(() => vi.clearAllMocks())
-
+/** How many digests are made and how many comparisons. */
 const workOf = (act: () => unknown) => {
   vi.clearAllMocks()
-  Object.assign(work, { digests: 0, signatures: 0 })
   act()
-  return [work.digests, work.signatures, vi.mocked(crypto.timingSafeEqual).mock.calls.length]
+  return [vi.mocked(crypto.hash).mock.calls.length, vi.mocked(crypto.timingSafeEqual).mock.calls.length]
 }
 
 describe('secrets', () => {
@@ -45,7 +25,7 @@ describe('secrets', () => {
     const slots = [slot('right')]
     const expired = [slot('right', 0)]
     const unknown = workOf(() => matchSecret('wrong', undefined, 0))
-    expect(unknown).toEqual([1, 0, 1])
+    expect(unknown).toEqual([1, 1])
     expect(workOf(() => matchSecret('wrong', slots, 0))).toEqual(unknown)
     expect(workOf(() => matchSecret('right', slots, 0))).toEqual(unknown)
     expect(workOf(() => matchSecret('right', expired, 0))).toEqual(unknown)
@@ -53,15 +33,15 @@ describe('secrets', () => {
 
   test('of several secrets every one is compared, also behind the one that matched', () => {
     const slots = [slot('first'), slot('second')]
-    expect(workOf(() => matchSecret('first', slots, 0))).toEqual([1, 0, 2])
-    expect(workOf(() => matchSecret('neither', slots, 0))).toEqual([1, 0, 2])
+    expect(workOf(() => matchSecret('first', slots, 0))).toEqual([1, 2])
+    expect(workOf(() => matchSecret('neither', slots, 0))).toEqual([1, 2])
   })
 })
 
-test('every live key is tried, also behind the one that verified', () => {
+test('every live key is tried, also behind the one that verified: two digests for each', () => {
   const keys = [createKey('a', new Uint8Array(32).fill(1)), createKey('b', new Uint8Array(32).fill(2))]
   for (const key of keys) {
     const token = signJws({}, key)
-    expect(workOf(() => verifyJws(token, keys, 0))).toEqual([0, 2, 2])
+    expect(workOf(() => verifyJws(token, keys, 0))).toEqual([4, 2])
   }
 })

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createRedisClient, type RedisClient } from '../../src/store/redis-client.ts'
 import { RETENTION, type TokenRecord, type TokenStore } from '../../src/store/token-store.ts'
@@ -646,6 +648,33 @@ describe('the embedded file', () => {
     expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
     expect(await store.revoke('costarring', NOW)).toBe(true)
     expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
+    await store.close()
+  })
+
+  test('a sweep reads what is there, and gives back the memory of what is gone', async () => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage = runInNewContext('gc') as () => void
+    const held = () => {
+      collectGarbage()
+      return process.memoryUsage().arrayBuffers
+    }
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const before = held()
+    spy.exec(
+      `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 200000)
+       INSERT INTO tokens (token_digest, session_digest, operation, uaf_request, created_at, expires_at, response_lifetime)
+       SELECT 'token ' || n, 'session ' || n, 'registration', '', ${NOW}, ${EXPIRY}, 0 FROM numbers`,
+    )
+    await store.sweep(NOW)
+    const full = held()
+    expect(full - before).toBeGreaterThan(3_000_000)
+    expect(await store.findByToken('token 1', NOW)).toMatchObject({ sessionDigest: 'session 1' })
+    spy.exec('DELETE FROM tokens')
+    await store.sweep(NOW)
+    expect(full - held()).toBeGreaterThan(3_000_000)
+    spy.close()
     await store.close()
   })
 

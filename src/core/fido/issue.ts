@@ -31,7 +31,7 @@ export interface FidoToken {
 
 /** What the store and the log know a token or a session by. */
 export function digestId(id: string): string {
-  return sha256(id).toString('base64url')
+  return sha256(id, 'base64url')
 }
 
 /**
