@@ -217,9 +217,13 @@ describe.skipIf(!existsSync('/proc'))('several workers', { timeout: TIMEOUT }, (
     })
     await sleep(500)
     process.kill(replica.pid, 'SIGKILL')
-    await expect.poll(() => workers.filter(lives), SOON).toEqual([])
-    going = false
-    await Promise.all(callers)
+    try {
+      await expect.poll(() => workers.filter(lives), SOON).toEqual([])
+    } finally {
+      going = false
+      for (const worker of workers.filter(lives)) process.kill(worker, 'SIGKILL')
+      await Promise.all(callers)
+    }
   })
 
   test('write whole lines to one log, however long these are', async () => {
