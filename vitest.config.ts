@@ -26,6 +26,7 @@ export default defineConfig({
         'src/process.ts',
         'src/hangup.ts',
         'src/optimiser.ts',
+        'src/workers/{start,parent,crew,member,link,messages}.ts',
         'src/tracing.ts',
         'src/cli/main.ts',
       ],

@@ -7,4 +7,6 @@ import './optimiser.ts'
 // write into, such as the system's for temporary files, could have us run their code. Where it cannot be written, a start
 // takes longer, and that is all.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/trimint'))
-await import('./process.ts')
+// One process by default: what several need is not even loaded.
+const isAlone = ['', '1'].includes(process.env.WORKERS ?? '')
+await (isAlone ? import('./process.ts') : import('./workers/start.ts'))

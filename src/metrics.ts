@@ -51,6 +51,7 @@ export function createMetrics(clock: () => number): Metrics {
     help: 'Always 1; the labels say what runs.',
     labelNames: ['version', 'node'],
     registers,
+    aggregator: 'first',
   })
   buildInfo.set({ version: packageJson.version, node: process.versions.node }, 1)
 

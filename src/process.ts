@@ -36,10 +36,15 @@ const { file } = loaded
 let { configuration } = loaded
 
 const log = openLog(process.stdout.fd)
-const logger = createLogger(environment.LOG_LEVEL, systemClock, log)
+const requestLogger = createLogger(environment.LOG_LEVEL, systemClock, log)
+
+/** One of several workers hears from its parent what other processes hear by signals, and tells it what they say themselves. */
+const parent = environment.WORKERS > 1 ? (await import('./workers/link.ts')).connectToParent() : undefined
+const logger = parent ? requestLogger.child({ worker: parent.worker }) : requestLogger
 
 const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
 const metrics = createMetrics(systemClock)
+parent?.speakForAll(metrics.registry)
 const opened = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
   exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
 )
@@ -56,7 +61,7 @@ const instance = createInstance(systemRandomness.uuid())
 const parts = {
   clock: systemClock,
   randomness: systemRandomness,
-  logger,
+  logger: requestLogger,
   metrics,
   exposeMetrics,
   tracing: tracing?.plugin,
@@ -65,6 +70,7 @@ const parts = {
   settledClock: createSettledClock(systemClock, systemUptime),
   guardMemory: { counts: new Map() },
   instance,
+  workers: environment.WORKERS,
   isDraining,
 }
 const listener = createListener(configuration.tls)
@@ -72,9 +78,14 @@ let app = await buildServer({ ...parts, configuration })
 await app.ready()
 listener.serve(app)
 
-closeWithGrace(
-  { delay: environment.DRAIN_TIMEOUT + LAST_RESORT, logger: false, skip: ['SIGHUP'] },
-  async ({ signal, err }) => {
+let toldSignal: NodeJS.Signals | undefined
+const { close } = closeWithGrace(
+  {
+    delay: environment.DRAIN_TIMEOUT + LAST_RESORT,
+    logger: false,
+    skip: ['SIGHUP', ...(parent?.ignoredSignals ?? [])],
+  },
+  async ({ signal = toldSignal, err }) => {
     if (err) logger.fatal({ event: 'server.failed', err })
     else await drain(signal)
     const lastSteps = {
@@ -103,20 +114,31 @@ const metricsUrl =
     ? undefined
     : await orExit('METRICS_PORT', metricsListener.listen(environment.HOST, METRICS_PORT))
 warn(loaded.warnings)
-logger.info({
-  event: 'server.listening',
+const listening = {
   url,
   metrics: metricsUrl,
   configuration: file ?? 'built-in',
   contracts: contractsOf(configuration),
-  instance: instance.id,
-})
-if (file === undefined) process.stderr.write(developmentBanner(url, configuration))
+}
+const banner = file === undefined ? developmentBanner(url, configuration) : undefined
+if (parent) {
+  logger.info({ event: 'worker.listening', instance: instance.id })
+  parent.onReload(requestReload)
+  parent.onEnd((signal) => {
+    toldSignal = signal
+    close()
+  })
+  parent.listening(listening, banner)
+} else {
+  logger.info({ event: 'server.listening', ...listening, instance: instance.id })
+  if (banner !== undefined) process.stderr.write(banner)
+  onHangup(requestReload)
+}
 
-onHangup(() => {
+function requestReload(): void {
   if (draining) return
   reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
-})
+}
 
 function load() {
   return loadConfiguration(environment, process.env, systemClock(), systemRandomness)

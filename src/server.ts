@@ -60,6 +60,8 @@ export interface ServerParts {
   readonly guardMemory: GuardMemory
   /** This process: the same under every configuration that it has one after the other. */
   readonly instance: Instance
+  /** How many processes like this one share the machine's cores; one unless told otherwise. */
+  readonly workers?: number
   /** Whether this process is about to end, so that nothing new should be sent to it. */
   readonly isDraining: () => boolean
 }
@@ -70,9 +72,11 @@ const BODY_LIMIT = 64 * 1024
 /** Bytes: as long as a path can be, which is as long as a request's headers (listener.ts). */
 const LONGEST_PATH = 16 * 1024
 
-/** One core stays free for the event loop. What waits longest waits for about two seconds. */
-const PASSWORD_CONCURRENCY = Math.max(1, availableParallelism() - 1)
-const PASSWORD_CHECKS = { concurrency: PASSWORD_CONCURRENCY, waiting: 64 * PASSWORD_CONCURRENCY }
+/** One core stays free for event loops; workers share the others. What waits longest waits for about two seconds. */
+function limitPasswordChecks(workers: number) {
+  const concurrency = Math.max(1, Math.floor((availableParallelism() - 1) / workers))
+  return { concurrency, waiting: 64 * concurrency }
+}
 
 /** Milliseconds between two looks at what other processes have counted. */
 const GUARD_REFRESH = 1_000
@@ -199,7 +203,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       const login = createIdscanLogin({
         accounts: createIdscanAccounts(idscan),
         usernameCase: idscan.usernameCase,
-        passwords: measurePasswords(createPasswordChecker(PASSWORD_CHECKS), metrics),
+        passwords: measurePasswords(createPasswordChecker(limitPasswordChecks(parts.workers ?? 1)), metrics),
         guard,
         ...issuer,
       })

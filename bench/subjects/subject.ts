@@ -9,6 +9,8 @@ export interface Surroundings {
   readonly core: number | undefined
   /** For what a subject writes; it makes a folder of its own in it. */
   readonly folder: string
+  /** Of the environment of Trimint, where it is to differ. */
+  readonly variables?: Readonly<Record<string, string>>
   /** A Redis with a database for each number, synced to disk; started with the first call. */
   redis(): Promise<string>
 }

@@ -58,9 +58,11 @@ export interface TrimintOptions {
   /** Its own: for its configuration, its log and its store. */
   readonly folder: string
   readonly store: string
+  /** Of its environment, beside what every start has. */
+  readonly variables?: Readonly<Record<string, string>> | undefined
 }
 
-export async function startTrimint({ core, folder, store }: TrimintOptions): Promise<StartedTrimint> {
+export async function startTrimint({ core, folder, store, variables }: TrimintOptions): Promise<StartedTrimint> {
   await mkdir(folder, { recursive: true })
   // `file:` takes absolute paths alone.
   const key = join(folder, 'key')
@@ -72,7 +74,7 @@ export async function startTrimint({ core, folder, store }: TrimintOptions): Pro
     options: ['--require', join(ROOT, 'src/require-node.cjs')],
     core,
     folder,
-    env: { NODE_ENV: 'production', PORT: '0' },
+    env: { NODE_ENV: 'production', PORT: '0', ...variables },
     log,
   })
   const end = performance.now() + START_TIMEOUT

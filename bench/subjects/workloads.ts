@@ -74,7 +74,8 @@ function workload(
     async start(surroundings) {
       const folder = join(surroundings.folder, name)
       const url = await storeOf(store, folder, surroundings)
-      const started = await startTrimint({ core: surroundings.core, folder, store: url })
+      const { core, variables } = surroundings
+      const started = await startTrimint({ core, folder, store: url, variables })
       return { ...started, ...traffic, sharesGenerator: store === 'redis' }
     },
   }

@@ -1,7 +1,7 @@
-import type { Configuration } from '../config/schema.ts'
+import { type Configuration, isInMemory } from '../config/schema.ts'
 import type { NeededUntil } from '../store/replica-store.ts'
 import type { CommandIo } from './io.ts'
-import { isInMemory, withStores } from './store.ts'
+import { withStores } from './store.ts'
 
 /** The processes that are running on a store, as far as they have told it. */
 export interface Replicas {

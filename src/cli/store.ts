@@ -1,12 +1,7 @@
-import type { Configuration } from '../config/schema.ts'
+import { type Configuration, isInMemory } from '../config/schema.ts'
 import { openStores, type Stores } from '../store/open.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
 import { CommandFailure, type CommandIo } from './io.ts'
-
-/** Whether nobody but the server itself can see its store. */
-export function isInMemory({ store }: Configuration): boolean {
-  return store === 'sqlite::memory:'
-}
 
 /** Does something with the store of the server that has this environment and configuration. */
 export async function withStores<Result>(

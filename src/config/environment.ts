@@ -1,10 +1,16 @@
+import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { check, type Fault, formatPath } from './fault.ts'
-import { expected, milliseconds, wholeNumber } from './values.ts'
+import { expected, milliseconds, text, wholeNumber } from './values.ts'
 
 /** A closed list: `prod` would be served as what is not production. */
 const NODE_ENVS = ['development', 'test', 'production'] as const
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+/** How many processes serve: `auto` is as many as there are cores. */
+const workers = text('auto, or a whole number from 1 to 64', /^(?:auto|[1-9]|[1-5][0-9]|6[0-4])$/)
+  .transform((value) => (value === 'auto' ? availableParallelism() : Number(value)))
+  .default(1)
 
 /** What the process takes from its environment. An empty variable counts as one that is not set. */
 const environmentSchema = z.object({
@@ -12,6 +18,7 @@ const environmentSchema = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(8080),
   METRICS_PORT: wholeNumber(0, 65_535).optional(),
+  WORKERS: workers,
   LOG_LEVEL: z.enum(LOG_LEVELS, expected(LOG_LEVELS.join(', '))).default('info'),
   NODE_ENV: z.enum(NODE_ENVS, expected(NODE_ENVS.join(', '))).default('development'),
   DRAIN_DELAY: milliseconds('10m').default(5_000),

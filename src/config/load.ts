@@ -5,7 +5,7 @@ import { DEMO_PASSWORD_HASH, DEMO_SECRET, developmentConfiguration, isLoopback }
 import { readDocument } from './document.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
 import { check, type Fault, formatPath } from './fault.ts'
-import { type Configuration, configurationSchema } from './schema.ts'
+import { type Configuration, configurationSchema, isInMemory } from './schema.ts'
 
 const DEFAULT_FILE = './trimint.yaml'
 const DATA_FOLDER = './data'
@@ -102,6 +102,9 @@ export function checkConfiguration(
     faults.push(...problems.filter(({ path }) => !known.has(path)))
   } else if (checked.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
     faults.push(toFault(['keys'], 'every key has expired; allowed: at least one whose notAfter lies ahead'))
+  } else if (environment.WORKERS > 1 && isInMemory(checked.data)) {
+    const message = 'each of several WORKERS would have a store of its own; allowed: sqlite:path, redis:// or rediss://'
+    faults.push(toFault(['store'], message))
   }
   if (faults.length > 0 || 'problems' in checked) return { faults: faults.toSorted(byPlace) }
   return { configuration: checked.data, file, warnings }

@@ -266,6 +266,12 @@ export type ConfigurationInput = z.input<typeof configurationSchema>
 
 /** A checked configuration: every default in place, durations in seconds, machines' secrets as digests. */
 export type Configuration = z.output<typeof configurationSchema>
+
+/** Whether nobody but the process itself can see its store. */
+export function isInMemory({ store }: Configuration): boolean {
+  return store === 'sqlite::memory:'
+}
+
 /** The secrets of an entry, whichever way they were written. */
 export function secretSlots(entry: {
   secret?: Uint8Array | undefined
