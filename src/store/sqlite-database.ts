@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { accessSync, chmodSync, closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -87,8 +87,8 @@ const PAUSE = 20
 export function openDatabase(path: string): DatabaseSync {
   if (path !== ':memory:') {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    createFile(path)
     // SQLite gives its side files the mode of the database itself.
-    closeSync(openSync(path, 'a', 0o600))
     chmodSync(path, 0o600)
   }
   const database = new DatabaseSync(path, { timeout: OPENING_TIMEOUT })
@@ -101,6 +101,20 @@ export function openDatabase(path: string): DatabaseSync {
     throw error
   }
   return database
+}
+
+/**
+ * A file that is there is not even opened: closing it would take away every lock that this process has on it (POSIX), through whichever
+ * connection. The next process that closes the store would then take itself for the last, and the log of what is written away
+ * from those that still write.
+ */
+function createFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    accessSync(path, constants.R_OK | constants.W_OK)
+  }
 }
 
 /**

@@ -330,6 +330,19 @@ describe('the embedded file', () => {
     await store.close()
   })
 
+  test.skipIf(!hasProgram('sqlite3'))('N24: loses nothing when another program has opened and closed it', async () => {
+    const file = newFile()
+    // Whoever takes itself for the last one that has it open takes its log along.
+    const countElsewhere = () => Number(execFileSync('sqlite3', [file, 'SELECT count(*) FROM tokens']))
+    const store = await open(`sqlite:${file}`)
+    for (const counted of [1, 2, 3]) {
+      await store.create(createRecord())
+      expect(countElsewhere()).toBe(counted)
+    }
+    await store.close()
+    expect(countElsewhere()).toBe(3)
+  })
+
   test('is written once for all that a turn brings', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
