@@ -1,12 +1,19 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from './sqlite-database.ts'
+import type { WriteAheadLog } from './write-ahead-log.ts'
 
 /** How many steps share a transaction at most, so that none of them holds the event loop for long. */
 const LARGEST_GROUP = 256
 
 /** How long a step waits for another process to let go of the file, in milliseconds. */
 const PATIENCE = 800
+
+interface Committed {
+  readonly group: readonly Write[]
+  readonly refusals: ReadonlyMap<Write, unknown>
+  readonly results: readonly unknown[]
+}
 
 interface Write {
   readonly step: () => unknown
@@ -21,30 +28,40 @@ export interface TransactionListener {
 }
 
 export interface GroupCommit {
-  /** Takes a step that writes, in a transaction that it shares with others; its result comes after the commit. */
+  /** Takes a step that writes, in a transaction that it shares with others; its result comes when that is on the disk. */
   write<Result>(step: () => Result): Promise<Result>
-  /** Waits until everything that has been given is committed or refused. */
+  /** Waits until everything that has been given is on the disk or refused. */
   flush(): Promise<void>
 }
 
 /**
- * Commits the writes of one event-loop turn together: a commit that waits for the disk costs more than ten times the write
- * itself. The transaction begins and ends within one synchronous piece of work, so nothing else on this connection, and no
- * other connection of this process, ever meets it half done.
+ * Commits the writes of one event-loop turn together, and waits for the disk once for all that was committed meanwhile: that takes more
+ * than ten times as long as the write itself. The transaction begins and ends within one synchronous piece of work, so nothing
+ * else on this connection, and no other connection of this process, ever meets it half done.
  *
- * @param database a connection that does not wait for locks by itself (`busy_timeout` 0): that would stop the event loop.
+ * @param database a connection that does not wait by itself, neither for locks (`busy_timeout` 0) nor for the disk
+ *   (`synchronous` NORMAL): that would stop the event loop.
  */
-export function createGroupCommit(database: DatabaseSync, listener?: TransactionListener): GroupCommit {
+export function createGroupCommit(
+  database: DatabaseSync,
+  log: WriteAheadLog,
+  listener?: TransactionListener,
+): GroupCommit {
   const begin = database.prepare('BEGIN IMMEDIATE')
   const commit = database.prepare('COMMIT')
   let queue: Write[] = []
   let draining: Promise<void> | undefined
+  /** What is not known to be on the disk. */
+  let committed: Committed[] = []
+  let syncing: Promise<void> | undefined
+  /** Whether the disk may have lost some of it. */
+  let isDoubtful = false
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
       await endOfTurn()
       try {
-        await patiently(commitGroup)
+        await patiently(isDoubtful ? rescueAndCommit : commitGroup)
       } catch (error) {
         // There was no transaction at all: whoever waits for one is told.
         const refused = queue
@@ -55,7 +72,13 @@ export function createGroupCommit(database: DatabaseSync, listener?: Transaction
     draining = undefined
   }
 
-  /** Tells everybody what became of their step. Leaves the queue as it is where it cannot begin. */
+  function rescueAndCommit(): void {
+    log.rescue(database)
+    isDoubtful = false
+    commitGroup()
+  }
+
+  /** Leaves the queue as it is where it cannot begin. */
   function commitGroup(): void {
     begin.run()
     const group = queue.splice(0, LARGEST_GROUP)
@@ -73,6 +96,27 @@ export function createGroupCommit(database: DatabaseSync, listener?: Transaction
       return
     }
     listener?.onEnd(true)
+    committed.push({ group, refusals, results })
+    syncing ??= bringToDisk()
+  }
+
+  async function bringToDisk(): Promise<void> {
+    while (committed.length > 0) {
+      const groups = committed
+      committed = []
+      try {
+        await log.sync()
+        for (const group of groups) tell(group)
+      } catch (error) {
+        isDoubtful = true
+        for (const { group } of groups) for (const { reject } of group) reject(error)
+      }
+    }
+    syncing = undefined
+  }
+
+  /** What became of their step. */
+  function tell({ group, refusals, results }: Committed): void {
     for (const [index, write] of group.entries()) {
       if (refusals.has(write)) write.reject(refusals.get(write))
       else write.resolve(results[index])
@@ -98,7 +142,7 @@ export function createGroupCommit(database: DatabaseSync, listener?: Transaction
         draining ??= drain()
       }),
     async flush() {
-      while (draining) await draining
+      while (draining || syncing) await (draining ?? syncing)
     },
   }
 }

@@ -2,6 +2,7 @@ import { createGroupCommit, patiently } from './group-commit.ts'
 import type { Announcement, NeededUntil, ReplicaStore } from './replica-store.ts'
 import { openDatabase } from './sqlite-database.ts'
 import { RETENTION } from './token-store.ts'
+import { openWriteAheadLog } from './write-ahead-log.ts'
 
 interface Row {
   readonly id: string
@@ -19,8 +20,9 @@ interface Row {
 export function openSqliteReplicaStore(path: string): ReplicaStore {
   const database = openDatabase(path)
   // A key that nobody announces any more is on the disk, or it would seem needed for less long.
-  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
-  const group = createGroupCommit(database)
+  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
+  const log = openWriteAheadLog(path)
+  const group = createGroupCommit(database, log)
   const announce = database.prepare(
     `INSERT INTO replicas (id, instance, keys, expires) VALUES ($id, $instance, $keys, $expires)
      ON CONFLICT (id) DO UPDATE SET keys = excluded.keys, expires = excluded.expires`,
@@ -66,7 +68,9 @@ export function openSqliteReplicaStore(path: string): ReplicaStore {
       }),
     async close() {
       await group.flush()
-      if (database.isOpen) database.close()
+      if (!database.isOpen) return
+      database.close()
+      log.close()
     },
   }
 }

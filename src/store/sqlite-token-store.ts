@@ -3,6 +3,7 @@ import { createGroupCommit, patiently } from './group-commit.ts'
 import { openDatabase } from './sqlite-database.ts'
 import { createTokenRows } from './sqlite-token-rows.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
+import { openWriteAheadLog } from './write-ahead-log.ts'
 
 const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
   uaf_request AS uafRequest, created_at AS createdAt, expires_at AS expiresAt, response_lifetime AS responseLifetime,
@@ -29,9 +30,10 @@ const SLICE_PAUSE = 20
  */
 export function openSqliteTokenStore(path: string): TokenStore {
   const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
+  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
   const rows = createTokenRows(database)
-  const group = createGroupCommit(database, { onBegin: rows.catchUp, onEnd: rows.end })
+  const log = openWriteAheadLog(path)
+  const group = createGroupCommit(database, log, { onBegin: rows.catchUp, onEnd: rows.end })
   const insert = database.prepare(
     `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
        response_lifetime)
@@ -147,7 +149,9 @@ export function openSqliteTokenStore(path: string): TokenStore {
     async close() {
       await group.flush()
       clearTimeout(leftovers)
-      if (database.isOpen) database.close()
+      if (!database.isOpen) return
+      database.close()
+      log.close()
     },
   }
 }

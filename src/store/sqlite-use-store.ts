@@ -3,6 +3,7 @@ import { openDatabase } from './sqlite-database.ts'
 import { SWEEP_STEP, sweepAll } from './sweep.ts'
 import { RETENTION } from './token-store.ts'
 import type { UseStore } from './use-store.ts'
+import { openWriteAheadLog } from './write-ahead-log.ts'
 
 /**
  * Counts and notes uses in an SQLite file that several processes may share. Nothing is told before it is on the disk; the writes of
@@ -12,8 +13,9 @@ import type { UseStore } from './use-store.ts'
  */
 export function openSqliteUseStore(path: string): UseStore {
   const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
-  const group = createGroupCommit(database)
+  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
+  const log = openWriteAheadLog(path)
+  const group = createGroupCommit(database, log)
   const count = database.prepare(
     `INSERT INTO uses (token_id, count, expires) VALUES ($tokenId, 1, $expires)
      ON CONFLICT (token_id) DO UPDATE SET count = count + 1 WHERE count < $limit
@@ -53,7 +55,9 @@ export function openSqliteUseStore(path: string): UseStore {
     },
     async close() {
       await group.flush()
-      if (database.isOpen) database.close()
+      if (!database.isOpen) return
+      database.close()
+      log.close()
     },
   }
 }

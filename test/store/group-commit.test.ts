@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { createGroupCommit } from '../../src/store/group-commit.ts'
+import { openDatabase } from '../../src/store/sqlite-database.ts'
+import { openWriteAheadLog, type WriteAheadLog } from '../../src/store/write-ahead-log.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-group-commit-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+
+/** A database with one table of numbers, and its log, as far as a test does not change what it does. */
+function openNumbers(changes: Partial<WriteAheadLog> = {}) {
+  const path = join(folder, `${made++}.db`)
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = NORMAL; CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT')
+  const log = openWriteAheadLog(path)
+  const insert = database.prepare('INSERT INTO numbers VALUES (?)')
+  const group = createGroupCommit(database, { ...log, ...changes })
+  return {
+    database,
+    group,
+    add: (number: number) => group.write(() => insert.run(number).lastInsertRowid),
+    numbers: () =>
+      database
+        .prepare('SELECT number FROM numbers')
+        .all()
+        .map(({ number }) => number),
+    close() {
+      database.close()
+      log.close()
+    },
+  }
+}
+
+const BROKEN = new Error('the disk is broken')
+
+describe('a group', () => {
+  test('is answered when it is on the disk, and not before', async () => {
+    const disk = Promise.withResolvers<void>()
+    const { add, numbers, close } = openNumbers({ sync: () => disk.promise })
+    const answered = vi.fn()
+    const added = add(1).then(answered)
+    await vi.waitFor(() => expect(numbers()).toEqual([1]))
+    expect(answered).not.toHaveBeenCalled()
+    disk.resolve()
+    await added
+    expect(answered).toHaveBeenCalledWith(1)
+    close()
+  })
+
+  test('is committed while the one before is on its way to the disk, and waits for the next way', async () => {
+    const ways: PromiseWithResolvers<void>[] = []
+    const sync = () => {
+      const way = Promise.withResolvers<void>()
+      ways.push(way)
+      return way.promise
+    }
+    const { add, numbers, close } = openNumbers({ sync })
+    const answered: number[] = []
+    const all: Promise<unknown>[] = []
+    for (const number of [1, 2, 3]) {
+      all.push(add(number).then(() => answered.push(number)))
+      await vi.waitFor(() => expect(numbers()).toContain(number))
+    }
+    expect(ways).toHaveLength(1)
+    ways[0]?.resolve()
+    await vi.waitFor(() => expect(ways).toHaveLength(2))
+    expect(answered).toEqual([1])
+    ways[1]?.resolve()
+    await Promise.all(all)
+    expect(answered).toEqual([1, 2, 3])
+    close()
+  })
+
+  test('is refused where the disk does not take it; the next begins with what may be lost', async () => {
+    const log: string[] = []
+    const sync = vi.fn(async () => void log.push('sync'))
+    sync.mockRejectedValueOnce(BROKEN)
+    const rescue = vi.fn(() => void log.push('rescue'))
+    const { add, close } = openNumbers({ sync, rescue })
+    await expect(add(1)).rejects.toBe(BROKEN)
+    await add(2)
+    await add(3)
+    expect(log).toEqual(['rescue', 'sync', 'sync'])
+    close()
+  })
+
+  test('is refused as long as what may be lost cannot be written again', async () => {
+    const sync = vi.fn(async () => undefined)
+    sync.mockRejectedValueOnce(BROKEN)
+    const rescue = vi.fn()
+    rescue.mockImplementationOnce(() => {
+      throw BROKEN
+    })
+    const { add, numbers, close } = openNumbers({ sync, rescue })
+    await expect(add(1)).rejects.toBe(BROKEN)
+    await expect(add(2)).rejects.toBe(BROKEN)
+    expect(numbers()).toEqual([1])
+    await add(3)
+    expect(numbers()).toEqual([1, 3])
+    close()
+  })
+
+  test('is waited for by a flush until it is on the disk', async () => {
+    const disk = Promise.withResolvers<void>()
+    const { add, group, close } = openNumbers({ sync: () => disk.promise })
+    const order: string[] = []
+    const added = add(1).then(() => order.push('answered'))
+    const flushed = group.flush().then(() => order.push('flushed'))
+    setTimeout(disk.resolve, 20)
+    await Promise.all([added, flushed])
+    expect(order).toEqual(['answered', 'flushed'])
+    close()
+  })
+})
+
+describe('the log', () => {
+  test('is brought over into the database, and begun anew, where it may have lost something', () => {
+    const path = join(folder, `${made++}.db`)
+    const database = openDatabase(path)
+    database.exec('CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT; INSERT INTO numbers VALUES (1)')
+    const log = openWriteAheadLog(path)
+    log.rescue(database)
+    expect(database.prepare('PRAGMA wal_checkpoint(PASSIVE)').get()).toMatchObject({ log: 0, checkpointed: 0 })
+    log.close()
+    database.close()
+  })
+
+  test('is not begun anew under somebody who reads it: that is an error', () => {
+    const path = join(folder, `${made++}.db`)
+    const [database, reader] = [openDatabase(path), openDatabase(path)]
+    const log = openWriteAheadLog(path)
+    database.exec('PRAGMA busy_timeout = 0; CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT')
+    reader.exec('BEGIN; SELECT * FROM numbers')
+    reader.prepare('SELECT count(*) FROM numbers').get()
+    database.exec('INSERT INTO numbers VALUES (1)')
+    expect(() => log.rescue(database)).toThrow('what the disk has lost cannot be written again yet')
+    reader.exec('COMMIT')
+    log.rescue(database)
+    log.close()
+    for (const one of [database, reader]) one.close()
+  })
+
+  test('in memory there is none', async () => {
+    const log = openWriteAheadLog(':memory:')
+    await log.sync()
+    log.close()
+  })
+})
