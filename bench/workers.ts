@@ -1,5 +1,5 @@
 // What several workers on one port cost: the processor time for an answer, of all their processes together, beside that of one process.
-// Both have the same core, and are measured in turn; the ratio of each round's own two counts. What else a machine does only ever adds to
+// Both may use every core, and are measured in turn; the ratio of each round's own two counts. What else a machine does only ever adds to
 // processor time: where it is busy, believe the ratio of the least that each has taken.
 //
 //   npm run bench:workers -- [--workers N] [--only NAME,NAME] [--seconds N] [--rounds N]
@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startGenerator } from './load/client.ts'
-import { chooseCores } from './machine.ts'
+import type { Cores } from './machine.ts'
 import { measureStretch, type Stretch } from './measure.ts'
 import { median, spread } from './spread.ts'
 import type { StartedSubject, Subject } from './subjects/subject.ts'
@@ -30,7 +30,8 @@ const rounds = readCount(values.rounds, 100)
 /** Seconds for each worker until what is compiled as it runs is compiled. */
 const WARM_UP = 5
 
-const cores = chooseCores()
+/** Bound to none: on one core, workers would drive each other out of its caches, which nobody would have them do. */
+const cores: Cores = { server: undefined, generator: undefined }
 await using surroundings = await createSurroundings(cores)
 await using generator = startGenerator(cores.generator)
 

@@ -115,13 +115,14 @@ export function createCrew({ size, start, logger, uptime }: CrewParts): Crew {
     },
     async end(signal) {
       isEnding = true
-      const left = [...members]
-      for (const member of left) {
-        if (member.isUp()) member.tell({ order: 'end', signal })
+      const all = [...members]
+      const told = membersUp()
+      for (const member of all) {
+        if (told.includes(member)) member.tell({ order: 'end', signal })
         else member.kill()
       }
-      const endings = await Promise.all(left.map(({ ended }) => ended))
-      await Promise.all(left.map(({ closed }) => closed))
+      await Promise.all(all.map(({ closed }) => closed))
+      const endings = await Promise.all(told.map(({ ended }) => ended))
       return endings.every(({ code }) => code === 0)
     },
     kill() {

@@ -5,11 +5,12 @@ const GATHERED_FOR = 20
 
 const LINE_FEED = 0x0a
 
-/** Where lines go. */
+/** Where lines go: a SonicBoom, such as pino's destinations are. */
 export interface LineDestination {
   /** False when it would rather have no more until `drain`. */
   write(lines: string): boolean
-  once(event: 'drain', listener: () => void): unknown
+  on(event: 'drain' | 'error', listener: () => void): unknown
+  off(event: 'drain' | 'error', listener: () => void): unknown
 }
 
 /**
@@ -18,30 +19,40 @@ export interface LineDestination {
  */
 export function handOnLines(from: Readable, to: LineDestination): void {
   let begun: Buffer = Buffer.alloc(0)
-  let isWaiting = false
+  let isGathering = false
+  let isFull = false
 
-  function soon(): void {
-    if (isWaiting) return
-    isWaiting = true
+  function gather(): void {
+    if (isGathering || isFull) return
+    isGathering = true
     setTimeout(handOn, GATHERED_FOR)
   }
 
   function handOn(): void {
-    isWaiting = false
+    isGathering = false
     const pieces = [begun]
     // Only one that has come to nothing is told of more.
     for (let piece = from.read(); piece !== null; piece = from.read()) pieces.push(piece)
     const bytes = Buffer.concat(pieces)
     const end = bytes.lastIndexOf(LINE_FEED) + 1
     begun = bytes.subarray(end)
-    if (end === 0 || to.write(bytes.toString('utf8', 0, end))) return
-    isWaiting = true
-    to.once('drain', handOn)
+    // One whose reader has gone takes everything, and says nothing.
+    if (end > 0) isFull = to.write(bytes.toString('utf8', 0, end)) === false
   }
 
-  from.on('readable', soon)
-  // Of a process that died while it wrote: nothing of others is to follow it on its line.
+  function goOn(): void {
+    if (!isFull) return
+    isFull = false
+    gather()
+  }
+
+  from.on('readable', gather)
+  to.on('drain', goOn)
+  to.on('error', goOn)
   from.once('end', () => {
+    to.off('drain', goOn)
+    to.off('error', goOn)
+    // Of a process that died while it wrote: nothing of others is to follow it on its line.
     if (begun.length > 0) to.write(`${begun.toString()}\n`)
   })
 }

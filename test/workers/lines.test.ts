@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -5,21 +6,14 @@ import { handOnLines, type LineDestination } from '../../src/workers/lines.ts'
 
 function createDestination(takes = true) {
   const written: string[] = []
-  const waiting: (() => void)[] = []
-  const destination: LineDestination = {
-    write(lines) {
+  const events = new EventEmitter()
+  const destination: LineDestination = Object.assign(events, {
+    write(lines: string) {
       written.push(lines)
       return takes
     },
-    once: (_event, listener) => waiting.push(listener),
-  }
-  return {
-    destination,
-    written,
-    drain: () => {
-      for (const listener of waiting.splice(0)) listener()
-    },
-  }
+  })
+  return { destination, written, emit: (event: 'drain' | 'error') => events.emit(event) }
 }
 
 test('lines come whole, in whatever pieces they were sent, and whoever else writes meanwhile', async () => {
@@ -59,15 +53,30 @@ test('what a process has begun to write when it dies stands on a line of its own
   await expect.poll(() => written.join('')).toBe('{"whole":1}\n{"brok\n')
 })
 
-test('a destination that is full is given nothing more until it has room', async () => {
-  const { destination, written, drain } = createDestination(false)
+test.each(['drain', 'error'] as const)(
+  'a destination that is full is given nothing more until its %s',
+  async (event) => {
+    const { destination, written, emit } = createDestination(false)
+    const from = new PassThrough()
+    handOnLines(from, destination)
+    from.write('one\n')
+    await expect.poll(() => written).toEqual(['one\n'])
+    from.write('two\n')
+    await sleep(60)
+    expect(written).toEqual(['one\n'])
+    emit(event)
+    await expect.poll(() => written).toEqual(['one\n', 'two\n'])
+  },
+)
+
+test('where nobody reads any more, lines pile up nowhere', async () => {
+  // As pino leaves a destination whose pipe is broken.
+  const { destination, written } = createDestination()
+  Object.assign(destination, { write: (lines: string) => void written.push(lines) })
   const from = new PassThrough()
   handOnLines(from, destination)
-  from.write('one\n')
-  await expect.poll(() => written).toEqual(['one\n'])
-  from.write('two\n')
-  await sleep(60)
-  expect(written).toEqual(['one\n'])
-  drain()
-  await expect.poll(() => written).toEqual(['one\n', 'two\n'])
+  for (const line of ['one\n', 'two\n']) {
+    from.write(line)
+    await expect.poll(() => written.at(-1)).toBe(line)
+  }
 })
