@@ -1,5 +1,5 @@
 /** Something that is due for one request. */
-export type Step = () => void
+type Step = () => void
 
 /** Puts a step off until everybody else of the same turn has come as far. */
 export type Stage = (step: Step) => void
