@@ -3,7 +3,17 @@ export interface Group {
   readonly mutate: readonly string[]
   /** In this order: the first that fails ends it, so what is quick comes first. */
   readonly tests: readonly string[]
+  /** Programs that its tests do without: what needs them says nothing about these sources, and is slow. */
+  readonly without?: readonly string[]
 }
+
+const STORE_TESTS = [
+  'test/store/replica-store.test.ts',
+  'test/store/failure-store.test.ts',
+  'test/store/use-store.test.ts',
+  'test/store/token-store.test.ts',
+  'test/store/revocation-store.test.ts',
+]
 
 export const GROUPS: Readonly<Record<string, Group>> = {
   'core-bws': {
@@ -50,6 +60,10 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'test/contracts/nevisfido/*.test.ts',
     ],
   },
-  'store-sqlite': { mutate: ['src/store/sqlite-*.ts'], tests: ['test/store/*.test.ts'] },
-  'store-redis': { mutate: ['src/store/redis*.ts'], tests: ['test/store/*.test.ts'] },
+  'store-sqlite': {
+    mutate: ['src/store/sqlite-*.ts', 'src/store/group-commit.ts', 'src/store/sweep.ts', 'src/store/measured.ts'],
+    tests: [...STORE_TESTS, 'test/service/metrics.test.ts'],
+    without: ['redis-server'],
+  },
+  'store-redis': { mutate: ['src/store/redis*.ts', 'src/store/open.ts'], tests: STORE_TESTS },
 }
