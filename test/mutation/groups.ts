@@ -62,7 +62,12 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-sqlite': {
     mutate: ['src/store/sqlite-*.ts', 'src/store/group-commit.ts', 'src/store/sweep.ts', 'src/store/measured.ts'],
-    tests: [...STORE_TESTS, 'test/service/metrics.test.ts'],
+    tests: [
+      'test/store/group-commit.test.ts',
+      'test/store/sqlite-database.test.ts',
+      'test/store/measured.test.ts',
+      ...STORE_TESTS,
+    ],
     without: ['redis-server'],
   },
   'store-redis': { mutate: ['src/store/redis*.ts', 'src/store/open.ts'], tests: STORE_TESTS },

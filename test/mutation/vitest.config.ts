@@ -17,8 +17,9 @@ class InOrder extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: ['test/mutation/no-journal.ts'],
-    // Long enough for a busy machine; a test that waits for what never comes ends by it, and the next change is tried.
-    testTimeout: 60_000,
+    setupFiles: ['test/mutation/quiet.ts'],
+    // What waits for something that never comes ends by it.
+    testTimeout: 20_000,
     include: tests,
     sequence: { sequencer: InOrder },
   },
