@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,7 +70,19 @@ describe.each(kinds)('$kind', ({ create }) => {
   }
 
   describe('a record', () => {
-    const odd = ['', ' ', '"\'`;--', '\\ \n\r\t', 'a\0b', 'ü ñ 漢字 😀 \u202e', '__proto__', 'null', '0', '%00$now?1:x']
+    const odd = [
+      '',
+      ' ',
+      '"\'`;--',
+      '\\ \n\r\t',
+      'a\0b',
+      'ü ñ 漢字 😀 \u202e',
+      '__proto__',
+      'null',
+      '0',
+      '%00$now?1:x',
+      'operation',
+    ]
     const records: [string, Partial<TokenRecord>][] = [
       ['of every operation: registration', { operation: 'registration' }],
       ['of every operation: authentication', { operation: 'authentication' }],
@@ -112,7 +125,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         const record = createRecord()
         await store.create(record)
         await store.redeem(record.tokenDigest, 'registration', NOW)
-        await expect(other.create({ ...record, username: 'anna' })).rejects.toThrow()
+        await expect(other.create({ ...record, username: 'anna' })).rejects.toThrow(/digest/)
         expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, redeemedAt: NOW })
       }))
 
@@ -446,6 +459,45 @@ describe('the embedded file', () => {
     await store.sweep(FORGOTTEN)
     await expect.poll(() => count(spy)).toBe(0)
     spy.close()
+    await store.close()
+  })
+
+  test('goes on forgetting after it could not', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    await Promise.all([store.create(createRecord()), store.create(createRecord()), store.create(createRecord())])
+    const other = new DatabaseSync(file)
+    const late = () => createRecord({ createdAt: FORGOTTEN, expiresAt: FORGOTTEN + LIFETIME })
+    other.exec('BEGIN IMMEDIATE')
+    await expect(store.create(late())).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    expect(count(other)).toBe(3)
+    await store.create(late())
+    expect(count(other), 'two went, one came').toBe(2)
+    other.close()
+    await store.close()
+  })
+
+  /** The statements that are run on SQLite files and in memory, as they come. */
+  function listen() {
+    const statements: string[] = []
+    const take = (message: unknown) => statements.push((message as { sql: string }).sql)
+    subscribe('sqlite.db.query', take)
+    return { statements, [Symbol.dispose]: () => void unsubscribe('sqlite.db.query', take) }
+  }
+
+  test('where nothing is to be forgotten, sweeping takes no lock, and a write is followed by rest', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    await store.create(createRecord())
+    using heard = listen()
+    await store.sweep(FORGOTTEN - 1)
+    await sleep(100)
+    expect(heard.statements.filter((statement) => !statement.startsWith('SELECT'))).toEqual([])
+    await store.create(createRecord())
+    await sleep(30)
+    heard.statements.length = 0
+    await sleep(100)
+    expect(heard.statements).toEqual([])
     await store.close()
   })
 
