@@ -52,7 +52,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   schemas: {
     mutate: ['src/contracts/*/schema.ts'],
     tests: [
-      'test/openapi.test.ts',
+      'test/openapi-current.test.ts',
       'test/contracts/bws/request.test.ts',
       'test/contracts/bws/authz.test.ts',
       'test/contracts/idscan/request.test.ts',
@@ -70,5 +70,8 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     ],
     without: ['redis-server'],
   },
-  'store-redis': { mutate: ['src/store/redis*.ts', 'src/store/open.ts'], tests: STORE_TESTS },
+  'store-redis': {
+    mutate: ['src/store/redis*.ts', 'src/store/open.ts'],
+    tests: ['test/store/redis-client.test.ts', ...STORE_TESTS],
+  },
 }
