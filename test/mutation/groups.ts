@@ -5,6 +5,8 @@ export interface Group {
   readonly tests: readonly string[]
   /** Programs that its tests do without: what needs them says nothing about these sources, and is slow. */
   readonly without?: readonly string[]
+  /** Whether its tests look at how long something takes: then each waits for a machine that has time (quiet.ts). */
+  readonly timed?: boolean
 }
 
 const STORE_TESTS = [
@@ -69,9 +71,11 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       ...STORE_TESTS,
     ],
     without: ['redis-server'],
+    timed: true,
   },
   'store-redis': {
     mutate: ['src/store/redis*.ts', 'src/store/open.ts'],
     tests: ['test/store/redis-client.test.ts', ...STORE_TESTS],
+    timed: true,
   },
 }
