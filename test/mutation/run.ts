@@ -45,6 +45,7 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false 
       // Generous, as waiting for a quiet machine (quiet.ts) counts too. What hangs is ended by its test, and what goes round in circles
       // by Stryker, which counts.
       timeoutMS: 1_200_000,
+      dryRunTimeoutMinutes: 30,
       ignorePatterns: ['/coverage', '/data', '/docs'],
       // It would rewrite tsconfig.json with the programming interface of TypeScript, which version 7 no longer has.
       tsconfigFile: 'none',
