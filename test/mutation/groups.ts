@@ -37,7 +37,6 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     tests: [
       'test/core/idscan/*.test.ts',
       'test/contracts/idscan/authz.test.ts',
-      'test/contracts/idscan/reply.test.ts',
       'test/contracts/guard.test.ts',
     ],
   },
