@@ -26,7 +26,7 @@ mkdirSync(RESULTS, { recursive: true })
 for (const [group, parts] of chosen) runStryker(group, parts)
 process.exitCode = report(chosen.map(([group]) => reportOf(group)))
 
-function runStryker(group: string, { mutate, tests, without = [], timed = false }: Group): void {
+function runStryker(group: string, { mutate, tests, without = [], timed = false, preload = [] }: Group): void {
   const configuration = join(RESULTS, `${group}.config.json`)
   writeFileSync(
     configuration,
@@ -57,6 +57,7 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false 
       ...process.env,
       TRIMINT_MUTATION_TESTS: JSON.stringify(tests),
       TRIMINT_MUTATION_TIMED: String(timed),
+      TRIMINT_MUTATION_PRELOAD: JSON.stringify(preload),
       TRIMINT_TEST_WITHOUT: without.join(','),
     },
   })
