@@ -150,3 +150,12 @@ test('many uses are written a thousand at a time, each once', async () => {
   expect(written.map(({ length }) => length)).toEqual([1_000, 1_000, 500])
   expect(new Set(written.flat().map(({ tokenId }) => tokenId)).size).toBe(2_500)
 })
+
+test('a use at the moment of issue need not be written: without any use, that is what counts', async () => {
+  const clock = createFrozenClock(ISSUED * 1000)
+  const { store, written } = createStore()
+  const idle = createIdleTimeout(900, store, clock)
+  idle.use(claims)
+  await idle.flush('all')
+  expect(written).toEqual([])
+})
