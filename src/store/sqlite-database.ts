@@ -69,10 +69,10 @@ const MIGRATIONS = [
    CREATE INDEX tokens_by_expiry ON tokens (expires_at);`,
 ]
 
-/** How long a writer waits for another process to finish, in milliseconds. */
-const BUSY_TIMEOUT = 2_000
-
-/** The same at the start, when several processes of a new version may meet, and nobody is waiting for an answer yet. */
+/**
+ * How long opening waits for another process to finish, in milliseconds: several of a new version may start at once, and nobody is
+ * waiting for an answer yet. What a store waits for afterwards, it says itself.
+ */
 const OPENING_TIMEOUT = 10_000
 
 /** Milliseconds between two attempts to open a file that is locked. */
@@ -95,7 +95,6 @@ export function openDatabase(path: string): DatabaseSync {
   try {
     insist(() => database.exec('PRAGMA journal_mode = WAL'))
     migrate(database)
-    database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`)
   } catch (error) {
     database.close()
     throw error

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { createKey, createKeyring, fingerprintOf } from '../../src/core/keyring.ts'
+import { createKey, createKeyring, fingerprintOf, liveKeys, signingKey } from '../../src/core/keyring.ts'
 
 const secret = new Uint8Array(32).fill(7)
 
@@ -11,6 +11,28 @@ test('a key without a name is called by its place in the list', () => {
 
 test('a key that is too short is refused, and not repeated', () => {
   expect(() => createKey('a', secret.subarray(1))).toThrow(new RangeError('an HS256 key has at least 32 bytes'))
+})
+
+describe('at a time', () => {
+  const keyring = createKeyring([
+    { id: 'first', secret, notAfter: 1_000 },
+    { id: 'second', secret, notAfter: 2_000 },
+  ])
+  const idsAt = (now: number) => liveKeys(keyring, now).map(({ id }) => id)
+
+  test('every key verifies that is before its end', () => {
+    expect([idsAt(999), idsAt(1_000), idsAt(1_999), idsAt(2_000)]).toEqual([
+      ['first', 'second'],
+      ['second'],
+      ['second'],
+      [],
+    ])
+  })
+
+  test('the first of them signs, and none when there is none', () => {
+    expect([999, 1_000, 1_999].map((now) => signingKey(keyring, now).id)).toEqual(['first', 'second', 'second'])
+    expect(() => signingKey(keyring, 2_000)).toThrow('no live signing key')
+  })
 })
 
 describe('the fingerprint of a key', () => {

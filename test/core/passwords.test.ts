@@ -29,3 +29,10 @@ test.each([
   const passwords = createPasswordChecker({ concurrency: 1, waiting: 1 })
   expect(await passwords.check('plain:right', password, () => true)).toBe(matches)
 })
+
+test('a password that is stored as a hash is checked against that', async () => {
+  const passwords = createPasswordChecker({ concurrency: 1, waiting: 1 })
+  const stored = await hashPassword('right', createPredictableRandomness())
+  expect(await passwords.check(stored, 'right', () => true)).toBe(true)
+  expect(await passwords.check(stored, 'wrong', () => true)).toBe(false)
+})

@@ -42,6 +42,20 @@ describe('SHA-256', () => {
     )
   })
 
+  test.each([
+    ['the longest text of the longest characters', '€'.repeat(4_096)],
+    ['a text a little longer', '€'.repeat(4_097)],
+    ['a text that is much longer', 'long '.repeat(20_000)],
+  ])('is what node:crypto makes of %s, as bytes', (_what, message) => {
+    const expected = createHash('sha256').update(message).digest()
+    expect(sha256(message)).toStrictEqual(expected)
+    expect(createHmacSha256(Buffer.from('key'))(message)).toStrictEqual(
+      createHmac('sha256', 'key').update(message).digest(),
+    )
+    // Nothing of it is left in the next.
+    expect(sha256('')).toStrictEqual(createHash('sha256').digest())
+  })
+
   test('gives each caller a digest of their own', () => {
     const first = sha256('first')
     sha256('second')

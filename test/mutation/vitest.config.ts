@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const tests = JSON.parse(process.env.TRIMINT_MUTATION_TESTS ?? '[]') as string[]
+const timed = process.env.TRIMINT_MUTATION_TIMED === 'true'
+const preload = JSON.parse(process.env.TRIMINT_MUTATION_PRELOAD ?? '[]') as string[]
 
 /** As the group has them: the first test that fails ends the run. */
 class InOrder extends BaseSequencer {
@@ -17,8 +19,9 @@ class InOrder extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: ['test/mutation/no-journal.ts'],
-    // How long a changed program may take is for Stryker to say; the first run measures, and is slow.
-    testTimeout: 600_000,
+    setupFiles: [...(timed ? ['test/mutation/quiet.ts'] : []), ...preload],
+    // What waits for something that never comes ends by it. Where nobody waits for a quiet machine, it may take long to come.
+    testTimeout: timed ? 20_000 : 120_000,
     include: tests,
     sequence: { sequencer: InOrder },
   },

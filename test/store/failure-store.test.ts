@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { FailureStore } from '../../src/store/failure-store.ts'
+import { createRedisClient, type RedisClient } from '../../src/store/redis-client.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { openStore } from '../support/stores.ts'
@@ -106,6 +107,23 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect((await store.list(NOW + 10, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
     }))
 
+  test('of more than a thousand that end at once none is listed any more', () =>
+    withStores(async (store) => {
+      await Promise.all(Array.from({ length: 1_100 }, (_, at) => store.add(`${at}`, 60_000, NOW)))
+      await store.add('running', 60_001, NOW)
+      expect(await store.list(NOW + 60_000, 10_000)).toEqual([{ key: 'running', failures: 1, expires: NOW + 60_001 }])
+    }))
+
+  test('once closed, everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      await store.close()
+      await expect(store.add('a', 1_000, NOW)).rejects.toThrow()
+      await expect(store.extend('a', NOW + 1_000, NOW)).rejects.toThrow()
+      await expect(store.remove('a', 10)).rejects.toThrow()
+      await expect(store.list(NOW, 10)).rejects.toThrow()
+      await store.close()
+    }))
+
   test('keys may hold anything', () =>
     withStores(async (store) => {
       const keys = ['account psc from 10.0.0.1', "'; DROP TABLE failures; --", 'ü 😀 \n', '__proto__', '*', '']
@@ -183,6 +201,51 @@ describe('the embedded file', () => {
     expect(sizes).toEqual([151, 51, 1, 1])
     await store.close()
   })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: FailureStore, client: RedisClient) => Promise<void>) {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  test('a count has a key of its own, which goes away by itself, and two indexes know of it', () =>
+    withRedis(async (store, client) => {
+      await store.add('a', 60_000, NOW)
+      const keys = ['trimint:failures', 'trimint:failures-by-end', 'trimint:failures:a']
+      expect((await client.keys('*')).toSorted()).toEqual(keys)
+      const left = await client.pTTL('trimint:failures:a')
+      expect(left).toBeGreaterThan(50_000)
+      expect(left).toBeLessThanOrEqual(60_000)
+    }))
+
+  test('a count that is removed leaves nothing behind, and neither does one that never was', () =>
+    withRedis(async (store, client) => {
+      await store.extend('never', NOW + 60_000, NOW)
+      await store.remove('never', 10)
+      expect(await client.dbSize()).toBe(0)
+      await store.add('a', 60_000, NOW)
+      await store.remove('a', 10)
+      expect(await client.dbSize()).toBe(0)
+    }))
+
+  test('a count that ends by itself is not listed, and once its time is over the indexes forget it', () =>
+    withRedis(async (store, client) => {
+      await store.add('a', 1, NOW)
+      await expect.poll(() => client.exists('trimint:failures:a')).toBe(0)
+      expect(await store.list(NOW, 10)).toEqual([])
+      expect(await client.dbSize()).toBe(2)
+      expect(await store.list(NOW + 1, 10)).toEqual([])
+      expect(await client.dbSize()).toBe(0)
+    }))
 })
 
 describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
+import { createRedisClient } from '../../src/store/redis-client.ts'
 import type { Announcement, ReplicaStore } from '../../src/store/replica-store.ts'
 import { RETENTION } from '../../src/store/token-store.ts'
 import { hasProgram } from '../support/programs.ts'
@@ -96,6 +98,24 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await other.running(NOW)).toEqual([next])
     }))
 
+  test('once closed, everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      await store.close()
+      await expect(store.announce(announcement(), NOTHING)).rejects.toThrow()
+      await expect(store.leave('a/1', NOTHING)).rejects.toThrow()
+      await expect(store.running(NOW)).rejects.toThrow()
+      await expect(store.neededUntil()).rejects.toThrow()
+      await expect(store.sweep(NOW)).rejects.toThrow()
+      await store.close()
+    }))
+
+  test('closing waits for what has been asked', () =>
+    withStores(async (store) => {
+      const announcing = store.announce(announcement(), NOTHING)
+      await store.close()
+      await announcing
+    }))
+
   test('a goodbye that nobody waits for is fine', () =>
     withStores(async (store, other) => {
       await store.leave('unknown', needs(['first', NOW]))
@@ -173,6 +193,23 @@ describe('the embedded file', () => {
     await again.close()
   })
 
+  test('locked by another process: waits without stopping anything, and goes on when it is let go', async () => {
+    const file = join(folder, 'locked.db')
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const announcing = store.announce(announcement(), NOTHING)
+    const asked = performance.now()
+    await sleep(100)
+    expect(performance.now() - asked, 'nobody waits for the lock in SQLite').toBeLessThan(5_000)
+    expect(await store.running(NOW)).toEqual([])
+    other.exec('COMMIT')
+    other.close()
+    await announcing
+    expect(await store.running(NOW)).toEqual([announcement()])
+    await store.close()
+  })
+
   test('keeps over a restart until when a key is needed', async () => {
     const name = `sqlite:${join(folder, 'restart.db')}`
     const store = await open(name)
@@ -181,6 +218,19 @@ describe('the embedded file', () => {
     const again = await open(name)
     expect(await again.neededUntil()).toEqual(needs(['first', NOW]))
     await again.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  test('two keys hold everything', async () => {
+    await using redis = await startRedis()
+    const store = await open(redis.url)
+    await store.announce(announcement(), needs(['first', NOW]))
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:signing-keys'])
+    client.destroy()
+    await store.close()
   })
 })
 

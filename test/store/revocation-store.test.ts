@@ -357,6 +357,19 @@ describe('the embedded file', () => {
     await again.close()
   })
 
+  test('where nothing has expired, sweeping takes no lock', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    await store.add(createRevocation(), NOW)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    await store.sweep(EXPIRY - 1)
+    await expect(store.sweep(EXPIRY)).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    other.close()
+    await store.close()
+  })
+
   test('locked by another process: is read all the same; adding gives up within a second, and recovers', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
@@ -482,6 +495,12 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
         await store.add(revocation, NOW)
       }
       expectSame(await follow(store).read(), revocations)
+    }))
+
+  test('two keys hold everything', () =>
+    withRedis(async (store, _, client) => {
+      await addAll(store, createMany(3))
+      expect((await client.keys('*')).toSorted()).toEqual(['trimint:revocations', 'trimint:revocations-by-end'])
     }))
 
   test('what was swept leaves nothing behind that grows', () =>

@@ -327,6 +327,21 @@ describe('the embedded file', () => {
     await store.close()
   })
 
+  test('where nothing is to be forgotten, sweeping takes no lock', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const id = newId()
+    await store.count(id, 1, EXPIRY, NOW)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    await store.sweep(FORGOTTEN - 1)
+    await expect(store.sweep(FORGOTTEN)).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    other.close()
+    expect(await store.counted(id)).toBe(1)
+    await store.close()
+  })
+
   test('locked by another process: waits without stopping anything, gives up within a second, and recovers', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
@@ -383,6 +398,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
           expect(time).toBeLessThanOrEqual(most)
         }
       }
+      const names = [`trimint:last-use:${touched}`, `trimint:uses:${counted}`]
+      expect((await client.keys('*')).toSorted()).toEqual(names)
       await expectTimeLeft(LIFETIME + RETENTION)
       for (let time = 0; time < 3; time++) await store.count(counted, 3, EXPIRY, NOW)
       await expectTimeLeft(LIFETIME + RETENTION)

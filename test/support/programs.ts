@@ -12,8 +12,12 @@ export function hasProgram(name: string): boolean {
   return found
 }
 
+/** Programs that this run does as if there were none (test/mutation). */
+const WITHOUT = (process.env.TRIMINT_TEST_WITHOUT ?? '').split(',')
+
 /** Where a program is on the PATH. */
 export function findProgram(name: string): string | undefined {
+  if (WITHOUT.includes(name)) return undefined
   const folders = (process.env.PATH ?? '').split(delimiter)
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }

@@ -210,7 +210,7 @@ describe('parameters', () => {
     { row: 'B15', what: 'ignored elsewhere', query: `${QUERY}&autoenroll=true&task=enroll`, claims: { task: 291 } },
     { row: 'B16', what: 'default', query: QUERY, claims: { traits: 3 } },
     { row: 'B16', what: 'any case', query: `${QUERY}&traits=vOICE`, claims: { traits: 4 } },
-    { row: 'B16', what: 'blanks', query: `${QUERY}&traits=%20Face%20,+Voice+`, claims: { traits: 5 } },
+    { row: 'B16', what: 'blanks', query: `${QUERY}&traits=%20%20Face%20%20,+Voice+`, claims: { traits: 5 } },
     { row: 'B16', what: 'all', query: `${QUERY}&traits=face,periocular,voice`, claims: { traits: 7 } },
     { row: 'B16', what: 'one twice', query: `${QUERY}&traits=Face,Face`, claims: { traits: 1 } },
     {
@@ -246,7 +246,7 @@ describe('parameters', () => {
     { row: 'B4', query: `${QUERY}&task=`, names: ['task'] },
     { row: 'B4', query: `${QUERY}&traits=`, names: ['traits'] },
     { row: 'B4', query: `${QUERY}&challenge=`, names: ['challenge'] },
-    { row: 'B4', query: `id=&bcid=${BCID}`, names: ['id'] },
+    { row: 'B4', query: `id=&bcid=${BCID}`, names: ['id'], allowed: /App-ID/ },
     { row: 'B4', query: 'id=app-1&bcid=', names: ['bcid'] },
     { row: 'B5', query: `${QUERY}&id=app-1`, names: ['id'], allowed: /only once/ },
     { row: 'B5', query: `${QUERY}&ID=app-1`, names: ['id'], allowed: /only once/ },
@@ -319,12 +319,14 @@ describe('parameters', () => {
       allowed: /2 to 7/,
     })),
     { row: 'B15', query: `${QUERY}&autoenroll=on`, names: ['autoenroll'], allowed: /true or false/ },
-    ...['Nose', 'Face,', ',Face', 'Face,,Voice', 'Face;Voice', 'Face Voice', '%20', 'constructor'].map((traits) => ({
-      row: 'B16',
-      query: `${QUERY}&traits=${traits.replaceAll(' ', '%20')}`,
-      names: ['traits'],
-      allowed: /Face, Periocular, Voice/,
-    })),
+    ...['Nose', 'Face,', ',Face', 'Face,,Voice', 'Face;Voice', 'Face Voice', 'Peri ocular', '%20', 'constructor'].map(
+      (traits) => ({
+        row: 'B16',
+        query: `${QUERY}&traits=${traits.replaceAll(' ', '%20')}`,
+        names: ['traits'],
+        allowed: /Face, Periocular, Voice/,
+      }),
+    ),
     ...['1', '0', 'yes', 'on', '%20true', 'true%20', 'tru'].map((challenge) => ({
       row: 'B17',
       query: `${QUERY}&challenge=${challenge}`,

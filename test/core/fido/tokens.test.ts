@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type FidoIssuer, issueFidoToken } from '../../../src/core/fido/issue.ts'
-import { createFidoTokens, isRedeemable } from '../../../src/core/fido/tokens.ts'
+import { type FidoIssuer, type FidoToken, issueFidoToken } from '../../../src/core/fido/issue.ts'
+import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../src/core/fido/tokens.ts'
 import { createRevocations } from '../../../src/core/revocations.ts'
 import { openStores } from '../../../src/store/open.ts'
 import type { TokenRecord } from '../../../src/store/token-store.ts'
@@ -25,6 +25,8 @@ async function start() {
   return {
     clock,
     revocations,
+    /** What another process on the same store has: it does not know of the first until it reads. */
+    elsewhere: createRevocations({ store: stores.revocations, clock, uptime: clock }),
     tokens: createFidoTokens({ store: stores.tokens, revocations, clock }),
     issue: (username: string | undefined) =>
       issueFidoToken({ operation: 'authentication', username, policy: undefined, transaction: undefined }, 'c', issuer),
@@ -71,6 +73,17 @@ test('what a user was issued is revoked by their name, and nothing of anybody el
     expect(await parts.tokens.findBySession(sessionId)).toMatchObject({ revokedAt: undefined })
     expect(await parts.tokens.redeem(token, 'authentication')).toMatchObject({ outcome: 'redeemed' })
   }
+})
+
+test.each<[what: string, ask: (tokens: FidoTokens, issued: FidoToken) => Promise<unknown>, answer: object]>([
+  ['finding', (tokens, { token }) => tokens.find(token), { revokedAt: FROZEN_TIME }],
+  ['its session', (tokens, { sessionId }) => tokens.findBySession(sessionId), { revokedAt: FROZEN_TIME }],
+  ['redeeming', (tokens, { token }) => tokens.redeem(token, 'authentication'), { outcome: 'spent' }],
+])('what another process has revoked is read before a token is believed: %s', async (_what, ask, answer) => {
+  await using parts = await start()
+  const issued = await parts.issue('jeff')
+  await parts.elsewhere.revokeIssued('user jeff')
+  expect(await ask(parts.tokens, issued)).toMatchObject(answer)
 })
 
 test('a token that was revoked by itself keeps that time when its user is revoked later', async () => {

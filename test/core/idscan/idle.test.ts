@@ -125,3 +125,37 @@ test('a use while the store is writing is not taken for written', async () => {
   await idle.flush('due')
   expect(written.flat().map(({ usedAt }) => usedAt - ISSUED * 1000)).toEqual([120_000, 121_000])
 })
+
+test('what the store knows is not kept here as well, but asked for', async () => {
+  const clock = createFrozenClock(ISSUED * 1000)
+  const { store, asked } = createStore()
+  const idle = createIdleTimeout(900, store, clock)
+  clock.advance(20 * MINUTE)
+  idle.use(claims)
+  await idle.flush('all')
+  expect(await idle.isIdle(claims)).toBe(false)
+  expect(asked()).toBe(0)
+  await idle.flush('all')
+  expect(await idle.isIdle(claims)).toBe(false)
+  expect(asked()).toBe(1)
+})
+
+test('many uses are written a thousand at a time, each once', async () => {
+  const clock = createFrozenClock(ISSUED * 1000)
+  const { store, written } = createStore()
+  const idle = createIdleTimeout(900, store, clock)
+  clock.advance(1_000)
+  for (let at = 0; at < 2_500; at++) idle.use({ ...claims, jti: `${at}` })
+  await idle.flush('all')
+  expect(written.map(({ length }) => length)).toEqual([1_000, 1_000, 500])
+  expect(new Set(written.flat().map(({ tokenId }) => tokenId)).size).toBe(2_500)
+})
+
+test('a use at the moment of issue need not be written: without any use, that is what counts', async () => {
+  const clock = createFrozenClock(ISSUED * 1000)
+  const { store, written } = createStore()
+  const idle = createIdleTimeout(900, store, clock)
+  idle.use(claims)
+  await idle.flush('all')
+  expect(written).toEqual([])
+})

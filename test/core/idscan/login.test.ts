@@ -99,6 +99,13 @@ describe('a verified password', () => {
   })
 })
 
+test.each([
+  ['sensitive', { refused: 'unknown_account' }],
+  ['insensitive', { account: { username: 'psc' } }],
+] as const)('I7: with usernameCase: %s a name in another case is answered %o', async (usernameCase, answer) => {
+  expect(await create([account('psc', 'right')], { usernameCase })('PsC', 'right', ADDRESS)).toMatchObject(answer)
+})
+
 describe('a name that nobody has', () => {
   test('is checked against a configured hash, always the same for the same name', async () => {
     const accounts = Array.from({ length: 8 }, (_, at) => account(`account-${at}`, `password-${at}`))
