@@ -182,6 +182,19 @@ test('while the store is away it counts in the process, and says so', async () =
   expect(guard.blockedFor(psc)).toBe(300_000)
 })
 
+test('while the store is away, what is below the limit counts for the window and no longer', async () => {
+  const guard = create({
+    ...store,
+    add: async () => {
+      throw new Error('the store is away')
+    },
+  })
+  await fail(guard, psc, 2)
+  clock.advance(60_000)
+  await fail(guard, psc, 1)
+  expect(guard.blockedFor(psc)).toBe(0)
+})
+
 test('a refresh while the store is counting loses nothing', async () => {
   const guard: Guard = create({
     ...store,
@@ -229,6 +242,15 @@ test('a machine that succeeds forgets nothing', async () => {
   guard.succeed({ address: '10.0.0.1' })
   await fail(guard, { address: '10.0.0.1' }, 1)
   expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('a machine that succeeds forgets nothing of an account either, whatever that is called', async () => {
+  const guard = create()
+  const oddly = { address: '10.0.0.1', account: 'undefined' }
+  await fail(guard, oddly, 2)
+  guard.succeed({ address: '10.0.0.1' })
+  await fail(guard, oddly, 1)
+  expect(guard.blockedFor(oddly)).toBe(300_000)
 })
 
 test('more blocks than memory holds: the latest stand', async () => {
@@ -287,7 +309,9 @@ test.each([
   ['203.0.113.9:5001', '203.0.113.9'],
   ['[2001:db8::1]:443', '2001:db8::/64'],
   ['[2001:db8::1]', '2001:db8::/64'],
+  ['1:2:3:4:5:6:7:8', '1:2:3:4::/64'],
   ['x[2001:db8::1]:443', 'unreadable'],
+  ['[2001:db8::1]:443x', 'unreadable'],
   ['no address', 'unreadable'],
   ['everywhere', 'unreadable'],
   ['', 'unreadable'],

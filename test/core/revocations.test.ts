@@ -174,3 +174,13 @@ test('a sweep forgets what expired a minute ago, and only that', async () => {
   expect(revocations.revokedAt(token('1'))).toBeUndefined()
   expect(revocations.revokedAt(token('2'))).toBe(FROZEN_TIME)
 })
+
+test.each([
+  ['app a', 366],
+  ['account a', 366],
+  ['user a', 2],
+] as const)('what was issued to %s is revoked for longer than any of it can live: %i days', async (holder, days) => {
+  const { store, added } = createStore()
+  await create(store, createFrozenClock()).revokeIssued(holder)
+  expect(added).toEqual([{ subject: holder, issuedUntil: FROZEN_TIME, expires: FROZEN_TIME + days * 86_400_000 }])
+})

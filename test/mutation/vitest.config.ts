@@ -19,7 +19,7 @@ class InOrder extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: ['test/mutation/no-journal.ts'],
-    setupFiles: [...(timed ? ['test/mutation/quiet.ts'] : []), ...preload],
+    setupFiles: ['test/mutation/quiet.ts', ...preload],
     // What waits for something that never comes ends by it. Where nobody waits for a quiet machine, it may take long to come.
     testTimeout: timed ? 20_000 : 120_000,
     include: tests,
