@@ -60,9 +60,18 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     ],
   },
   'store-sqlite': {
-    mutate: ['src/store/sqlite-*.ts', 'src/store/group-commit.ts', 'src/store/sweep.ts', 'src/store/measured.ts'],
+    mutate: [
+      'src/store/sqlite-*.ts',
+      'src/store/group-commit.ts',
+      'src/store/write-ahead-log.ts',
+      'src/store/row-index.ts',
+      'src/store/sweep.ts',
+      'src/store/measured.ts',
+    ],
     tests: [
       'test/store/group-commit.test.ts',
+      'test/store/row-index.test.ts',
+      'test/store/sqlite-token-rows.test.ts',
       'test/store/sqlite-database.test.ts',
       'test/store/measured.test.ts',
       ...STORE_TESTS,
@@ -71,8 +80,8 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     timed: true,
   },
   'store-redis': {
-    mutate: ['src/store/redis*.ts', 'src/store/open.ts'],
-    tests: ['test/store/redis-client.test.ts', ...STORE_TESTS],
+    mutate: ['src/store/redis*.ts', 'src/store/gathering.ts', 'src/store/open.ts'],
+    tests: ['test/store/gathering.test.ts', 'test/store/redis-client.test.ts', ...STORE_TESTS],
     timed: true,
     preload: ['src/store/redis.ts'],
   },
