@@ -90,7 +90,10 @@ export function createListener(certificate: Certificate | undefined): Listener {
     if (socket.destroyed) return
     response.on('finish', countAnswer)
     if (isFaultyFraming(request)) response.setHeader('connection', 'close')
-    arrival(() => app?.routing(request, response))
+    arrival(() => {
+      // Whoever has gone meanwhile needs no answer.
+      if (!socket.destroyed) app?.routing(request, response)
+    })
   }
 
   const secure =

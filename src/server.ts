@@ -146,7 +146,15 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     reply.header('x-request-id', request.id)
     // Also of what was asked before the drain began.
     closeWhileDraining(reply)
-    stages.reply(() => done(null, payload))
+    stages.reply(() => {
+      try {
+        done(null, payload)
+      } catch (error) {
+        // A reply that cannot be sent, for a fault of ours: there is nobody behind a stage who would catch that.
+        logger.error({ err: error, requestId: request.id }, 'unexpected error')
+        reply.raw.destroy()
+      }
+    })
   })
   app.addHook('onResponse', ({ routeOptions }, reply, done) => {
     // Whatever is asked for that is not there: the path is the caller's, and there is no end of paths.

@@ -109,7 +109,10 @@ export function createGroupCommit(
         for (const group of groups) tell(group)
       } catch (error) {
         isDoubtful = true
-        for (const { group } of groups) for (const { reject } of group) reject(error)
+        // What was committed meanwhile stands behind what may be lost, and the next sync would say nothing of that.
+        const lost = [...groups, ...committed]
+        committed = []
+        for (const { group } of lost) for (const { reject } of group) reject(error)
       }
     }
     syncing = undefined

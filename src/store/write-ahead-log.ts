@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fdatasync, fsyncSync, openSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
@@ -29,16 +29,18 @@ export interface WriteAheadLog {
  */
 export function openWriteAheadLog(path: string): WriteAheadLog {
   if (path === ':memory:') return { sync: async () => undefined, rescue: () => undefined, close: () => undefined }
-  syncFolder(dirname(path))
-  const file = openSync(`${path}-wal`, 'r+')
+  // SQLite keeps it beside the file that a link leads to.
+  const file = realpathSync(path)
+  syncFolder(dirname(file))
+  const log = openSync(`${file}-wal`, 'r+')
   return {
-    sync: () => syncData(file),
+    sync: () => syncData(log),
     rescue(database) {
       const { busy } = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number }
       if (busy !== 0) throw new Error('what the disk has lost cannot be written again yet')
     },
     // SQLite keeps no lock on this file, so none is lost with it.
-    close: () => closeSync(file),
+    close: () => closeSync(log),
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -89,6 +89,25 @@ describe('a group', () => {
     close()
   })
 
+  test('that was committed behind what the disk does not take is refused with it', async () => {
+    const disk = Promise.withResolvers<void>()
+    const sync = vi.fn(async () => undefined)
+    sync.mockReturnValueOnce(disk.promise as Promise<undefined>)
+    const rescue = vi.fn()
+    const { add, numbers, close } = openNumbers({ sync, rescue })
+    const [first, second] = [add(1), add(2)]
+    await vi.waitFor(() => expect(numbers()).toEqual([1, 2]))
+    const third = add(3)
+    await vi.waitFor(() => expect(numbers()).toEqual([1, 2, 3]))
+    disk.reject(BROKEN)
+    const results = await Promise.allSettled([first, second, third])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    expect(sync).toHaveBeenCalledTimes(1)
+    await add(4)
+    expect(rescue).toHaveBeenCalledTimes(1)
+    close()
+  })
+
   test('is refused as long as what may be lost cannot be written again', async () => {
     const sync = vi.fn(async () => undefined)
     sync.mockRejectedValueOnce(BROKEN)
@@ -143,6 +162,18 @@ describe('the log', () => {
     log.rescue(database)
     log.close()
     for (const one of [database, reader]) one.close()
+  })
+
+  test('is the one beside the file that a link leads to', async () => {
+    const path = join(folder, `${made++}.db`)
+    const link = join(folder, 'link.db')
+    symlinkSync(path, link)
+    openDatabase(path).close()
+    const database = openDatabase(link)
+    const log = openWriteAheadLog(link)
+    await log.sync()
+    log.close()
+    database.close()
   })
 
   test('in memory there is none', async () => {
