@@ -24,8 +24,10 @@ export function openLog(fd: number): LogDestination {
       lines += line
     },
     flushSync() {
-      hand()
       writer.flushSync()
+      // Not by the writer: it would only begin to write them, and the end of the process would come first.
+      if (lines !== '') pino.destination({ fd, sync: true }).write(lines)
+      lines = ''
     },
   }
 }
