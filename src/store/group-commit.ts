@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from './sqlite-database.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
@@ -9,6 +9,7 @@ const LARGEST_GROUP = 256
 /** How long a step waits for another process to let go of the file, in milliseconds. */
 const PATIENCE = 800
 
+/** Writes that are in one transaction, and what became of the step of each. */
 interface Committed {
   readonly group: readonly Write[]
   readonly refusals: ReadonlyMap<Write, unknown>
@@ -35,9 +36,9 @@ export interface GroupCommit {
 }
 
 /**
- * Commits the writes of one event-loop turn together, and waits for the disk once for all that was committed meanwhile: that takes more
- * than ten times as long as the write itself. The transaction begins and ends within one synchronous piece of work, so nothing
- * else on this connection, and no other connection of this process, ever meets it half done.
+ * Commits writes together: those that one turn of the event loop brings, and those that come while the disk is busy with the ones before,
+ * which takes more than ten times as long as the write itself. The transaction begins and ends within one synchronous piece of work,
+ * so nothing else on this connection, and no other connection of this process, ever meets it half done.
  *
  * @param database a connection that does not wait by itself, neither for locks (`busy_timeout` 0) nor for the disk
  *   (`synchronous` NORMAL): that would stop the event loop.
@@ -51,17 +52,15 @@ export function createGroupCommit(
   const commit = database.prepare('COMMIT')
   let queue: Write[] = []
   let draining: Promise<void> | undefined
-  /** What is not known to be on the disk. */
-  let committed: Committed[] = []
-  let syncing: Promise<void> | undefined
-  /** Whether the disk may have lost some of it. */
+  /** Whether the disk may have lost some of what was committed. */
   let isDoubtful = false
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
-      await endOfTurn()
+      await restOfTurn()
       try {
-        await patiently(isDoubtful ? rescueAndCommit : commitGroup)
+        const committed = await patiently(isDoubtful ? rescueAndCommit : commitGroup)
+        if (committed) await bringToDisk(committed)
       } catch (error) {
         // There was no transaction at all: whoever waits for one is told.
         const refused = queue
@@ -72,14 +71,18 @@ export function createGroupCommit(
     draining = undefined
   }
 
-  function rescueAndCommit(): void {
+  function rescueAndCommit(): Committed | undefined {
     log.rescue(database)
     isDoubtful = false
-    commitGroup()
+    return commitGroup()
   }
 
-  /** Leaves the queue as it is where it cannot begin. */
-  function commitGroup(): void {
+  /**
+   * Leaves the queue as it is where it cannot begin.
+   *
+   * @returns undefined where the whole group was refused.
+   */
+  function commitGroup(): Committed | undefined {
     begin.run()
     const group = queue.splice(0, LARGEST_GROUP)
     const refusals = new Map<Write, unknown>()
@@ -93,29 +96,21 @@ export function createGroupCommit(
       // First, so that nobody waits for ever should undoing fail as well.
       for (const { reject } of group) reject(error)
       if (database.isTransaction) database.exec('ROLLBACK')
-      return
+      return undefined
     }
     listener?.onEnd(true)
-    committed.push({ group, refusals, results })
-    syncing ??= bringToDisk()
+    return { group, refusals, results }
   }
 
-  async function bringToDisk(): Promise<void> {
-    while (committed.length > 0) {
-      const groups = committed
-      committed = []
-      try {
-        await log.sync()
-        for (const group of groups) tell(group)
-      } catch (error) {
-        isDoubtful = true
-        // What was committed meanwhile stands behind what may be lost, and the next sync would say nothing of that.
-        const lost = [...groups, ...committed]
-        committed = []
-        for (const { group } of lost) for (const { reject } of group) reject(error)
-      }
+  async function bringToDisk(committed: Committed): Promise<void> {
+    try {
+      await log.sync()
+    } catch (error) {
+      isDoubtful = true
+      for (const { reject } of committed.group) reject(error)
+      return
     }
-    syncing = undefined
+    tell(committed)
   }
 
   /** What became of their step. */
@@ -145,10 +140,13 @@ export function createGroupCommit(
         draining ??= drain()
       }),
     async flush() {
-      while (draining || syncing) await (draining ?? syncing)
+      while (draining) await draining
     },
   }
 }
+
+/** Until everything that goes on already has gone as far as it can without waiting. */
+const restOfTurn = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve))
 
 /** Takes a step again while another process has the file locked, and lets the event loop go on meanwhile. */
 export async function patiently<Result>(step: () => Result): Promise<Result> {

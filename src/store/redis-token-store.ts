@@ -9,24 +9,34 @@ const TOKEN = 'trimint:token:'
 /** Holds nothing but the digest of the token that the session was made with. */
 const SESSION = 'trimint:session:'
 
+/** What goes into a hash besides the session's digest, which the session's key holds already. */
+const FIELDS = ['operation', 'uafRequest', 'createdAt', 'expiresAt', 'responseLifetime', 'username', 'client'] as const
+
 /**
- * KEYS: token and session of each record. ARGV, for each: lifetime in milliseconds, the token's digest, how many of its fields and
- * their values follow, then these. Answers for each whether it is new.
+ * How many values there are for a record: how long it is kept, in milliseconds, and its fields, each behind a character, so that an empty
+ * one differs from one that is not there.
  */
+const VALUES = FIELDS.length + 1
+
+/** KEYS: token and session of each record. ARGV: the values of each. Answers for each whether it is new. */
 const create = defineRedisScript(`
-local answers, at = {}, 1
-for number = 1, #KEYS, 2 do
-  local token, session = KEYS[number], KEYS[number + 1]
-  local lifetime, digest, fields = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  if redis.call('EXISTS', token) == 1 then
-    answers[#answers + 1] = 0
-  else
-    redis.call('SET', session, digest, 'PX', lifetime)
-    redis.call('HSET', token, unpack(ARGV, at + 3, at + 2 + fields))
-    redis.call('PEXPIRE', token, lifetime)
-    answers[#answers + 1] = 1
+local names = { '${FIELDS.join("', '")}' }
+local answers = {}
+for number = 0, #KEYS / 2 - 1 do
+  local token, session, at = KEYS[2 * number + 1], KEYS[2 * number + 2], ${VALUES} * number + 1
+  answers[number + 1] = 1 - redis.call('EXISTS', token)
+  if answers[number + 1] == 1 then
+    local fields = { 'sessionDigest', string.sub(session, ${SESSION.length + 1}) }
+    for place, name in ipairs(names) do
+      if ARGV[at + place] ~= '' then
+        fields[#fields + 1] = name
+        fields[#fields + 1] = string.sub(ARGV[at + place], 2)
+      end
+    end
+    redis.call('SET', session, string.sub(token, ${TOKEN.length + 1}), 'PX', ARGV[at])
+    redis.call('HSET', token, unpack(fields))
+    redis.call('PEXPIRE', token, ARGV[at])
   end
-  at = at + 3 + fields
 end
 return answers`)
 
@@ -57,7 +67,7 @@ return redis.call('HSETNX', KEYS[1], 'revokedAt', ARGV[1])`)
  */
 export function createRedisTokenStore(client: RedisClient): TokenStore {
   const creations = createGathering((records: readonly TokenRecord[]) =>
-    promptly(() => create(client, records.flatMap(keysOf), ...records.flatMap(toArguments)) as Promise<number[]>),
+    promptly(() => create(client, records.flatMap(keysOf), ...records.flatMap(toValues)) as Promise<number[]>),
   )
 
   async function read(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
@@ -96,20 +106,10 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
 
 const keysOf = ({ tokenDigest, sessionDigest }: TokenRecord): string[] => [TOKEN + tokenDigest, SESSION + sessionDigest]
 
-function toArguments(record: TokenRecord): (string | number)[] {
-  const fields = toFields(record)
-  return [record.expiresAt + RETENTION - record.createdAt, record.tokenDigest, fields.length, ...fields]
-}
-
-/** Fields and values in turn, of a record as it is made; what is not there has no field. */
-function toFields(record: TokenRecord): string[] {
-  const { sessionDigest, operation, username, client, uafRequest } = record
-  const fields = ['sessionDigest', sessionDigest, 'operation', operation, 'uafRequest', uafRequest]
-  fields.push('createdAt', String(record.createdAt), 'expiresAt', String(record.expiresAt))
-  fields.push('responseLifetime', String(record.responseLifetime))
-  if (username !== undefined) fields.push('username', username)
-  if (client !== undefined) fields.push('client', client)
-  return fields
+function toValues(record: TokenRecord): (string | number)[] {
+  const { expiresAt, createdAt } = record
+  const fields = FIELDS.map((name) => (record[name] === undefined ? '' : `=${record[name]}`))
+  return [expiresAt + RETENTION - createdAt, ...fields]
 }
 
 function pair(flat: readonly string[]): Record<string, string> {

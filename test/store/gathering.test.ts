@@ -1,5 +1,5 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createGathering } from '../../src/store/gathering.ts'
 
 /** A gathering whose step answers each number with its square, and what it was given. */
@@ -57,4 +57,42 @@ test('a step that does not answer everybody has failed', async () => {
   const gathering = createGathering(async () => [1])
   const results = await Promise.allSettled([gathering.take('a'), gathering.take('b')])
   expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+})
+
+/** A gathering whose steps end when they are told to. */
+function createHanging() {
+  const steps: { readonly items: readonly number[]; readonly end: () => void }[] = []
+  const gathering = createGathering(
+    (items: readonly number[]) =>
+      new Promise<readonly number[]>((resolve) => steps.push({ items, end: () => resolve(items) })),
+  )
+  return { gathering, steps, groups: () => steps.map(({ items }) => items) }
+}
+
+test('what comes while two steps are under way waits for one of them, and goes together', async () => {
+  const { gathering, steps, groups } = createHanging()
+  const answers = [gathering.take(1)]
+  for (const item of [2, 3, 4]) {
+    await endOfTurn()
+    answers.push(gathering.take(item))
+  }
+  await endOfTurn()
+  expect(groups()).toEqual([[1], [2]])
+  steps[1]?.end()
+  await endOfTurn()
+  expect(groups()).toEqual([[1], [2], [3, 4]])
+  for (const { end } of steps) end()
+  expect(await Promise.all(answers)).toEqual([1, 2, 3, 4])
+})
+
+test('nobody waits for steps that hang', async () => {
+  const { gathering, steps, groups } = createHanging()
+  const answers = [gathering.take(1)]
+  for (const item of [2, 3]) {
+    await endOfTurn()
+    answers.push(gathering.take(item))
+  }
+  await vi.waitFor(() => expect(groups()).toEqual([[1], [2], [3]]))
+  for (const { end } of steps) end()
+  expect(await Promise.all(answers)).toEqual([1, 2, 3])
 })
