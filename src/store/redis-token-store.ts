@@ -4,77 +4,67 @@ import { closeRedisClient, promptly, type RedisClient } from './redis-client.ts'
 import { defineRedisScript } from './redis-script.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
 
-const TOKEN = 'trimint:token:'
+/**
+ * Holds a record as one text, which takes Redis a third of the time and of the memory that a hash does: when it was redeemed, when it
+ * was revoked (`-` for never), when it expires, and its operation, each up to a space; then JSON of what never changes.
+ */
+const RECORD = 'trimint:record:'
 
 /** Holds nothing but the digest of the token that the session was made with. */
 const SESSION = 'trimint:session:'
 
-/** What goes into a hash besides the session's digest, which the session's key holds already. */
-const FIELDS = ['operation', 'uafRequest', 'createdAt', 'expiresAt', 'responseLifetime', 'username', 'client'] as const
+const NEVER = '-'
 
-/**
- * How many values there are for a record: how long it is kept, in milliseconds, and its fields, each behind a character, so that an empty
- * one differs from one that is not there.
- */
-const VALUES = FIELDS.length + 1
-
-/** KEYS: token and session of each record. ARGV: the values of each. Answers for each whether it is new. */
+/** KEYS: record and session of each token. ARGV: for each, how long it is kept in milliseconds, and its record. Answers for each whether it is new. */
 const create = defineRedisScript(`
-local names = { '${FIELDS.join("', '")}' }
 local answers = {}
-for number = 0, #KEYS / 2 - 1 do
-  local token, session, at = KEYS[2 * number + 1], KEYS[2 * number + 2], ${VALUES} * number + 1
-  answers[number + 1] = 1 - redis.call('EXISTS', token)
-  if answers[number + 1] == 1 then
-    local fields = { 'sessionDigest', string.sub(session, ${SESSION.length + 1}) }
-    for place, name in ipairs(names) do
-      if ARGV[at + place] ~= '' then
-        fields[#fields + 1] = name
-        fields[#fields + 1] = string.sub(ARGV[at + place], 2)
-      end
-    end
-    redis.call('SET', session, string.sub(token, ${TOKEN.length + 1}), 'PX', ARGV[at])
-    redis.call('HSET', token, unpack(fields))
-    redis.call('PEXPIRE', token, ARGV[at])
-  end
+for at = 1, #KEYS, 2 do
+  local record, session, lifetime = KEYS[at], KEYS[at + 1], ARGV[at]
+  local isNew = redis.call('SET', record, ARGV[at + 1], 'PX', lifetime, 'NX')
+  if isNew then redis.call('SET', session, string.sub(record, ${RECORD.length + 1}), 'PX', lifetime) end
+  answers[#answers + 1] = isNew and 1 or 0
 end
 return answers`)
 
-/**
- * KEYS: the token. ARGV: operation, now, the time up to which what expired is forgotten. Answers the outcome, and the record's
- * fields and values where it is redeemed.
- */
-const redeem = defineRedisScript(`
-local expires, redeemed, revoked, operation =
-  unpack(redis.call('HMGET', KEYS[1], 'expiresAt', 'redeemedAt', 'revokedAt', 'operation'))
-if not expires or tonumber(expires) <= tonumber(ARGV[3]) then return { 'unknown' } end
-if redeemed or revoked then return { 'spent' } end
-if tonumber(expires) <= tonumber(ARGV[2]) then return { 'expired' } end
-if operation ~= ARGV[1] then return { 'misdirected' } end
-redis.call('HSET', KEYS[1], 'redeemedAt', ARGV[2])
-return { 'redeemed', redis.call('HGETALL', KEYS[1]) }`)
+/** What both scripts below begin with: KEYS: the record. ARGV: now, the time up to which what expired is forgotten. */
+const READ = `
+local text = redis.call('GET', KEYS[1])
+local redeemed, revoked, expires, operation, made = string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) (.*)$')
+if text and not made then return redis.error_reply('what stands at ' .. KEYS[1] .. ' is no record') end
+local isKnown = text and tonumber(expires) > tonumber(ARGV[2])
+local function write(redeemed, revoked)
+  text = table.concat({ redeemed, revoked, expires, operation, made }, ' ')
+  redis.call('SET', KEYS[1], text, 'KEEPTTL')
+end`
 
-/** KEYS: the token. ARGV: now, the time up to which what expired is forgotten. Answers whether there was one to revoke. */
-const revoke = defineRedisScript(`
-local expires = redis.call('HGET', KEYS[1], 'expiresAt')
-if not expires or tonumber(expires) <= tonumber(ARGV[2]) then return 0 end
-return redis.call('HSETNX', KEYS[1], 'revokedAt', ARGV[1])`)
+/** ARGV besides: operation. Answers the outcome, and the record where it is redeemed. */
+const redeem = defineRedisScript(`${READ}
+if not isKnown then return { 'unknown' } end
+if redeemed ~= '${NEVER}' or revoked ~= '${NEVER}' then return { 'spent' } end
+if tonumber(expires) <= tonumber(ARGV[1]) then return { 'expired' } end
+if operation ~= ARGV[3] then return { 'misdirected' } end
+write(ARGV[1], revoked)
+return { 'redeemed', text }`)
+
+/** Answers whether there was one to revoke. */
+const revoke = defineRedisScript(`${READ}
+if not isKnown or revoked ~= '${NEVER}' then return 0 end
+write(redeemed, ARGV[1])
+return 1`)
 
 /**
- * Keeps tokens in Redis: a hash for each, which goes away by itself. Each atomic step is one script, and every time in it is the
- * service's, never the server's: where the server's clock stands does not matter. The tokens that one turn of the event loop makes
- * are made by one script.
+ * Keeps tokens in Redis, where they go away by themselves. Each atomic step is one script, and every time in it is the service's, never
+ * the server's: where the server's clock stands does not matter. Tokens that are made at the same time are made by one script.
  */
 export function createRedisTokenStore(client: RedisClient): TokenStore {
   const creations = createGathering((records: readonly TokenRecord[]) =>
-    promptly(() => create(client, records.flatMap(keysOf), ...records.flatMap(toValues)) as Promise<number[]>),
+    promptly(() => create(client, records.flatMap(keysOf), ...records.flatMap(valuesOf)) as Promise<number[]>),
   )
 
   async function read(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
-    const fields = await client.hGetAll(TOKEN + tokenDigest)
-    // No field at all is how Redis says that there is no such key.
-    if (!fields.expiresAt || Number(fields.expiresAt) <= now - RETENTION) return undefined
-    return toRecord(tokenDigest, fields)
+    const text = await client.get(RECORD + tokenDigest)
+    const record = text === null ? undefined : readRecord(tokenDigest, text)
+    return record && record.expiresAt > now - RETENTION ? record : undefined
   }
 
   return {
@@ -83,12 +73,12 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
     },
     redeem: (tokenDigest, operation, now) =>
       promptly(async () => {
-        const answer = await redeem(client, [TOKEN + tokenDigest], operation, now, now - RETENTION)
-        const [outcome, flat] = answer as ['redeemed', string[]] | [Exclude<Redemption['outcome'], 'redeemed'>]
-        return outcome === 'redeemed' ? { outcome, record: toRecord(tokenDigest, pair(flat)) } : { outcome }
+        const answer = await redeem(client, [RECORD + tokenDigest], now, now - RETENTION, operation)
+        const [outcome, text] = answer as ['redeemed', string] | [Exclude<Redemption['outcome'], 'redeemed'>]
+        return outcome === 'redeemed' ? { outcome, record: readRecord(tokenDigest, text) } : { outcome }
       }),
     revoke: (tokenDigest, now) =>
-      promptly(async () => (await revoke(client, [TOKEN + tokenDigest], now, now - RETENTION)) === 1),
+      promptly(async () => (await revoke(client, [RECORD + tokenDigest], now, now - RETENTION)) === 1),
     findByToken: (tokenDigest, now) => promptly(() => read(tokenDigest, now)),
     findBySession: (sessionDigest, now) =>
       promptly(async () => {
@@ -104,31 +94,42 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
   }
 }
 
-const keysOf = ({ tokenDigest, sessionDigest }: TokenRecord): string[] => [TOKEN + tokenDigest, SESSION + sessionDigest]
+const keysOf = ({ tokenDigest, sessionDigest }: TokenRecord): string[] => [
+  RECORD + tokenDigest,
+  SESSION + sessionDigest,
+]
 
-function toValues(record: TokenRecord): (string | number)[] {
-  const { expiresAt, createdAt } = record
-  const fields = FIELDS.map((name) => (record[name] === undefined ? '' : `=${record[name]}`))
-  return [expiresAt + RETENTION - createdAt, ...fields]
+const valuesOf = (record: TokenRecord): (string | number)[] => [
+  record.expiresAt + RETENTION - record.createdAt,
+  writeRecord(record),
+]
+
+/** What of a record never changes, and is not said elsewhere. */
+type Made = Pick<TokenRecord, 'sessionDigest' | 'username' | 'client' | 'uafRequest' | 'createdAt' | 'responseLifetime'>
+
+/** A record as it is made, neither redeemed nor revoked. */
+function writeRecord(record: TokenRecord): string {
+  const { sessionDigest, username, client, uafRequest, createdAt, responseLifetime } = record
+  const made: Made = { sessionDigest, username, client, uafRequest, createdAt, responseLifetime }
+  return `${NEVER} ${NEVER} ${record.expiresAt} ${record.operation} ${JSON.stringify(made)}`
 }
 
-function pair(flat: readonly string[]): Record<string, string> {
-  return Object.fromEntries(flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? '']] : [])))
-}
-
-function toRecord(tokenDigest: string, fields: Record<string, string>): TokenRecord {
-  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+function readRecord(tokenDigest: string, text: string): TokenRecord {
+  const [redeemedAt, revokedAt, expiresAt, operation] = text.split(' ', 4)
+  const made = JSON.parse(text.slice(text.indexOf('{'))) as Made
   return {
     tokenDigest,
-    sessionDigest: fields.sessionDigest ?? '',
-    operation: fields.operation as FidoOperation,
-    username: fields.username,
-    client: fields.client,
-    uafRequest: fields.uafRequest ?? '',
-    createdAt: Number(fields.createdAt),
-    expiresAt: Number(fields.expiresAt),
-    responseLifetime: Number(fields.responseLifetime),
-    redeemedAt: number(fields.redeemedAt),
-    revokedAt: number(fields.revokedAt),
+    sessionDigest: made.sessionDigest,
+    operation: operation as FidoOperation,
+    username: made.username,
+    client: made.client,
+    uafRequest: made.uafRequest,
+    createdAt: made.createdAt,
+    expiresAt: Number(expiresAt),
+    responseLifetime: made.responseLifetime,
+    redeemedAt: readTime(redeemedAt),
+    revokedAt: readTime(revokedAt),
   }
 }
+
+const readTime = (text: string | undefined): number | undefined => (text === NEVER ? undefined : Number(text))

@@ -147,7 +147,7 @@ describe.skipIf(!hasProgram('redis-server'))('a script', () => {
       const client = await connect(url)
       const store = createRedisTokenStore(client)
       await store.revoke('a', NOW)
-      await client.set('trimint:token:a', 'no hash')
+      await client.hSet('trimint:record:a', 'field', 'no text')
       await expect(store.revoke('a', NOW)).rejects.toThrow('WRONGTYPE')
       expect(await calls()).toEqual({ evalsha: 2, eval: 1 })
       await store.close()

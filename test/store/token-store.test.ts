@@ -771,13 +771,13 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }
   }
 
-  test('a token is a hash, its session points to it, and both go away by themselves', () =>
+  test('a token is one text, its session points to it, and both go away by themselves', () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await store.create(record)
-      const keys = [`trimint:session:${record.sessionDigest}`, `trimint:token:${record.tokenDigest}`]
+      const keys = [`trimint:record:${record.tokenDigest}`, `trimint:session:${record.sessionDigest}`]
       expect((await client.keys('*')).toSorted()).toEqual(keys)
-      expect(await client.get(keys[0] ?? '')).toBe(record.tokenDigest)
+      expect(await client.get(keys[1] ?? '')).toBe(record.tokenDigest)
       await store.redeem(record.tokenDigest, 'registration', NOW)
       await store.revoke(record.tokenDigest, NOW)
       for (const key of keys) {
@@ -817,7 +817,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await store.create(record)
-      await client.del(`trimint:token:${record.tokenDigest}`)
+      await client.del(`trimint:record:${record.tokenDigest}`)
       expect(await store.findBySession(record.sessionDigest, NOW)).toBeUndefined()
     }))
 
@@ -835,8 +835,18 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
   test('what the server refuses is refused', () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
-      await client.set(`trimint:token:${record.tokenDigest}`, 'no hash')
+      await client.hSet(`trimint:record:${record.tokenDigest}`, 'field', 'no text')
       await expect(store.redeem(record.tokenDigest, 'registration', NOW)).rejects.toThrow('WRONGTYPE')
+    }))
+
+  test('what is no record of ours is refused, and left as it is', () =>
+    withRedis(async (store, _, client) => {
+      await client.set('trimint:record:a', 'something else')
+      await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
+      await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
+      await expect(store.findByToken('a', NOW)).rejects.toThrow()
+      await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
+      expect(await client.get('trimint:record:a')).toBe('something else')
     }))
 
   test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
