@@ -12,7 +12,10 @@ import { percentile } from './support.ts'
 const CONNECTIONS = 64
 
 /** Seconds: until what is compiled as it runs is compiled. */
-const WARM_UP = 6
+const WARM_UP = 5
+
+/** … and at half load, where requests come one by one: other code is hot then, in the load generator too. */
+const HALF_LOAD_WARM_UP = 1.5
 
 /** One stretch of load on one server. */
 export interface Stretch extends Measured {
@@ -121,10 +124,14 @@ const RESERVE = 1.4
 
 export async function warmUp({ generator, bare }: Apparatus, contestant: Contestant): Promise<void> {
   const { started, answer, bareRequests } = contestant
-  await prepare(generator, started, FIRST_GUESS * WARM_UP)
-  await measureStretch(generator, started, WARM_UP)
+  await prepare(generator, started, FIRST_GUESS * (WARM_UP + HALF_LOAD_WARM_UP))
+  const { rate } = await measureStretch(generator, started, WARM_UP)
+  await prepare(generator, started, FIRST_GUESS * HALF_LOAD_WARM_UP)
+  await measureStretch(generator, started, HALF_LOAD_WARM_UP, rate / 2)
   await bare.imitate(answer)
-  await measureStretch(generator, { ...bare, requests: bareRequests }, 1)
+  const target = { ...bare, requests: bareRequests }
+  const { rate: bareRate } = await measureStretch(generator, target, 1)
+  await measureStretch(generator, target, 0.5, bareRate / 2)
 }
 
 async function measurePair(
