@@ -54,6 +54,8 @@ const configuration: ConfigurationInput = {
 
 interface Program {
   readonly name: string
+  /** What Node is given before the script, as by the npm scripts. */
+  readonly options?: readonly string[]
   readonly script: string
   readonly path: string
   readonly variables?: Readonly<Record<string, string>>
@@ -65,7 +67,12 @@ const EMPTY: Program = {
   script: fileURLToPath(import.meta.resolve('./empty-app.ts')),
   path: '/',
 }
-const SERVICE: Program = { name: 'Trimint', script: fileURLToPath(import.meta.resolve('../src/main.ts')), path: TOKEN }
+const SERVICE: Program = {
+  name: 'Trimint',
+  options: ['--require', fileURLToPath(import.meta.resolve('../src/preload.cjs'))],
+  script: fileURLToPath(import.meta.resolve('../src/main.ts')),
+  path: TOKEN,
+}
 const FIRST: Program = { ...SERVICE, name: 'Trimint, first start', variables: { NODE_DISABLE_COMPILE_CACHE: '1' } }
 const PROGRAMS = [EMPTY, SERVICE, FIRST]
 
@@ -75,12 +82,12 @@ interface Started extends AsyncDisposable {
   readonly child: ChildProcess
 }
 
-async function start({ script, path, variables }: Program, folder: string): Promise<Started> {
+async function start({ options = [], script, path, variables }: Program, folder: string): Promise<Started> {
   const port = await findFreePort()
   const { PATH = '', HOME = '' } = process.env
   const began = performance.now()
   const child = adopt(
-    spawn(process.execPath, [script], {
+    spawn(process.execPath, [...options, script], {
       cwd: folder,
       env: { PATH, HOME, PORT: String(port), ...variables },
       stdio: ['ignore', 'ignore', 'inherit'],

@@ -71,7 +71,7 @@ export async function startTrimint({ core, folder, store, variables }: TrimintOp
   const log = join(folder, 'log')
   const started = startNode({
     script: join(ROOT, 'src/main.ts'),
-    options: ['--require', join(ROOT, 'src/require-node.cjs')],
+    options: ['--require', join(ROOT, 'src/preload.cjs')],
     core,
     folder,
     env: { NODE_ENV: 'production', PORT: '0', ...variables },

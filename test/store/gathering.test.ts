@@ -56,7 +56,8 @@ test('what is there can be taken at once, and is not taken again', async () => {
 test('a step that does not answer everybody has failed', async () => {
   const gathering = createGathering(async () => [1])
   const results = await Promise.allSettled([gathering.take('a'), gathering.take('b')])
-  expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  const refused = { status: 'rejected', reason: new Error('1 answers to 2 items') }
+  expect(results).toEqual([refused, refused])
 })
 
 /** A gathering whose steps end when they are told to. */
@@ -95,4 +96,25 @@ test('nobody waits for steps that hang', async () => {
   await vi.waitFor(() => expect(groups()).toEqual([[1], [2], [3]]))
   for (const { end } of steps) end()
   expect(await Promise.all(answers)).toEqual([1, 2, 3])
+})
+
+test('the wait for steps that hang ends with them', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const { gathering, steps, groups } = createHanging()
+    const answers = [gathering.take(1)]
+    for (const item of [2, 3]) {
+      await endOfTurn()
+      answers.push(gathering.take(item))
+    }
+    expect(vi.getTimerCount()).toBe(1)
+    steps[0]?.end()
+    await endOfTurn()
+    expect(groups()).toEqual([[1], [2], [3]])
+    expect(vi.getTimerCount()).toBe(0)
+    for (const { end } of steps) end()
+    expect(await Promise.all(answers)).toEqual([1, 2, 3])
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -30,7 +30,7 @@ export async function startProcess(
 ): Promise<StartedProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-process-'))
   prepare(folder)
-  const words = ['--require', join(ROOT, 'src/require-node.cjs'), join(ROOT, 'src/main.ts')]
+  const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: '0', LOG_LEVEL: 'trace', ...variables }
   const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })

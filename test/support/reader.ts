@@ -21,7 +21,7 @@ case "$*" in
   *) echo "npm $*: no test runs this, so the block needs a mark" >&2; exit 127 ;;
 esac
 export PORT=${port} DRAIN_DELAY=0s
-node --require ./src/require-node.cjs src/main.ts >start.log 2>&1 &
+node --require ./src/preload.cjs src/main.ts >start.log 2>&1 &
 server=$!
 for _ in {1..100}; do
   node src/cli/main.ts healthcheck 2>start.log && kill "$server" && wait "$server" && exit

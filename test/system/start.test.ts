@@ -2,7 +2,7 @@ import { exec, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { startProcess } from '../support/process.ts'
@@ -178,10 +178,18 @@ describe('an end', () => {
 
 describe('on an old Node', () => {
   test('one line says which is needed', async () => {
-    const guard = resolve('src/require-node.cjs')
+    const guard = resolve('src/preload.cjs')
     const pretend = 'Object.defineProperty(process.versions, "node", { value: "20.1.0" }); require(process.argv[1])'
     const failure = await run(process.execPath, ['-e', pretend, guard]).catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 1, stderr: expect.stringMatching(/^trimint needs Node 24 or newer.*\n$/) })
+  })
+})
+
+describe('before anything else', () => {
+  test('what Node makes of the sources is looked up where no other user can write', async () => {
+    const words = ['--require', resolve('src/preload.cjs'), '-p', 'require("node:module").getCompileCacheDir()']
+    const { stdout } = await run(process.execPath, words, { env: {} })
+    expect(dirname(stdout)).toBe(resolve('node_modules/.cache/trimint'))
   })
 })
 

@@ -64,7 +64,7 @@ export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
   }
   writeFileSync(join(folder, 'trimint.yaml'), stringify(written))
   const port = await findLastingPort()
-  const words = ['--require', join(ROOT, 'src/require-node.cjs'), join(ROOT, 'src/main.ts')]
+  const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: String(port), LOG_LEVEL: 'info', DRAIN_DELAY: '0s' }
   const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
