@@ -70,6 +70,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     ],
     tests: [
       'test/store/group-commit.test.ts',
+      'test/store/write-ahead-log.test.ts',
       'test/store/row-index.test.ts',
       'test/store/sqlite-token-rows.test.ts',
       'test/store/sqlite-database.test.ts',

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -146,52 +146,6 @@ describe('a group', () => {
     await Promise.all([added, flushed])
     expect(order).toEqual(['answered', 'flushed'])
     close()
-  })
-})
-
-describe('the log', () => {
-  test('is brought over into the database, and begun anew, where it may have lost something', () => {
-    const path = join(folder, `${made++}.db`)
-    const database = openDatabase(path)
-    database.exec('CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT; INSERT INTO numbers VALUES (1)')
-    const log = openWriteAheadLog(path)
-    log.rescue(database)
-    expect(database.prepare('PRAGMA wal_checkpoint(PASSIVE)').get()).toMatchObject({ log: 0, checkpointed: 0 })
-    log.close()
-    database.close()
-  })
-
-  test('is not begun anew under somebody who reads it: that is an error', () => {
-    const path = join(folder, `${made++}.db`)
-    const [database, reader] = [openDatabase(path), openDatabase(path)]
-    const log = openWriteAheadLog(path)
-    database.exec('PRAGMA busy_timeout = 0; CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT')
-    reader.exec('BEGIN; SELECT * FROM numbers')
-    reader.prepare('SELECT count(*) FROM numbers').get()
-    database.exec('INSERT INTO numbers VALUES (1)')
-    expect(() => log.rescue(database)).toThrow('what the disk has lost cannot be written again yet')
-    reader.exec('COMMIT')
-    log.rescue(database)
-    log.close()
-    for (const one of [database, reader]) one.close()
-  })
-
-  test('is the one beside the file that a link leads to', async () => {
-    const path = join(folder, `${made++}.db`)
-    const link = join(folder, 'link.db')
-    symlinkSync(path, link)
-    openDatabase(path).close()
-    const database = openDatabase(link)
-    const log = openWriteAheadLog(link)
-    await log.sync()
-    log.close()
-    database.close()
-  })
-
-  test('in memory there is none', async () => {
-    const log = openWriteAheadLog(':memory:')
-    await log.sync()
-    log.close()
   })
 })
 

@@ -1,10 +1,15 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterAll, expect, test } from 'vitest'
 import { openDatabase } from '../../src/store/sqlite-database.ts'
+import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
+import { openSqliteReplicaStore } from '../../src/store/sqlite-replica-store.ts'
+import { openSqliteRevocationStore } from '../../src/store/sqlite-revocation-store.ts'
+import { openSqliteTokenStore } from '../../src/store/sqlite-token-store.ts'
+import { openSqliteUseStore } from '../../src/store/sqlite-use-store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-database-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -102,4 +107,33 @@ test('what is no database is refused at once', () => {
   const asked = performance.now()
   expect(() => openDatabase(file)).toThrow('file is not a database')
   expect(performance.now() - asked).toBeLessThan(5_000) // milliseconds: half of what a locked file is tried for
+})
+
+const DESCRIPTORS = '/proc/self/fd'
+
+/** What this process has open of a database: the file itself, its log, its index. */
+function findOpen(file: string): string[] {
+  const links = readdirSync(DESCRIPTORS).map((name) => {
+    try {
+      return readlinkSync(join(DESCRIPTORS, name))
+    } catch {
+      // The one that the folder itself was read by.
+      return ''
+    }
+  })
+  return links.filter((link) => link.startsWith(file))
+}
+
+test.skipIf(!existsSync(DESCRIPTORS)).each([
+  ['tokens', openSqliteTokenStore],
+  ['uses', openSqliteUseStore],
+  ['failures', openSqliteFailureStore],
+  ['revocations', openSqliteRevocationStore],
+  ['replicas', openSqliteReplicaStore],
+])('a closed store of %s has nothing open', async (_, open) => {
+  const file = newFile()
+  const store = open(file)
+  expect(findOpen(file)).not.toEqual([])
+  await store.close()
+  expect(findOpen(file)).toEqual([])
 })
