@@ -124,7 +124,7 @@ const RESERVE = 1.4
 
 export async function warmUp({ generator, bare }: Apparatus, contestant: Contestant): Promise<void> {
   const { started, answer, bareRequests } = contestant
-  await prepare(generator, started, FIRST_GUESS * (WARM_UP + HALF_LOAD_WARM_UP))
+  await prepare(generator, started, FIRST_GUESS * WARM_UP)
   const { rate } = await measureStretch(generator, started, WARM_UP)
   await prepare(generator, started, FIRST_GUESS * HALF_LOAD_WARM_UP)
   await measureStretch(generator, started, HALF_LOAD_WARM_UP, rate / 2)

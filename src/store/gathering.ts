@@ -1,3 +1,5 @@
+import { whenSettled } from './when-settled.ts'
+
 /** How many share a step at most, so that none of them holds a server for long. */
 const LARGEST_GROUP = 64
 
@@ -8,7 +10,7 @@ const UNDER_WAY = 2
 const LONGEST_WAIT = 20
 
 export interface Gathering<Item, Answer> {
-  /** Has an item taken together with the others of this turn; its own answer comes. */
+  /** Has an item taken together with others; its own answer comes. */
   take(item: Item): Promise<Answer>
   /** Takes what is there now. */
   flush(): void
@@ -21,8 +23,8 @@ interface Waiting<Item, Answer> {
 }
 
 /**
- * Takes together, in one step, what one turn of the event loop brings, and what comes while earlier steps are under way: most of what a step
- * costs does not depend on how much it takes along.
+ * Takes together, in one step, what comes with one callback of the event loop, and what comes while earlier steps are under way: most of what
+ * a step costs does not depend on how much it takes along.
  *
  * @param step answers for each item, in their order; where it fails, it has failed for all of them.
  */
@@ -34,7 +36,7 @@ export function createGathering<Item, Answer>(
   let timer: NodeJS.Timeout | undefined
 
   function flushSoon(): void {
-    if (underWay < UNDER_WAY) process.nextTick(flush)
+    if (underWay < UNDER_WAY) whenSettled(flush)
     else timer ??= setTimeout(flush, LONGEST_WAIT)
   }
 

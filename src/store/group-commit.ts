@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { systemUptime } from '../system.ts'
 import { isBusy } from './sqlite-database.ts'
+import { whenSettled } from './when-settled.ts'
 import type { WriteAheadLog } from './write-ahead-log.ts'
 
 /** How many steps share a transaction at most, so that none of them holds the event loop for long. */
@@ -17,6 +19,8 @@ interface Committed {
 }
 
 interface Write {
+  /** When it came, by systemUptime. */
+  readonly since: number
   readonly step: () => unknown
   readonly resolve: (result: unknown) => void
   readonly reject: (error: unknown) => void
@@ -36,8 +40,8 @@ export interface GroupCommit {
 }
 
 /**
- * Commits writes together: those that one turn of the event loop brings, and those that come while the disk is busy with the ones before,
- * which takes more than ten times as long as the write itself. The transaction begins and ends within one synchronous piece of work,
+ * Commits writes together: those that come with one callback of the event loop, and those that come while the disk is busy with the ones
+ * before, which takes more than ten times as long as the write itself. The transaction begins and ends within one synchronous piece of work,
  * so nothing else on this connection, and no other connection of this process, ever meets it half done.
  *
  * @param database a connection that does not wait by itself, neither for locks (`busy_timeout` 0) nor for the disk
@@ -57,18 +61,29 @@ export function createGroupCommit(
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
-      await restOfTurn()
+      await new Promise<void>(whenSettled)
+      await bringToDisk(await commitWaiting())
+    }
+    draining = undefined
+  }
+
+  /** Commits what waits now, in as many transactions as that takes. */
+  async function commitWaiting(): Promise<Committed[]> {
+    const committed: Committed[] = []
+    for (let left = queue.length; left > 0; left -= LARGEST_GROUP) {
       try {
-        const committed = await patiently(isDoubtful ? rescueAndCommit : commitGroup)
-        if (committed) await bringToDisk(committed)
+        const group = await patiently(isDoubtful ? rescueAndCommit : commitGroup, queue[0]?.since)
+        if (group) committed.push(group)
       } catch (error) {
         // There was no transaction at all: whoever waits for one is told.
         const refused = queue
         queue = []
         for (const { reject } of refused) reject(error)
+        break
       }
+      if (left > LARGEST_GROUP) await endOfTurn()
     }
-    draining = undefined
+    return committed
   }
 
   function rescueAndCommit(): Committed | undefined {
@@ -102,15 +117,17 @@ export function createGroupCommit(
     return { group, refusals, results }
   }
 
-  async function bringToDisk(committed: Committed): Promise<void> {
+  async function bringToDisk(committed: readonly Committed[]): Promise<void> {
+    // Also where nothing is to be brought: others have their turn of the event loop in between.
+    if (committed.length === 0) return endOfTurn()
     try {
       await log.sync()
     } catch (error) {
       isDoubtful = true
-      for (const { reject } of committed.group) reject(error)
+      for (const { group } of committed) for (const { reject } of group) reject(error)
       return
     }
-    tell(committed)
+    for (const group of committed) tell(group)
   }
 
   /** What became of their step. */
@@ -136,7 +153,7 @@ export function createGroupCommit(
   return {
     write: <Result>(step: () => Result) =>
       new Promise<Result>((resolve, reject) => {
-        queue.push({ step, resolve: (result) => resolve(result as Result), reject })
+        queue.push({ since: systemUptime(), step, resolve: (result) => resolve(result as Result), reject })
         draining ??= drain()
       }),
     async flush() {
@@ -145,19 +162,17 @@ export function createGroupCommit(
   }
 }
 
-/** Until everything that goes on already has gone as far as it can without waiting. */
-const restOfTurn = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve))
-
-/** Takes a step again while another process has the file locked, and lets the event loop go on meanwhile. */
-export async function patiently<Result>(step: () => Result): Promise<Result> {
-  let deadline: AbortSignal | undefined
+/**
+ * Takes a step again while another process has the file locked, and lets the event loop go on meanwhile.
+ *
+ * @param since from when on whoever needs it has waited, by systemUptime.
+ */
+export async function patiently<Result>(step: () => Result, since = systemUptime()): Promise<Result> {
   for (;;) {
     try {
       return step()
     } catch (error) {
-      if (!isBusy(error)) throw error
-      deadline ??= AbortSignal.timeout(PATIENCE)
-      if (deadline.aborted) throw error
+      if (!isBusy(error) || systemUptime() - since > PATIENCE) throw error
     }
     await sleep(1)
   }

@@ -29,8 +29,8 @@ return answers`)
 /** What both scripts below begin with: KEYS: the record. ARGV: now, the time up to which what expired is forgotten. */
 const READ = `
 local text = redis.call('GET', KEYS[1])
-local redeemed, revoked, expires, operation, made = string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) (.*)$')
-if text and not made then return redis.error_reply('what stands at ' .. KEYS[1] .. ' is no record') end
+local redeemed, revoked, expires, operation, made = string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) ({.*)$')
+if text and not made then return redis.error_reply('ERR what stands at ' .. KEYS[1] .. ' is no record') end
 local isKnown = text and tonumber(expires) > tonumber(ARGV[2])
 local function write(redeemed, revoked)
   text = table.concat({ redeemed, revoked, expires, operation, made }, ' ')
@@ -114,9 +114,13 @@ function writeRecord(record: TokenRecord): string {
   return `${NEVER} ${NEVER} ${record.expiresAt} ${record.operation} ${JSON.stringify(made)}`
 }
 
+/** As the scripts read it. */
+const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)$/s
+
 function readRecord(tokenDigest: string, text: string): TokenRecord {
-  const [redeemedAt, revokedAt, expiresAt, operation] = text.split(' ', 4)
-  const made = JSON.parse(text.slice(text.indexOf('{'))) as Made
+  const [, redeemedAt, revokedAt, expiresAt, operation, json] = RECORD_PATTERN.exec(text) ?? []
+  if (json === undefined) throw new Error(`what stands at ${RECORD}${tokenDigest} is no record`)
+  const made = JSON.parse(json) as Made
   return {
     tokenDigest,
     sessionDigest: made.sessionDigest,

@@ -1,5 +1,5 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
-import { expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createGathering } from '../../src/store/gathering.ts'
 
 /** A gathering whose step answers each number with its square, and what it was given. */
@@ -86,35 +86,61 @@ test('what comes while two steps are under way waits for one of them, and goes t
   expect(await Promise.all(answers)).toEqual([1, 2, 3, 4])
 })
 
-test('nobody waits for steps that hang', async () => {
-  const { gathering, steps, groups } = createHanging()
-  const answers = [gathering.take(1)]
-  for (const item of [2, 3]) {
-    await endOfTurn()
-    answers.push(gathering.take(item))
-  }
-  await vi.waitFor(() => expect(groups()).toEqual([[1], [2], [3]]))
-  for (const { end } of steps) end()
-  expect(await Promise.all(answers)).toEqual([1, 2, 3])
-})
+describe('steps that hang', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
 
-test('the wait for steps that hang ends with them', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  try {
-    const { gathering, steps, groups } = createHanging()
-    const answers = [gathering.take(1)]
-    for (const item of [2, 3]) {
+  /** Two steps that hang, of the items 1 and 2. */
+  async function hang() {
+    const hanging = createHanging()
+    hanging.gathering.take(1)
+    await endOfTurn()
+    hanging.gathering.take(2)
+    await endOfTurn()
+    return hanging
+  }
+
+  test('are waited for 20 ms, each time', async () => {
+    const { gathering, groups } = await hang()
+    for (const [at, item] of [3, 4].entries()) {
+      gathering.take(item)
+      vi.advanceTimersByTime(19)
       await endOfTurn()
-      answers.push(gathering.take(item))
+      expect(groups()).toHaveLength(2 + at)
+      vi.advanceTimersByTime(1)
+      expect(groups().at(-1)).toEqual([item])
     }
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('and end are waited for no longer', async () => {
+    const { gathering, steps, groups } = await hang()
+    gathering.take(3)
     expect(vi.getTimerCount()).toBe(1)
     steps[0]?.end()
     await endOfTurn()
     expect(groups()).toEqual([[1], [2], [3]])
     expect(vi.getTimerCount()).toBe(0)
-    for (const { end } of steps) end()
-    expect(await Promise.all(answers)).toEqual([1, 2, 3])
-  } finally {
-    vi.useRealTimers()
-  }
+  })
+
+  test('do not make anybody wait anew when another one ends', async () => {
+    const { gathering, steps, groups } = await hang()
+    gathering.take(3)
+    vi.advanceTimersByTime(20)
+    gathering.take(4)
+    vi.advanceTimersByTime(10)
+    steps[2]?.end()
+    await endOfTurn()
+    expect(vi.getTimerCount()).toBe(1)
+    vi.advanceTimersByTime(10)
+    expect(groups()).toEqual([[1], [2], [3], [4]])
+  })
+
+  test('hold up nobody who takes what is there at once', async () => {
+    const { gathering, groups } = await hang()
+    gathering.take(3)
+    gathering.flush()
+    expect(groups()).toEqual([[1], [2], [3]])
+    expect(vi.getTimerCount()).toBe(0)
+  })
 })

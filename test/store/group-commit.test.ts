@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { createGroupCommit, patiently } from '../../src/store/group-commit.ts'
 import { openDatabase } from '../../src/store/sqlite-database.ts'
@@ -13,15 +13,21 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
 
+/** More than one group takes. */
+const MANY = 300
+
 /** A database with one table of numbers, and its log, as far as a test does not change what it does. */
 function openNumbers(changes: Partial<WriteAheadLog> = {}) {
   const path = join(folder, `${made++}.db`)
   const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = NORMAL; CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT')
+  database.exec(
+    'PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0; CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT',
+  )
   const log = openWriteAheadLog(path)
   const insert = database.prepare('INSERT INTO numbers VALUES (?)')
   const group = createGroupCommit(database, { ...log, ...changes })
   return {
+    path,
     database,
     group,
     add: (number: number) => group.write(() => insert.run(number).lastInsertRowid),
@@ -79,16 +85,88 @@ describe('a group', () => {
     close()
   })
 
-  test('takes all along that one turn of the event loop brings', async () => {
+  test.each([
+    ['a promise', (run: () => void) => void Promise.resolve().then(run)],
+    ['a tick', (run: () => void) => process.nextTick(run)],
+  ])('takes all along that comes with one callback of the event loop: begun in %s', async (_, begin) => {
     const sync = vi.fn(async () => undefined)
     const { add, close } = openNumbers({ sync })
     const later = async (number: number) => {
       await undefined
       await add(number)
     }
-    await Promise.all([add(1), later(2), add(3)])
+    await new Promise((resolve) => begin(() => resolve(Promise.all([add(1), later(2), add(3)]))))
     expect(sync).toHaveBeenCalledTimes(1)
     close()
+  })
+
+  test('that is too large goes in several transactions, with others in between, and waits for the disk once', async () => {
+    const sync = vi.fn(async () => undefined)
+    const { add, numbers, close } = openNumbers({ sync })
+    const many = Array.from({ length: MANY }, (_, at) => at)
+    const added = Promise.all(many.map(add))
+    await endOfTurn()
+    expect(numbers()).toHaveLength(256)
+    expect(await added).toEqual(many)
+    expect(sync).toHaveBeenCalledTimes(1)
+    close()
+  })
+
+  test('whose second transaction cannot begin brings the first to the disk', async () => {
+    const sync = vi.fn(async () => undefined)
+    const { add, database, numbers, close } = openNumbers({ sync })
+    const added = Promise.allSettled(Array.from({ length: MANY }, (_, at) => add(at)))
+    await endOfTurn()
+    database.exec('BEGIN')
+    const results = await added
+    database.exec('COMMIT')
+    expect(results.map(({ status }) => status)).toEqual([
+      ...Array(256).fill('fulfilled'),
+      ...Array(MANY - 256).fill('rejected'),
+    ])
+    expect(numbers()).toHaveLength(256)
+    expect(sync).toHaveBeenCalledTimes(1)
+    close()
+  })
+
+  test('gives up on a lock by when it has waited long enough, for the disk before included', async () => {
+    const disk = Promise.withResolvers<void>()
+    const { add, path, close } = openNumbers({ sync: () => disk.promise })
+    const first = add(1)
+    await endOfTurn()
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    const began = performance.now()
+    const second = add(2)
+    await sleep(500)
+    disk.resolve()
+    await first
+    await expect(second).rejects.toThrow('locked')
+    expect(performance.now() - began).toBeLessThan(1_000)
+    other.close()
+    close()
+  })
+
+  test.each([
+    ['in memory', ':memory:', 1],
+    ['refused', undefined, -1],
+  ])('%s lets others have their turn as well', async (_, path, number) => {
+    const { database, insert } = createTable()
+    const log = path
+      ? openWriteAheadLog(path)
+      : { sync: async () => undefined, rescue: () => undefined, close: () => undefined }
+    const group = createGroupCommit(database, log)
+    let turns = 0
+    const timer = setImmediate(function count() {
+      turns += 1
+      setImmediate(count)
+    })
+    for (let write = 0; write < 20; write++) {
+      await group.write(() => insert.run(number * (write + 1))).catch(() => undefined)
+    }
+    expect(turns).toBeGreaterThanOrEqual(19)
+    clearImmediate(timer)
+    database.close()
   })
 
   test('is refused where the disk does not take it; the next begins with what may be lost', async () => {
@@ -148,9 +226,6 @@ describe('a group', () => {
     close()
   })
 })
-
-/** More than one group takes. */
-const MANY = 300
 
 function createTable() {
   const database = new DatabaseSync(':memory:')

@@ -841,12 +841,14 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
 
   test('what is no record of ours is refused, and left as it is', () =>
     withRedis(async (store, _, client) => {
-      await client.set('trimint:record:a', 'something else')
-      await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
-      await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
-      await expect(store.findByToken('a', NOW)).rejects.toThrow()
-      await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
-      expect(await client.get('trimint:record:a')).toBe('something else')
+      for (const text of ['something else', '123', '- - 9999999999999 registration 5', '- - soon registration {}']) {
+        await client.set('trimint:record:a', text)
+        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
+        await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
+        await expect(store.findByToken('a', NOW)).rejects.toThrow('no record')
+        await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
+        expect(await client.get('trimint:record:a')).toBe(text)
+      }
     }))
 
   test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
