@@ -1,8 +1,14 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHash, createHmac, hash } from 'node:crypto'
 import fc from 'fast-check'
 import { base64url, CompactSign } from 'jose'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createHmacSha256, sha256 } from '../../src/core/sha256.ts'
+
+// So that it can be seen what is given to it.
+vi.mock('node:crypto', async (original) => {
+  const crypto = await original<typeof import('node:crypto')>()
+  return { ...crypto, hash: vi.fn(crypto.hash) }
+})
 
 const hex = (digest: Buffer) => digest.toString('hex')
 
@@ -64,6 +70,18 @@ describe('SHA-256', () => {
 })
 
 describe('HMAC-SHA256', () => {
+  test.each([
+    ['a text', 'what nobody else may read'],
+    ['a long one', 'long '.repeat(2_000)],
+  ])('leaves nothing behind of %s in the memory that it was hashed from', (_, message) => {
+    const hmac = createHmacSha256(Buffer.from('key'))
+    vi.mocked(hash).mockClear()
+    hmac(message)
+    const bytes = vi.mocked(hash).mock.calls[0]?.[1] as Buffer
+    expect(bytes).toHaveLength(64 + message.length)
+    expect(bytes.every((byte) => byte === 0)).toBe(true)
+  })
+
   test('is what RFC 4231 has as its second example', () => {
     const hmac = createHmacSha256(Buffer.from('Jefe'))
     expect(hex(hmac('what do ya want for nothing?'))).toBe(
