@@ -65,6 +65,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'src/store/group-commit.ts',
       'src/store/write-ahead-log.ts',
       'src/store/row-index.ts',
+      'src/store/when-settled.ts',
       'src/store/sweep.ts',
       'src/store/measured.ts',
     ],
