@@ -12,13 +12,17 @@ export interface SmallDisk extends Disposable {
   clear(): void
 }
 
-const BLOCK = Buffer.alloc(4_096)
+/** First by large pieces, then to the last byte. */
+const PIECES = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 12)]
 
-/** @returns nothing where this process may not mount one. */
-export function mountSmallDisk(): SmallDisk | undefined {
+/**
+ * @param size in MiB.
+ * @returns nothing where this process may not mount one.
+ */
+export function mountSmallDisk(size = 4): SmallDisk | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'trimint-disk-'))
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder], { stdio: 'ignore' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}m`, 'tmpfs', folder], { stdio: 'ignore' })
   } catch {
     rmSync(folder, { recursive: true })
     return undefined
@@ -27,10 +31,12 @@ export function mountSmallDisk(): SmallDisk | undefined {
   return {
     folder,
     fill() {
-      try {
-        for (;;) writeFileSync(ballast, BLOCK, { flag: 'a' })
-      } catch {
-        // Full.
+      for (const piece of PIECES) {
+        try {
+          for (;;) writeFileSync(ballast, piece, { flag: 'a' })
+        } catch {
+          // Full.
+        }
       }
     },
     clear: () => rmSync(ballast, { force: true }),

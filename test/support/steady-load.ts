@@ -89,10 +89,10 @@ export function startSteadyLoad(current: () => Replica): SteadyLoad {
       revoked.push(token)
       return
     }
+    const tryIt = () => checkBws(current(), token).catch(() => 0)
     passes.set(token, 0)
-    for (const check of [checkBws(current(), token), checkBws(current(), token)]) {
-      if ((await check.catch(() => 0)) === 200) passes.set(token, (passes.get(token) ?? 0) + 1)
-    }
+    const statuses = await Promise.all([tryIt(), tryIt()])
+    passes.set(token, statuses.filter((status) => status === 200).length)
   }
 
   async function call(): Promise<void> {
