@@ -56,6 +56,8 @@ interface Target {
   readonly process: BenchmarkProcess
   readonly requests: Requests
   readonly sharesGenerator?: boolean
+  /** 64 unless told otherwise. */
+  readonly connections?: number
 }
 
 export async function measureStretch(
@@ -65,8 +67,8 @@ export async function measureStretch(
   rate?: number,
 ): Promise<Stretch> {
   const before = await target.process.processorTime()
-  const { port, requests, sharesGenerator = false } = target
-  const load = { kind: 'load' as const, port, connections: CONNECTIONS, requests, seconds, awake: !sharesGenerator }
+  const { port, requests, sharesGenerator = false, connections = CONNECTIONS } = target
+  const load = { kind: 'load' as const, port, connections, requests, seconds, awake: !sharesGenerator }
   const measured = await generator.run(rate === undefined ? load : { ...load, rate })
   const took = (await target.process.processorTime()) - before
   return {

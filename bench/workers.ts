@@ -2,7 +2,10 @@
 // Both may use every core, and are measured in turn; the ratio of each round's own two counts. What else a machine does only ever adds to
 // processor time: where it is busy, believe the ratio of the least that each has taken.
 //
-//   npm run bench:workers -- [--workers N] [--only NAME,NAME] [--seconds N] [--rounds N]
+//   npm run bench:workers -- [--workers N] [--connections N] [--only NAME,NAME] [--seconds N] [--rounds N]
+//
+// Each worker has its share of the connections, and the more of them ask at a time, the less each costs: with few, several workers are
+// dearer for that alone.
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,12 +21,14 @@ import { printTable, readCount } from './support.ts'
 const { values } = parseArgs({
   options: {
     workers: { type: 'string', default: '2' },
+    connections: { type: 'string', default: '64' },
     only: { type: 'string', default: 'bws,create-sqlite,create-redis' },
     seconds: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '9' },
   },
 })
 const workers = readCount(values.workers, 64)
+const connections = readCount(values.connections, 1_024)
 const seconds = readCount(values.seconds, 60)
 const rounds = readCount(values.rounds, 100)
 
@@ -46,8 +51,9 @@ async function measurePairs(subject: Subject): Promise<Pair[]> {
     const folder = join(surroundings.folder, String(count))
     const started: StartedSubject = await subject.start({ ...surroundings, folder, variables: { WORKERS: `${count}` } })
     running.use(started.process)
-    await measureStretch(generator, started, WARM_UP * count)
-    return () => measureStretch(generator, started, seconds)
+    const target = { ...started, connections }
+    await measureStretch(generator, target, WARM_UP * count)
+    return () => measureStretch(generator, target, seconds)
   }
   const [one, several] = [await start(1), await start(workers)]
   const pairs: Pair[] = []

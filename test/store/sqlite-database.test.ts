@@ -1,15 +1,32 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { openDatabase } from '../../src/store/sqlite-database.ts'
 import { openSqliteFailureStore } from '../../src/store/sqlite-failure-store.ts'
 import { openSqliteReplicaStore } from '../../src/store/sqlite-replica-store.ts'
 import { openSqliteRevocationStore } from '../../src/store/sqlite-revocation-store.ts'
 import { openSqliteTokenStore } from '../../src/store/sqlite-token-store.ts'
 import { openSqliteUseStore } from '../../src/store/sqlite-use-store.ts'
+
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof import('node:fs')>()
+  return { ...fs, openSync: vi.fn(fs.openSync), accessSync: vi.fn(fs.accessSync) }
+})
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-database-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -107,6 +124,26 @@ test('what is no database is refused at once', () => {
   const asked = performance.now()
   expect(() => openDatabase(file)).toThrow('file is not a database')
   expect(performance.now() - asked).toBeLessThan(5_000) // milliseconds: half of what a locked file is tried for
+})
+
+/** What the system says to somebody who may not; whoever runs the tests may do everything. */
+function refuse(code: string): () => never {
+  return () => {
+    throw Object.assign(new Error(`${code}: no`), { code })
+  }
+}
+
+test('a file that this user may not read and write is refused before SQLite looks at it', () => {
+  const file = newFile()
+  openDatabase(file).close()
+  vi.mocked(accessSync).mockImplementationOnce(refuse('EACCES'))
+  expect(() => openDatabase(file)).toThrow('EACCES')
+  expect(vi.mocked(accessSync)).toHaveBeenLastCalledWith(file, constants.R_OK | constants.W_OK)
+})
+
+test('a file that cannot be made is an error', () => {
+  vi.mocked(openSync).mockImplementationOnce(refuse('EROFS'))
+  expect(() => openDatabase(newFile())).toThrow('EROFS')
 })
 
 const DESCRIPTORS = '/proc/self/fd'
