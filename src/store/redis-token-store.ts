@@ -5,8 +5,9 @@ import { defineRedisScript } from './redis-script.ts'
 import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from './token-store.ts'
 
 /**
- * Holds a record as one text, which takes Redis a third of the time and of the memory that a hash does: when it was redeemed, when it
- * was revoked (`-` for never), when it expires, and its operation, each up to a space; then JSON of what never changes.
+ * Holds a record as one text: when it was redeemed, when it was revoked (`-` for never), when it expires, and its operation, each up to a
+ * space; then JSON of what never changes. A hash would take more of Redis' time and memory, as a UAF request is too long for its
+ * compact form.
  */
 const RECORD = 'trimint:record:'
 
@@ -15,7 +16,10 @@ const SESSION = 'trimint:session:'
 
 const NEVER = '-'
 
-/** KEYS: record and session of each token. ARGV: for each, how long it is kept in milliseconds, and its record. Answers for each whether it is new. */
+/**
+ * KEYS: record and session of each token. ARGV: for each, how long it is kept in milliseconds, and its record. Answers for each whether
+ * it is new.
+ */
 const create = defineRedisScript(`
 local answers = {}
 for at = 1, #KEYS, 2 do
