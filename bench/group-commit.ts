@@ -10,9 +10,9 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { openDatabase } from '../src/store/sqlite-database.ts'
-import { openSqliteTokenStore } from '../src/store/sqlite-token-store.ts'
-import type { TokenRecord, TokenStore } from '../src/store/token-store.ts'
+import type { TokenRecord, TokenStore } from '../src/core/ports/token-store.ts'
+import { openDatabase } from '../src/store/sqlite/database.ts'
+import { openSqliteTokenStore } from '../src/store/sqlite/token-store.ts'
 import { percentile, printTable, readCount } from './support.ts'
 
 const REPETITIONS = 5

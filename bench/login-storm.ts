@@ -9,7 +9,7 @@
 // process of its own. With --polite an account that is answered 503 waits as long as Retry-After says.
 //
 // There is a 503 only where more accounts fail than may wait: 65 on two processors, 65 more with each further one
-// (src/server.ts). More --accounts than that, without pause, are a flood of requests rather than of passwords.
+// (src/app/server.ts). More --accounts than that, without pause, are a flood of requests rather than of passwords.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'

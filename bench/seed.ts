@@ -1,8 +1,8 @@
 // Tokens that are live, as many as wanted, written as the service itself would. Not a program of its own.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { openStores } from '../src/store/open.ts'
-import type { TokenRecord } from '../src/store/token-store.ts'
+import type { TokenRecord } from '../src/core/ports/token-store.ts'
+import { openStores } from '../src/store/open-stores.ts'
 
 /** So many are written at a time: few enough for a Redis that syncs each to the disk to answer all in time. */
 const GROUP = 200

@@ -2,18 +2,19 @@
 // so within the run. Told what to do by messages, one at a time. Not a program of its own.
 
 import pino from 'pino'
+import { buildServer } from '../src/app/server.ts'
+import { systemClock, systemUptime } from '../src/app/system-clock.ts'
+import { systemRandomness } from '../src/app/system-randomness.ts'
 import { type ConfigurationInput, configurationSchema } from '../src/config/schema.ts'
-import { createInstance } from '../src/core/announcer.ts'
 import type { Clock } from '../src/core/clock.ts'
+import { createInstance } from '../src/core/heartbeat.ts'
+import { createJumpResistantClock } from '../src/core/jump-resistant-clock.ts'
 import { createRevocations } from '../src/core/revocations.ts'
-import { createSettledClock } from '../src/core/settled-clock.ts'
-import { createListener } from '../src/listener.ts'
-import { createLogger } from '../src/logger.ts'
-import { createMetrics } from '../src/metrics.ts'
-import { buildServer } from '../src/server.ts'
-import { measureStores } from '../src/store/measured.ts'
-import { openStores } from '../src/store/open.ts'
-import { systemClock, systemRandomness, systemUptime } from '../src/system.ts'
+import { createListener } from '../src/http/listener.ts'
+import { createLogger } from '../src/observability/logger.ts'
+import { createMetrics } from '../src/observability/metrics.ts'
+import { instrumentStores } from '../src/store/instrumented.ts'
+import { openStores } from '../src/store/open-stores.ts'
 
 export interface SoakSettings {
   readonly configuration: ConfigurationInput
@@ -39,11 +40,11 @@ const uptime: Clock = () => systemUptime() * speed + ahead
 const clock: Clock = () => Math.floor(beganAt + uptime())
 
 const metrics = createMetrics(clock)
-const stores = measureStores(await openStores(configuration.store, () => undefined), metrics, systemUptime)
+const stores = instrumentStores(await openStores(configuration.store, () => undefined), metrics, systemUptime)
 const parts = {
   configuration,
   clock,
-  settledClock: createSettledClock(clock, uptime),
+  jumpResistantClock: createJumpResistantClock(clock, uptime),
   randomness: systemRandomness,
   // Every line is made and written, to where it takes no room.
   logger: createLogger('info', clock, pino.destination({ dest: '/dev/null', sync: false })),

@@ -14,7 +14,7 @@ import type { ConfigurationInput } from '../src/config/schema.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 
-/** OWASP's first recommendation for argon2id, as src/core/passwords.ts has it. */
+/** OWASP's first recommendation for argon2id, as src/core/crypto/passwords.ts has it. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
 /** Milliseconds until a server that does not listen is given up. */

@@ -5,9 +5,9 @@ import type {
   ZodOpenApiPathsObject,
   ZodOpenApiResponseObject,
 } from 'zod-openapi'
-import { serviceError } from '../src/service/errors.ts'
-import { activeToken, inactiveToken } from '../src/service/introspection.ts'
-import { tokenForm } from '../src/service/lifecycle.ts'
+import { serviceError } from '../src/endpoints/errors.ts'
+import { activeToken, inactiveToken } from '../src/endpoints/introspection.ts'
+import { tokenForm } from '../src/endpoints/lifecycle.ts'
 import { noStore, requestId, retryAfter } from './headers.ts'
 
 const headers = { ...requestId, ...noStore }

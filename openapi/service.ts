@@ -1,6 +1,6 @@
 import type { ZodOpenApiPathsObject, ZodOpenApiResponsesObject } from 'zod-openapi'
-import { serviceError } from '../src/service/errors.ts'
-import { health, readiness } from '../src/service/health.ts'
+import { serviceError } from '../src/endpoints/errors.ts'
+import { health, readiness } from '../src/endpoints/health.ts'
 import { noStore, requestId } from './headers.ts'
 
 const others: ZodOpenApiResponsesObject = {

@@ -1,14 +1,14 @@
-import { formatFault } from '../config/fault.ts'
+import { formatConfigIssue } from '../config/config-issue.ts'
 import type { Configuration } from '../config/schema.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 /** Says what the server would say at its start. */
 export function checkConfig(io: CommandIo, file: string | undefined): void {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, file ? { ...environment, TRIMINT_CONFIG: file } : environment)
-  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
-  for (const warning of loaded.warnings) io.stderr.write(`warning: ${formatFault(warning)}\n`)
+  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  for (const warning of loaded.warnings) io.stderr.write(`warning: ${formatConfigIssue(warning)}\n`)
   io.stdout.write(`${loaded.file ?? 'built-in development configuration'}: good\n${summarise(loaded.configuration)}`)
 }
 

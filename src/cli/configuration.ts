@@ -1,11 +1,11 @@
+import { type ConfigIssue, formatConfigIssue } from '../config/config-issue.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
-import { type Fault, formatFault } from '../config/fault.ts'
 import { type LoadResult, loadConfiguration } from '../config/load.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 export function environmentOf({ variables }: CommandIo): Environment {
   const { environment, faults } = readEnvironment(variables)
-  if (faults.length > 0) throw new CommandFailure(formatFaults(faults))
+  if (faults.length > 0) throw new CommandError(formatFaults(faults))
   return environment
 }
 
@@ -14,6 +14,6 @@ export function loadAsServer(io: CommandIo, environment: Environment): LoadResul
   return loadConfiguration(environment, io.variables, io.clock())
 }
 
-export function formatFaults(faults: readonly Fault[]): string {
-  return faults.map(formatFault).join('\n')
+export function formatFaults(faults: readonly ConfigIssue[]): string {
+  return faults.map(formatConfigIssue).join('\n')
 }

@@ -1,17 +1,15 @@
 import { decodeTask } from '../core/bws/task.ts'
 import { decodeTraits } from '../core/bws/traits.ts'
-import { type Claims, decodeJws, verifyJws } from '../core/jws.ts'
-import { createKeyring } from '../core/keyring.ts'
+import { type Claims, decodeJws, verifyJws } from '../core/crypto/jws.ts'
+import { createKeyring } from '../core/crypto/keyring.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 /** Prints what a signed token says, with the bits spelled out. Without `verify` it needs no key and proves nothing. */
 export function decode(io: CommandIo, token: string, verify: boolean): void {
   const decoded = decodeJws(token)
   if (!decoded)
-    throw new CommandFailure(
-      'this is not a signed token: three base64url parts with dots between, JSON in the first two',
-    )
+    throw new CommandError('this is not a signed token: three base64url parts with dots between, JSON in the first two')
   const { header, claims } = decoded
   io.stdout.write(`${JSON.stringify({ header, claims, meaning: explain(claims) }, undefined, 2)}\n`)
   if (verify) verifyToken(io, token, claims)
@@ -19,15 +17,15 @@ export function decode(io: CommandIo, token: string, verify: boolean): void {
 
 function verifyToken(io: CommandIo, token: string, claims: Claims): void {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
   const now = io.clock()
   if (!verifyJws(token, createKeyring(loaded.configuration.keys), now))
-    throw new CommandFailure('the signature is not by any key of the configuration')
+    throw new CommandError('the signature is not by any key of the configuration')
   const { exp, nbf } = claims
   if (typeof exp === 'number' && now >= exp * 1000)
-    throw new CommandFailure('the signature is good, the token has expired')
+    throw new CommandError('the signature is good, the token has expired')
   if (typeof nbf === 'number' && now < nbf * 1000)
-    throw new CommandFailure('the signature is good, the token is not valid yet')
+    throw new CommandError('the signature is good, the token is not valid yet')
   io.stderr.write('the signature is good, the token is valid now\n')
 }
 

@@ -1,6 +1,6 @@
-import { callerNetwork } from '../core/address.ts'
+import { clientNetwork } from '../core/address.ts'
 import { isBlock } from '../core/guard.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 import { withStores } from './store.ts'
 
 /** How many counts are shown at most. */
@@ -24,13 +24,13 @@ export interface LiftOptions {
 
 /** Forgets failures, and with them a block. In force in every process within a second. */
 export async function liftGuard(io: CommandIo, { account, address, all }: LiftOptions): Promise<void> {
-  if (!account && !address && !all) throw new CommandFailure('say what to lift: --account, --address, both, or --all')
+  if (!account && !address && !all) throw new CommandError('say what to lift: --account, --address, both, or --all')
   await withStores(io, async ({ failures }) => {
-    const from = address && ` from ${callerNetwork(address)}`
+    const from = address && ` from ${clientNetwork(address)}`
     const fits = (key: string): boolean => {
       if (all) return true
       if (account) return from ? key === `account ${account}${from}` : key.startsWith(`account ${account} from `)
-      return key === `address ${callerNetwork(address ?? '')}` || key.endsWith(from ?? '')
+      return key === `address ${clientNetwork(address ?? '')}` || key.endsWith(from ?? '')
     }
     const counts = await failures.list(io.clock(), MOST)
     const lifted = counts.filter(({ key }) => fits(key))
@@ -38,6 +38,6 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
       await failures.remove(key, Number.MAX_SAFE_INTEGER)
       io.stdout.write(`lifted  ${key}\n`)
     }
-    if (lifted.length === 0) throw new CommandFailure('nothing of that is counted')
+    if (lifted.length === 0) throw new CommandError('nothing of that is counted')
   })
 }

@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici'
 import type { Environment } from '../config/environment.ts'
 import { environmentOf, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 const TIMEOUT = 3_000 // milliseconds
 
@@ -18,7 +18,7 @@ export async function healthcheck(io: CommandIo): Promise<void> {
     if (outcome === 200) return void io.stdout.write(`${url}: alive\n`)
     outcomes.push(`${url}: ${outcome}`)
   }
-  throw new CommandFailure(outcomes.join('\n'))
+  throw new CommandError(outcomes.join('\n'))
 }
 
 /** An address to bind to is not always one to connect to. */

@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Variables } from '../config/environment.ts'
 import type { Clock } from '../core/clock.ts'
-import { MINIMUM_KEY_BYTES } from '../core/keyring.ts'
+import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /** What a command may touch. */
@@ -16,7 +16,7 @@ export interface CommandIo {
 }
 
 /** Ends a command with exit code 1 and these lines on standard error. */
-export class CommandFailure extends Error {}
+export class CommandError extends Error {}
 
 /** A secret that cannot be guessed, fit for a signing key: base64url. */
 export function randomSecret({ randomness }: CommandIo): string {
@@ -46,7 +46,7 @@ async function readTyped(stdin: CommandIo['stdin']): Promise<string> {
   for await (const chunk of stdin) {
     for (const character of String(chunk)) {
       if (ENTER.includes(character)) return typed
-      if (ABORT.includes(character)) throw new CommandFailure('aborted')
+      if (ABORT.includes(character)) throw new CommandError('aborted')
       typed = BACKSPACE.includes(character) ? typed.slice(0, -1) : typed + character
     }
   }

@@ -5,7 +5,7 @@ import { type KeyList, readKeyList, type WrittenKey } from '../config/key-list.t
 import { checkConfiguration } from '../config/load.ts'
 import type { Configuration } from '../config/schema.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 import { replaceFile } from './replace-file.ts'
 
 /** The file that a server with this environment reads its keys from. */
@@ -20,10 +20,10 @@ export interface KeyFile {
 export function openKeyFile(io: CommandIo): KeyFile {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
-  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
   const { file, configuration } = loaded
   if (file === undefined) {
-    throw new CommandFailure(
+    throw new CommandError(
       'there is no configuration file, and the built-in demo has one key for ever; write one: cp trimint.example.yaml trimint.yaml',
     )
   }
@@ -54,7 +54,7 @@ export function writeKeys(
   const isRight =
     checked && 'configuration' in checked && isDeepStrictEqual(checked.configuration, { ...configuration, keys })
   if (text === undefined || !isRight) return 'its list of keys is written in a way that this command cannot edit'
-  if (readFileSync(file, 'utf8') !== source) throw new CommandFailure(`${file} has been changed meanwhile; try again`)
+  if (readFileSync(file, 'utf8') !== source) throw new CommandError(`${file} has been changed meanwhile; try again`)
   const error = replaceFile(file, text, io.randomness)
   return error && `it cannot be written (${error})`
 }

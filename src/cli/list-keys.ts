@@ -1,15 +1,15 @@
-import { createKeyring, fingerprintOf, type Key, liveKeys } from '../core/keyring.ts'
+import { createKeyring, fingerprintOf, type Key, liveKeys } from '../core/crypto/keyring.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
-import { type Replicas, seeReplicas } from './replicas.ts'
+import { type Instances, readInstances } from './instances.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 /** Prints a line for each key that is configured: what it does, who has it, and when it can be removed. */
 export async function listKeys(io: CommandIo): Promise<void> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
   const { keys } = loaded.configuration
   const keyring = createKeyring(keys)
-  const replicas = await seeReplicas(io, loaded.configuration)
+  const replicas = await readInstances(io, loaded.configuration)
   if (!replicas) io.stderr.write('the store is in the memory of the server: replicas cannot be seen from here\n')
 
   const now = io.clock()
@@ -23,14 +23,14 @@ export async function listKeys(io: CommandIo): Promise<void> {
   }
 }
 
-function describeReplicas(key: Key, { instances, lacking }: Replicas): string {
+function describeReplicas(key: Key, { instances, lacking }: Instances): string {
   return `known to ${instances.size - lacking(fingerprintOf(key)).size} of ${instances.size} running replicas`
 }
 
 function describeEnd(
   key: Key,
   state: string,
-  { instances, lacking, signing, neededUntil }: Replicas,
+  { instances, lacking, signing, neededUntil }: Instances,
   now: number,
 ): string {
   const fingerprint = fingerprintOf(key)

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { systemClock, systemRandomness } from '../system.ts'
+import { systemClock } from '../app/system-clock.ts'
+import { systemRandomness } from '../app/system-randomness.ts'
 import { runCommand } from './program.ts'
 
 // Whoever reads may have read enough: trimint … | head.

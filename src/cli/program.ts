@@ -1,15 +1,15 @@
 import { Command, CommanderError } from 'commander'
-import { hashPassword } from '../core/passwords.ts'
-import { digestSecret } from '../core/secrets.ts'
+import { hashPassword } from '../core/crypto/passwords.ts'
+import { digestSecret } from '../core/crypto/secrets.ts'
 import { addKey } from './add-key.ts'
 import { checkConfig } from './check-config.ts'
 import { decode } from './decode.ts'
 import { type LiftOptions, liftGuard, listGuard } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
-import { CommandFailure, type CommandIo, randomSecret, readSecret } from './io.ts'
-import { inspect, type RevokeOptions, revoke } from './lifecycle.ts'
+import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { listKeys } from './list-keys.ts'
 import { type PromoteOptions, promoteKey } from './promote-key.ts'
+import { inspect, type RevokeOptions, revoke } from './tokens.ts'
 
 /**
  * Runs one command line.
@@ -23,7 +23,7 @@ export async function runCommand(words: readonly string[], io: CommandIo): Promi
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof CommandFailure)) throw error
+    if (!(error instanceof CommandError)) throw error
     io.stderr.write(`${error.message}\n`)
     return 1
   }
@@ -51,7 +51,7 @@ function createProgram(io: CommandIo): Command {
     .option('--stdin', 'take the secret from standard input instead')
     .action(async ({ stdin }: { stdin?: true }) => {
       const secret = stdin ? await readSecret(io, 'Secret') : randomSecret(io)
-      if (!secret) throw new CommandFailure('the secret is empty')
+      if (!secret) throw new CommandError('the secret is empty')
       if (!stdin) print(`secret: ${secret}`)
       print(`digest: sha256:${Buffer.from(digestSecret(secret)).toString('hex')}`)
     })
@@ -61,7 +61,7 @@ function createProgram(io: CommandIo): Command {
     .description("hash an account's password, from standard input, for the configuration (argon2id)")
     .action(async () => {
       const password = await readSecret(io, 'Password')
-      if (!password) throw new CommandFailure('the password is empty')
+      if (!password) throw new CommandError('the password is empty')
       print(await hashPassword(password, io.randomness))
     })
 

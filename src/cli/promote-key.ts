@@ -1,9 +1,9 @@
 import { formatKeyList } from '../config/key-list.ts'
 import type { Configuration } from '../config/schema.ts'
-import { createKeyring, fingerprintOf, type Key } from '../core/keyring.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { createKeyring, fingerprintOf, type Key } from '../core/crypto/keyring.ts'
+import { readInstances } from './instances.ts'
+import { CommandError, type CommandIo } from './io.ts'
 import { concealKey, openKeyFile, writeKeys } from './key-file.ts'
-import { seeReplicas } from './replicas.ts'
 
 export interface PromoteOptions {
   readonly force?: true
@@ -16,8 +16,8 @@ export async function promoteKey(io: CommandIo, id: string | undefined, { force 
   const keyring = createKeyring(configuration.keys)
   const index = id === undefined ? findNewest(configuration.keys) : findNamed(keyring, id)
   const key = keyring[index]
-  if (!key || index === 0) throw new CommandFailure(`${keyring[0]?.id} is the first key already`)
-  if (key.notAfter <= io.clock()) throw new CommandFailure(`${key.id} has expired`)
+  if (!key || index === 0) throw new CommandError(`${keyring[0]?.id} is the first key already`)
+  if (key.notAfter <= io.clock()) throw new CommandError(`${key.id} has expired`)
   if (!force) await requireEverywhere(io, configuration, key)
 
   const obstacle = writeKeys(io, opened, list.moveFirst(index), putFirst(configuration.keys, index))
@@ -35,9 +35,9 @@ export async function promoteKey(io: CommandIo, id: string | undefined, { force 
 function findNamed(keyring: readonly Key[], id: string): number {
   const named = keyring.filter((key) => key.id === id)
   // One without an id is called by its place, and nothing keeps another from being given that name.
-  if (named.length > 1) throw new CommandFailure(`several keys are called ${id}`)
+  if (named.length > 1) throw new CommandError(`several keys are called ${id}`)
   if (named.length === 0) {
-    throw new CommandFailure(`no key is called ${id}; there are ${keyring.map((key) => key.id).join(', ')}`)
+    throw new CommandError(`no key is called ${id}; there are ${keyring.map((key) => key.id).join(', ')}`)
   }
   return keyring.findIndex((key) => key.id === id)
 }
@@ -49,17 +49,17 @@ function findNewest(keys: Configuration['keys']): number {
 }
 
 async function requireEverywhere(io: CommandIo, configuration: Configuration, key: Key): Promise<void> {
-  const replicas = await seeReplicas(io, configuration)
+  const replicas = await readInstances(io, configuration)
   const force = '--force promotes it all the same'
   if (!replicas) {
-    throw new CommandFailure(`the store is in the memory of the server: nobody can see who has ${key.id}; ${force}`)
+    throw new CommandError(`the store is in the memory of the server: nobody can see who has ${key.id}; ${force}`)
   }
   const { instances } = replicas
   if (instances.size === 0)
-    throw new CommandFailure(`no replica is running, so none is known to have ${key.id}; ${force}`)
+    throw new CommandError(`no replica is running, so none is known to have ${key.id}; ${force}`)
   const lacking = replicas.lacking(fingerprintOf(key))
   if (lacking.size > 0) {
-    throw new CommandFailure(
+    throw new CommandError(
       `${key.id} is missing in ${lacking.size} of ${instances.size} running replicas, which would refuse its tokens: ` +
         `${[...lacking].join(', ')}. Reload them first; ${force}`,
     )

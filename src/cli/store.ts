@@ -1,7 +1,7 @@
 import { type Configuration, isInMemory } from '../config/schema.ts'
-import { openStores, type Stores } from '../store/open.ts'
+import { openStores, type Stores } from '../store/open-stores.ts'
 import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
-import { CommandFailure, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo } from './io.ts'
 
 /** Does something with the store of the server that has this environment and configuration. */
 export async function withStores<Result>(
@@ -9,23 +9,23 @@ export async function withStores<Result>(
   use: (stores: Stores, configuration: Configuration) => Promise<Result>,
 ): Promise<Result> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandFailure(formatFaults(loaded.faults))
+  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
   const { configuration } = loaded
   if (isInMemory(configuration)) {
-    throw new CommandFailure('the store is in the memory of the server: it cannot be reached from here')
+    throw new CommandError('the store is in the memory of the server: it cannot be reached from here')
   }
   let stores: Stores
   try {
     stores = await openStores(configuration.store, () => undefined)
   } catch (error) {
-    throw new CommandFailure(`the store cannot be opened: ${(error as Error).message}`)
+    throw new CommandError(`the store cannot be opened: ${(error as Error).message}`)
   }
   try {
     return await use(stores, configuration)
   } catch (error) {
-    if (error instanceof CommandFailure) throw error
+    if (error instanceof CommandError) throw error
     const { message, cause } = error as Error
-    throw new CommandFailure(`the store does not answer: ${cause instanceof Error ? cause.message : message}`)
+    throw new CommandError(`the store does not answer: ${cause instanceof Error ? cause.message : message}`)
   } finally {
     await stores.close()
   }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { check, type Fault, formatPath } from './fault.ts'
-import { expected, milliseconds, text, wholeNumber } from './values.ts'
+import { type ConfigIssue, check, formatPath } from './config-issue.ts'
+import { expected, milliseconds, text, wholeNumber } from './value-schemas.ts'
 
 /** A closed list: `prod` would be served as what is not production. */
 const NODE_ENVS = ['development', 'test', 'production'] as const
@@ -35,7 +35,7 @@ export type Variables = Readonly<Record<string, string | undefined>>
  * Reads and checks the environment. With faults, what is faulty has its default, so that the configuration can be looked at
  * as well and everything be told in one go.
  */
-export function readEnvironment(variables: Variables): { environment: Environment; faults: Fault[] } {
+export function readEnvironment(variables: Variables): { environment: Environment; faults: ConfigIssue[] } {
   const set = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''))
   const checked = check(environmentSchema, set)
   if ('data' in checked) return { environment: checked.data, faults: [] }

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { digestSecret } from '../core/crypto/secrets.ts'
 import type { Randomness } from '../core/randomness.ts'
-import { digestSecret } from '../core/secrets.ts'
-import { DEMO_PASSWORD_HASH, DEMO_SECRET, developmentConfiguration, isLoopback } from './development.ts'
-import { readDocument } from './document.ts'
+import { type ConfigIssue, check, formatPath } from './config-issue.ts'
+import { createDemoConfiguration, DEMO_PASSWORD_HASH, DEMO_SECRET, isLoopback } from './demo-config.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
-import { check, type Fault, formatPath } from './fault.ts'
 import { type Configuration, configurationSchema, isInMemory } from './schema.ts'
+import { readDocument } from './yaml-document.ts'
 
 const DEFAULT_FILE = './trimint.yaml'
 const DATA_FOLDER = './data'
@@ -15,9 +15,9 @@ export type LoadResult =
       readonly configuration: Configuration
       /** The file, or undefined for the built-in development configuration. */
       readonly file: string | undefined
-      readonly warnings: readonly Fault[]
+      readonly warnings: readonly ConfigIssue[]
     }
-  | { readonly faults: readonly Fault[] }
+  | { readonly faults: readonly ConfigIssue[] }
 
 /**
  * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
@@ -55,7 +55,7 @@ function loadDevelopment(environment: Environment, randomness: Randomness | unde
     return { faults: [{ file: 'environment', path: 'HOST', message }] }
   }
   try {
-    const input = developmentConfiguration(environment, DATA_FOLDER, randomness)
+    const input = createDemoConfiguration(environment, DATA_FOLDER, randomness)
     return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
   } catch (error) {
     const { code = 'development.key is damaged, delete it' } = error as NodeJS.ErrnoException
@@ -81,10 +81,10 @@ export function checkConfiguration(
   now: number,
 ): LoadResult {
   const document = readDocument(source, variables)
-  const faults: Fault[] = document.faults.map((fault) => ({ file, ...fault, path: formatPath(fault.path) }))
-  const warnings: Fault[] = []
+  const faults: ConfigIssue[] = document.faults.map((fault) => ({ file, ...fault, path: formatPath(fault.path) }))
+  const warnings: ConfigIssue[] = []
   const known = new Set(faults.map(({ path }) => path).filter(Boolean))
-  const toFault = (path: readonly PropertyKey[], message: string): Fault => ({
+  const toFault = (path: readonly PropertyKey[], message: string): ConfigIssue => ({
     file,
     ...document.locate(path),
     path: formatPath(path),
@@ -110,7 +110,7 @@ export function checkConfiguration(
   return { configuration: checked.data, file, warnings }
 }
 
-function byPlace(a: Fault, b: Fault): number {
+function byPlace(a: ConfigIssue, b: ConfigIssue): number {
   return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
 }
 

@@ -1,9 +1,9 @@
 import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { BWS_TASKS } from '../core/bws/task.ts'
+import type { SecretSlot } from '../core/crypto/secrets.ts'
 import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
 import { IDSCAN_AREAS } from '../core/idscan/account.ts'
-import type { SecretSlot } from '../core/secrets.ts'
 import {
   absoluteUrl,
   expected,
@@ -14,7 +14,6 @@ import {
   label,
   machineSecret,
   milliseconds,
-  moment,
   origin,
   partition,
   password,
@@ -22,8 +21,9 @@ import {
   proxies,
   seconds,
   text,
+  timestamp,
   wholeNumber,
-} from './values.ts'
+} from './value-schemas.ts'
 
 // The one description of the configuration file. What a setting means to its user stands in trimint.example.yaml.
 
@@ -57,11 +57,11 @@ function switchable<Section extends z.ZodType>(section: Section) {
 }
 
 /** Everyone, or those named. */
-function everyoneOr<Entry extends z.ZodType>(entry: Entry, allowed: string) {
+function wildcardOr<Entry extends z.ZodType>(entry: Entry, allowed: string) {
   return z.union([z.literal('*'), z.array(entry)], expected(allowed))
 }
 
-const secretSlot = z.strictObject({ secret: machineSecret, notAfter: moment.optional() })
+const secretSlot = z.strictObject({ secret: machineSecret, notAfter: timestamp.optional() })
 
 /** The secrets of an app, a client or a resource server: one, or several that are valid at once. */
 const credentials = {
@@ -83,8 +83,8 @@ function withSlots<Shape extends z.ZodRawShape>(shape: Shape) {
 const key = z.strictObject({
   secret: keySecret,
   id: identifier.optional(),
-  created: moment.optional(),
-  notAfter: moment.optional(),
+  created: timestamp.optional(),
+  notAfter: timestamp.optional(),
 })
 
 const challengeClaim = oneOf('array', 'string')
@@ -98,7 +98,7 @@ const bws = z.strictObject({
   apps: uniqueList(
     withSlots({
       client: label.optional(),
-      bcids: everyoneOr(partition, '"*", or a list of storage/partition such as bws/112'),
+      bcids: wildcardOr(partition, '"*", or a list of storage/partition such as bws/112'),
       tasks: z
         .array(oneOf(...BWS_TASKS))
         .min(1, expected('at least one'))
@@ -174,7 +174,7 @@ const bearer = z
     message: 'needs the keys of the issuer; allowed: either jwksUrl or jwks',
   })
 
-const users = everyoneOr(text('1 to 128 characters', /^.{1,128}$/su), '"*", or a list of user names')
+const users = wildcardOr(text('1 to 128 characters', /^.{1,128}$/su), '"*", or a list of user names')
 const operation = oneOf(...FIDO_OPERATIONS)
 const fidoLifetime = seconds('1s', '1d')
 /** Not longer than a record is kept after its expiry, or a status would be forgotten before it is final. */

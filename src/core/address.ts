@@ -10,7 +10,7 @@ const UNREADABLE = 'unreadable'
  *
  * @param address undefined of a caller who has gone: the connection does not know it any more.
  */
-export function callerNetwork(address: string | undefined): string {
+export function clientNetwork(address: string | undefined): string {
   if (address === undefined) return UNREADABLE
   // As most come, and as they are written below.
   if (isIPv4(address)) return address

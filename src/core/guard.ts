@@ -1,5 +1,5 @@
-import type { FailureCount, FailureStore } from '../store/failure-store.ts'
 import type { Clock } from './clock.ts'
+import type { FailedAttemptStore, FailureCount } from './ports/failed-attempt-store.ts'
 
 /** When guessing is cut off. */
 export interface GuardSettings {
@@ -33,10 +33,10 @@ export interface Guard {
 }
 
 /** People's failures from all addresses together count up to this many times `accountFailures` (design: Guard). */
-const EVERYWHERE = 10
+const GLOBAL_LIMIT_FACTOR = 10
 
 /** How many counts a process keeps in mind at most: what a refresh reads in a few milliseconds. */
-const MOST = 2_000
+const MAX_COUNTS = 2_000
 
 interface Scope {
   readonly key: string
@@ -48,7 +48,7 @@ function scopesOf({ address, account }: Attempt, settings: GuardSettings): Scope
   if (account === undefined) return [{ key: `address ${address}`, limit: settings.addressFailures }]
   return [
     { key: accountKey(account, address), limit: settings.accountFailures },
-    { key: accountKey(account), limit: settings.accountFailures * EVERYWHERE },
+    { key: accountKey(account), limit: settings.accountFailures * GLOBAL_LIMIT_FACTOR },
   ]
 }
 
@@ -59,7 +59,7 @@ function accountKey(account: string, address = 'everywhere'): string {
 /** Whether a listed count is a block. */
 export function isBlock({ key, failures }: FailureCount, settings: GuardSettings): boolean {
   if (key.startsWith('address ')) return failures >= settings.addressFailures
-  return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? EVERYWHERE : 1)
+  return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? GLOBAL_LIMIT_FACTOR : 1)
 }
 
 /** What a process has counted: it outlives the settings, and a store that is away. */
@@ -67,10 +67,10 @@ export interface GuardMemory {
   counts: Map<string, FailureCount>
 }
 
-export interface GuardParts {
+export interface GuardDependencies {
   readonly settings: GuardSettings
   readonly memory: GuardMemory
-  readonly store: FailureStore
+  readonly store: FailedAttemptStore
   readonly clock: Clock
   /** Told of every block that begins. */
   readonly onBlock: (key: string) => void
@@ -82,7 +82,7 @@ export interface GuardParts {
  * Cuts off guessing. Every decision is made from memory, so it costs a look-up; failures are counted in the store, where
  * other processes see them with their next {@link Guard.refresh}. While the store is away they count in this process.
  */
-export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardParts): Guard {
+export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardDependencies): Guard {
   const window = settings.window * 1000
   const block = settings.block * 1000
 
@@ -123,7 +123,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   function remember(count: FailureCount): void {
     memory.counts.delete(count.key)
     memory.counts.set(count.key, count)
-    if (memory.counts.size <= MOST) return
+    if (memory.counts.size <= MAX_COUNTS) return
     // The oldest goes, but a block last: or whoever can invent names could push it out.
     const [oldest = count] = memory.counts.values()
     const dispensable = memory.counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
@@ -152,7 +152,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
       if (refreshing) return
       refreshing = true
       try {
-        const listed = await store.list(clock(), MOST)
+        const listed = await store.list(clock(), MAX_COUNTS)
         memory.counts = new Map(listed.map((entry) => [entry.key, entry]))
       } catch (error) {
         onStoreError(error)

@@ -1,13 +1,13 @@
-import type { TokenRecord } from '../store/token-store.ts'
 import { available } from './availability.ts'
 import type { BwsTokens } from './bws/tokens.ts'
 import type { BwsToken } from './bws/verify.ts'
 import type { Clock } from './clock.ts'
+import { decodeJws } from './crypto/jws.ts'
 import { digestId } from './fido/issue.ts'
 import { type FidoTokens, isRedeemable } from './fido/tokens.ts'
 import type { IdscanTokens } from './idscan/tokens.ts'
 import type { IdscanClaims } from './idscan/verify.ts'
-import { decodeJws } from './jws.ts'
+import type { TokenRecord } from './ports/token-store.ts'
 import type { Revocations } from './revocations.ts'
 
 /** What a good token is. */
@@ -23,7 +23,7 @@ interface RevokedToken {
 }
 
 /**
- * What can be done with a token of any kind, whichever it is. Both throw StoreUnavailable where the store has to be asked and
+ * What can be done with a token of any kind, whichever it is. Both throw StoreUnavailableError where the store has to be asked and
  * cannot be.
  */
 export interface Lifecycle {
@@ -33,7 +33,7 @@ export interface Lifecycle {
   revoke(token: string): Promise<RevokedToken | undefined>
 }
 
-export interface LifecycleParts {
+export interface LifecycleDependencies {
   /** Of each contract that is on. */
   readonly bws: BwsTokens | undefined
   readonly idscan: IdscanTokens | undefined
@@ -42,7 +42,7 @@ export interface LifecycleParts {
   readonly clock: Clock
 }
 
-export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: LifecycleParts): Lifecycle {
+export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: LifecycleDependencies): Lifecycle {
   async function inspectBws(jws: string): Promise<Inspection | undefined> {
     const found = await bws?.find(jws)
     if (!bws || !found || 'refused' in found) return undefined

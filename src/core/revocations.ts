@@ -1,8 +1,8 @@
-import type { Revocation, RevocationStore } from '../store/revocation-store.ts'
 import type { Clock } from './clock.ts'
+import type { Revocation, RevocationStore } from './ports/revocation-store.ts'
 
 /** Milliseconds for which what was read from the store is relied on. What another process revokes is in force here by then. */
-export const RELIED_ON = 1_000
+export const MAX_STALENESS_MS = 1_000
 
 const DAY = 86_400_000
 
@@ -30,13 +30,13 @@ export interface Revocations {
    *
    * @throws Error when the store cannot be read: then nobody can say what is revoked.
    */
-  ready(): Promise<void> | undefined
-  /** When a token was revoked, in milliseconds since the epoch, as far as is known: to be asked once {@link ready}. */
+  refreshIfStale(): Promise<void> | undefined
+  /** When a token was revoked, in milliseconds since the epoch, as far as is known: to be asked once {@link refreshIfStale}. */
   revokedAt(token: Revocable): number | undefined
   /** Whether anything that was issued to a user may be revoked, so that it is worth finding out to whom a token was. */
   concernUsers(): boolean
   /**
-   * Revokes one token, here at once and elsewhere within {@link RELIED_ON}.
+   * Revokes one token, here at once and elsewhere within {@link MAX_STALENESS_MS}.
    *
    * @param expires milliseconds since the epoch.
    * @returns whether there was anything to revoke.
@@ -54,14 +54,14 @@ export interface Revocations {
   sweep(now: number): Promise<void>
 }
 
-export interface RevocationsParts {
+export interface RevocationsDependencies {
   readonly store: RevocationStore
   readonly clock: Clock
   /** Milliseconds since any moment, whatever becomes of the clock. */
   readonly uptime: Clock
 }
 
-export function createRevocations({ store, clock, uptime }: RevocationsParts): Revocations {
+export function createRevocations({ store, clock, uptime }: RevocationsDependencies): Revocations {
   const known = new Map<string, Revocation>()
   let users = 0
   let cursor: string | undefined
@@ -97,10 +97,10 @@ export function createRevocations({ store, clock, uptime }: RevocationsParts): R
     return reading
   }
 
-  function ready(): Promise<void> | undefined {
+  function refreshIfStale(): Promise<void> | undefined {
     // Both: a clock that is set back makes what is old look young, and uptime may stand still while the machine sleeps.
     const age = Math.max(clock() - readAt.time, uptime() - readAt.uptime)
-    return age < RELIED_ON ? undefined : refresh()
+    return age < MAX_STALENESS_MS ? undefined : refresh()
   }
 
   function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {
@@ -117,7 +117,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsParts): R
   }
 
   return {
-    ready,
+    refreshIfStale,
     revokedAt,
     concernUsers: () => users > 0,
     async revokeToken(tokenId, expires) {

@@ -2,7 +2,7 @@
 //
 //   node test/mutation/run.ts                          every group, then what docs/mutation.md says held against it
 //   node test/mutation/run.ts core                     one group
-//   node test/mutation/run.ts core src/core/jws.ts     one file of a group
+//   node test/mutation/run.ts core src/core/crypto/jws.ts     one file of a group
 //
 // What was found is kept in coverage/mutation, so a second run repeats only what has changed since.
 

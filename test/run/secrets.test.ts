@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/development.ts'
-import { readJournal } from '../support/journal.ts'
+import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/demo-config.ts'
+import { readJournal } from '../support/leak-recorder.ts'
 import { findSecrets } from '../support/search.ts'
 
 // Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secrets`

@@ -1,5 +1,5 @@
 import type { ConfigurationInput } from '../../src/config/schema.ts'
-import { noteSecret } from './journal.ts'
+import { trackSecret } from './leak-recorder.ts'
 import type { Answerer, Reply, RequestOptions } from './service.ts'
 
 export const PASSWORD = ' pä55 wörd+&=% '
@@ -33,8 +33,8 @@ export function login(
   form: Record<string, string | string[]> | string = LOGIN,
   options: RequestOptions & { readonly path?: string } = {},
 ): Promise<Reply> {
-  noteSecret(PASSWORD)
-  noteSecret(encodeURIComponent(PASSWORD))
+  trackSecret(PASSWORD)
+  trackSecret(encodeURIComponent(PASSWORD))
   const { path = PATH, headers = {}, ...rest } = options
   const body = typeof form === 'string' ? form : encodeForm(form)
   return service.request(path, {
@@ -48,6 +48,6 @@ export function login(
 /** The reply's JSON; notes the token in it as a secret. */
 export function jsonOf({ body }: Reply): Record<string, unknown> {
   const json = JSON.parse(body) as Record<string, unknown>
-  if (typeof json.access_token === 'string') noteSecret(json.access_token)
+  if (typeof json.access_token === 'string') trackSecret(json.access_token)
   return json
 }

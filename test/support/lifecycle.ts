@@ -4,7 +4,7 @@ import type { BwsTask } from '../../src/core/bws/task.ts'
 import type { IdscanArea } from '../../src/core/idscan/account.ts'
 import { getToken, QUERY } from './bws.ts'
 import { jsonOf, LOGIN, login } from './idscan.ts'
-import { noteSecret } from './journal.ts'
+import { trackSecret } from './leak-recorder.ts'
 import { type Answerer, KEY, type Reply, type RequestOptions } from './service.ts'
 
 /** Who may introspect and revoke, and the configuration that says so. */
@@ -90,14 +90,14 @@ export function forge(
   const encode = (value: Claims): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode(header)}.${encode(claims)}`
   const token = `${input}.${createHmac(hash, Buffer.from(key, 'base64url')).update(input).digest('base64url')}`
-  noteSecret(token)
+  trackSecret(token)
   return token
 }
 
 /** The token with the character at one place changed, the last by default. */
 export function alter(token: string, at = token.length - 1): string {
   const altered = `${token.slice(0, at)}${token[at] === '0' ? '1' : '0'}${token.slice(at + 1)}`
-  noteSecret(altered)
+  trackSecret(altered)
   return altered
 }
 

@@ -1,5 +1,5 @@
 import type { ConfigurationInput } from '../../src/config/schema.ts'
-import { noteSecret } from './journal.ts'
+import { trackSecret } from './leak-recorder.ts'
 import type { Answerer, Reply, RequestOptions } from './service.ts'
 
 const CLIENT_SECRET = 'the backend secret'
@@ -51,8 +51,8 @@ export async function createToken(
 ): Promise<{ token: string; sessionId: string }> {
   const reply = await create(service, operation, options)
   const { token, sessionId } = JSON.parse(reply.body) as { token: string; sessionId: string }
-  noteSecret(token)
-  noteSecret(sessionId)
+  trackSecret(token)
+  trackSecret(sessionId)
   return { token, sessionId }
 }
 

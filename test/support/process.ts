@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { writeDown, writeLog } from './journal.ts'
+import { writeDown, writeLog } from './leak-recorder.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 

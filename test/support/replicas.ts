@@ -5,7 +5,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { expect } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { ACCOUNT } from './idscan.ts'
-import { noteSecret, noteSecretsIn, writeRefusal } from './journal.ts'
+import { trackSecret, trackSecretsIn, writeRefusal } from './leak-recorder.ts'
 import { bodyFor, codeOf, OPEN, UAF } from './nevisfido.ts'
 import { startProcess } from './process.ts'
 import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
@@ -66,7 +66,7 @@ export async function deploy(
     overload: false,
     ...changes,
   }
-  noteSecret(KEY)
+  trackSecret(KEY)
   // YAML is a superset of JSON.
   await writeFile(file, JSON.stringify(configuration))
   const endings: (() => Promise<void>)[] = []
@@ -88,7 +88,7 @@ export async function deploy(
         })
         const { statusCode: status, headers: sent } = response
         const text = await response.body.text()
-        noteSecretsIn(text)
+        trackSecretsIn(text)
         writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
         return { status, headers: sent, body: text }
       },

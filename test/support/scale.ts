@@ -5,7 +5,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { readCompose } from './compose.ts'
 import { type DurableRedis, startDurableRedis } from './durable-redis.ts'
 import { TRACED } from './full.ts'
-import { noteSecret, noteSecretsIn, writeRefusal } from './journal.ts'
+import { trackSecret, trackSecretsIn, writeRefusal } from './leak-recorder.ts'
 import { readExample, startExample } from './nginx.ts'
 import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
@@ -49,8 +49,8 @@ const CONNECTIONS = 64
 /** @param variables of the replicas' environment, beside what docker-compose.yml says. */
 export async function startScaledSite(variables: Record<string, string> = {}): Promise<ScaledSite> {
   await using parts = new AsyncDisposableStack()
-  noteSecret(KEY)
-  noteSecret(DEMO_LOGIN.password)
+  trackSecret(KEY)
+  trackSecret(DEMO_LOGIN.password)
   const { services } = await readCompose()
   const [, ...flags] = services.valkey?.command ?? []
   const redis = parts.use(await startDurableRedis(undefined, flags))
@@ -145,7 +145,7 @@ export function createAnswerer(url: string): Answerer & { end(): Promise<void> }
       })
       const { statusCode: status, headers: sent } = response
       const text = await response.body.text()
-      noteSecretsIn(text)
+      trackSecretsIn(text)
       writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
       return { status, headers: sent, body: text }
     },

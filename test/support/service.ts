@@ -1,21 +1,22 @@
 import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
+import { buildServer } from '../../src/app/server.ts'
+import { systemClock, systemUptime } from '../../src/app/system-clock.ts'
+import { systemRandomness } from '../../src/app/system-randomness.ts'
 import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
-import { createInstance, type Instance } from '../../src/core/announcer.ts'
 import type { Clock } from '../../src/core/clock.ts'
+import { createInstance, type Instance } from '../../src/core/heartbeat.ts'
+import { createJumpResistantClock } from '../../src/core/jump-resistant-clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
 import { createRevocations } from '../../src/core/revocations.ts'
-import { createSettledClock } from '../../src/core/settled-clock.ts'
-import { createListener, type Listener } from '../../src/listener.ts'
-import { createLogger } from '../../src/logger.ts'
-import { createMetrics, type Metrics } from '../../src/metrics.ts'
-import { buildServer } from '../../src/server.ts'
-import { measureStores } from '../../src/store/measured.ts'
-import { openStores, type Stores } from '../../src/store/open.ts'
-import { systemClock, systemRandomness, systemUptime } from '../../src/system.ts'
+import { createListener, type Listener } from '../../src/http/listener.ts'
+import { createLogger } from '../../src/observability/logger.ts'
+import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
+import { instrumentStores } from '../../src/store/instrumented.ts'
+import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
-import { noteSecret, noteSecretsIn, writeDown, writeLog } from './journal.ts'
+import { trackSecret, trackSecretsIn, writeDown, writeLog } from './leak-recorder.ts'
 import { createStoreFile, watchRefusals } from './traces.ts'
 
 /** 32 bytes, base64url. */
@@ -69,7 +70,7 @@ export interface ServiceOptions {
 
 /** Parses a configuration as a file would be, with one app unless told otherwise. */
 function configure(overrides: Partial<ConfigurationInput> = {}) {
-  noteSecret(KEY)
+  trackSecret(KEY)
   return configurationSchema.parse({
     publicUrl: 'https://tokens.example.com/some/path',
     keys: [{ secret: KEY }],
@@ -95,7 +96,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const file = TRACED ? await createStoreFile() : undefined
   const own = await openStores(file?.store ?? 'sqlite::memory:', () => undefined)
   const metrics = createMetrics(clock)
-  const stores = measureStores({ ...own, ...options.stores }, metrics, systemUptime)
+  const stores = instrumentStores({ ...own, ...options.stores }, metrics, systemUptime)
   const uptime = options.uptime ?? clock
   const revocations = createRevocations({ store: stores.revocations, clock, uptime })
   const isDraining = options.isDraining ?? (() => false)
@@ -109,7 +110,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     exposeMetrics: true,
     stores,
     revocations,
-    settledClock: createSettledClock(clock, uptime),
+    jumpResistantClock: createJumpResistantClock(clock, uptime),
     guardMemory: { counts: new Map() },
     instance,
     isDraining,
@@ -135,7 +136,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     })
     const reply = { status: response.statusCode, headers: response.headers, body: await response.body.text() }
     // The document has examples, which are no secrets.
-    if (path !== '/docs/openapi.json') noteSecretsIn(reply.body)
+    if (path !== '/docs/openapi.json') trackSecretsIn(reply.body)
     return reply
   }
 
@@ -155,7 +156,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
 /** The value of an `Authorization` header (RFC 7617). */
 export function basic(id: string, secret: string): string {
   const credentials = Buffer.from(`${id}:${secret}`).toString('base64')
-  noteSecret(credentials)
-  if (secret.length > 4) noteSecret(secret)
+  trackSecret(credentials)
+  if (secret.length > 4) trackSecret(secret)
   return `Basic ${credentials}`
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { CALLER, QUERY } from './bws.ts'
 import { encodeForm } from './idscan.ts'
-import { noteSecret } from './journal.ts'
+import { trackSecret } from './leak-recorder.ts'
 import { GATEWAY, issueAt, type Replica, redeemAt } from './replicas.ts'
 
 /** What callers were told about one token of nevisFIDO. */
@@ -43,7 +43,7 @@ const post = (replica: Replica, path: string, token: string) =>
 async function issueBws(replica: Replica): Promise<string> {
   const { status, body } = await replica.request(`/token?${QUERY}&task=verify&maxtries=1`, { as: CALLER })
   if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
-  noteSecret(body)
+  trackSecret(body)
   return body
 }
 
@@ -74,7 +74,7 @@ export function startSteadyLoad(current: () => Replica): SteadyLoad {
 
   async function useFido(turn: number): Promise<void> {
     const { token } = await issueAt(current())
-    noteSecret(token)
+    trackSecret(token)
     const fate: Fate = { redeemed: 0, isOpen: false }
     fates.set(token, fate)
     // Some stay as they are, the others are wanted twice at a time.

@@ -1,7 +1,7 @@
 // A process of its own that opens a token store and creates the records that it is sent. Answers `ready`, then for each record
 // `created`, or why not.
 
-import type { TokenRecord } from '../../src/store/token-store.ts'
+import type { TokenRecord } from '../../src/core/ports/token-store.ts'
 import { openStore } from './stores.ts'
 
 const answer = (text: string): void => {

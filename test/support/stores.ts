@@ -1,4 +1,4 @@
-import { openStores, type Stores } from '../../src/store/open.ts'
+import { openStores, type Stores } from '../../src/store/open-stores.ts'
 
 type Name = Exclude<keyof Stores, 'close'>
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeDown, writeRefusal } from './journal.ts'
+import { writeDown, writeRefusal } from './leak-recorder.ts'
 
 /** Writes down every refusal that a server sends, whoever asks. */
 export function watchRefusals(server: Pick<Server, 'prependListener'>): void {

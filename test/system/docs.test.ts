@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Locator, Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type StartedBrowser, startBrowser } from '../support/browser.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { hasProgram } from '../support/programs.ts'
 import { KEY } from '../support/service.ts'
@@ -41,7 +41,7 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
   let url: string
   let browser: StartedBrowser
   beforeAll(async () => {
-    noteSecret(KEY)
+    trackSecret(KEY)
     const TRIMINT_CONFIG = 'trimint.yaml'
     server = await startProcess({ TRIMINT_CONFIG, TRIMINT_KEY: KEY }, writeConfiguration)
     url = (await server.sees(/"event":"server.listening","url":"(http:[^"]+)"/))[1] ?? ''
@@ -202,7 +202,7 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
 /** What stands in a reply and must stand in no log. */
 function secretIn(reply: string, pattern: RegExp): string {
   const [, secret = ''] = pattern.exec(reply) ?? []
-  noteSecret(secret)
+  trackSecret(secret)
   return secret
 }
 

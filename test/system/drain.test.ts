@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { CALLER, getToken, QUERY } from '../support/bws.ts'
 import { LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { createAnswerer } from '../support/scale.ts'
@@ -37,7 +37,7 @@ beforeAll(async () => {
     guard: false,
     overload: false,
   }
-  noteSecret(KEY)
+  trackSecret(KEY)
   // YAML is a superset of JSON.
   await writeFile(join(folder, 'trimint.yaml'), JSON.stringify(configuration))
 })
@@ -108,7 +108,7 @@ describe('a process that is told to end', () => {
     const { port, process } = replica
     expect(await replica.request('/readyz')).toMatchObject({ status: 200, body: '{"status":"ready"}' })
     const { body: token } = await getToken(replica, QUERY)
-    noteSecret(token)
+    trackSecret(token)
     const credentials = `Authorization: ${basic(RESOURCE_SERVER.id, RESOURCE_SERVER.secret)}`
     const last = await beginForm(port, '/introspect', { token }, credentials, 'X-Request-Id: the-last-one')
     const wrong = { ...LOGIN, username: 'slow', password: 'a wrong password' }
@@ -124,7 +124,7 @@ describe('a process that is told to end', () => {
     expect(await replica.request('/healthz')).toMatchObject({ status: 200 })
     const issued = await getToken(replica, QUERY)
     expect(issued).toMatchObject({ status: 200, headers: { connection: 'close' } })
-    noteSecret(issued.body)
+    trackSecret(issued.body)
 
     await process.sees(/"event":"server.closing"/)
     await expect.poll(() => isRefused(port)).toBe(true)
@@ -161,7 +161,7 @@ describe('a process that is told to end', () => {
     late.write(`${credentials}\r\n\r\n`)
     const answer = await text(late)
     expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/)
-    noteSecret(answer.split('\r\n\r\n')[1] ?? '')
+    trackSecret(answer.split('\r\n\r\n')[1] ?? '')
     expect(await replica.process.ended()).toBe(0)
     await reset
     expect(replica.process.out()).toMatch(/"event":"server.cut_off","timeout":3000/)

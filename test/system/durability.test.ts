@@ -3,7 +3,7 @@ import { CALLER, QUERY } from '../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
 import { FULL } from '../support/full.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
 import { askStatusAt, createAt, deploy, type Issued, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
 
@@ -122,14 +122,14 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
 
       const token = await replica.request(`/token?${QUERY}`, { as: CALLER })
       expect(token).toMatchObject({ status: 200, body: expect.stringMatching(/^eyJ/) })
-      noteSecret(token.body)
+      trackSecret(token.body)
       const login = await replica.request(LOGIN_PATH, {
         method: 'POST',
         body: encodeForm(LOGIN),
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
       })
       expect(login.status).toBe(200)
-      noteSecret((JSON.parse(login.body) as { access_token: string }).access_token)
+      trackSecret((JSON.parse(login.body) as { access_token: string }).access_token)
 
       await comeBack(redis)
       await expectReconnected(replica)

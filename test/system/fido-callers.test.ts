@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { bodyFor, UAF } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type Deployment, deploy } from '../support/replicas.ts'
@@ -25,7 +25,7 @@ afterAll(() => deployment[Symbol.asyncDispose]())
 /** The replies that a caller has got, in turn. */
 function expectConversation(replies: readonly string[]): void {
   const [created, before, redeemed, after, again] = replies.map((reply) => JSON.parse(reply) as Record<string, string>)
-  for (const id of [created?.token, created?.sessionId]) if (id) noteSecret(id)
+  for (const id of [created?.token, created?.sessionId]) if (id) trackSecret(id)
   expect(created).toEqual({ token: expect.any(String), sessionId: expect.any(String), statusCode: 1200 })
   expect(before).toMatchObject({ status: 'tokenCreated', userId: USERNAME })
   expect(redeemed).toMatchObject({ statusCode: 1200, op: 'Reg', lifetimeMillis: 300_000 })

@@ -9,7 +9,7 @@ import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { getToken, QUERY } from '../support/bws.ts'
 import { TRACED } from '../support/full.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { checkBws, checkIdscan, introspect, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
@@ -142,7 +142,7 @@ function trimint({ file }: Deployment, ...words: string[]): Promise<{ code: unkn
 async function readKey({ file }: Deployment, id: string): Promise<KeyObject> {
   const { keys } = JSON.parse(await readFile(file, 'utf8')) as { keys: { id: string; secret: string }[] }
   const secret = keys.find((key) => key.id === id)?.secret ?? ''
-  noteSecret(secret)
+  trackSecret(secret)
   return createSecretKey(Buffer.from(secret, 'base64url'))
 }
 

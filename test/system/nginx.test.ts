@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { CALLER, QUERY } from '../support/bws.ts'
 import { ACCOUNT, encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { type Echo, type StartedNginx, startEchoBackend, startNginx } from '../support/nginx.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { hasProgram } from '../support/programs.ts'
@@ -47,7 +47,7 @@ async function startSite(): Promise<Site> {
     idscan: { accounts: [{ ...ACCOUNT, fullName: FULL_NAME }] },
     resourceServers: [{ id: RESOURCE_SERVER.id, secret: `plain:${RESOURCE_SERVER.secret}` }],
   }
-  noteSecret(KEY)
+  trackSecret(KEY)
   // YAML is a superset of JSON.
   await writeFile(file, JSON.stringify(configuration))
   const trimint = parts.use(await startProcess({ TRIMINT_CONFIG: file }))
@@ -86,14 +86,14 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
 async function issueBws(site: Site, query = ''): Promise<string> {
   const { body } = await site.ask(`/token?${QUERY}${query}`, { as: CALLER })
-  noteSecret(body)
+  trackSecret(body)
   return body
 }
 
 async function logIn(site: Site, area: string): Promise<string> {
   const { body } = await site.ask(LOGIN_PATH, { method: 'POST', body: encodeForm({ ...LOGIN, area }), headers: FORM })
   const { access_token: token } = JSON.parse(body) as { access_token: string }
-  noteSecret(token)
+  trackSecret(token)
   return token
 }
 
@@ -200,7 +200,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
 
   test('B34: denies without a token, and with one that is altered or of another contract, as the vendor does', async () => {
     const altered = alter(await issueBws(site))
-    noteSecret(altered)
+    trackSecret(altered)
     expect(await site.request('/bws/verify')).toMatchObject(BWS_401)
     expect(await site.request('/bws/verify', bearer(altered))).toMatchObject(BWS_401)
     expect(await site.request('/bws/upload', bearer(await logIn(site, 'scanning')))).toMatchObject(BWS_401)
@@ -208,7 +208,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
 
   test('I30: denies without a token, and with one that is altered or of another contract, as the vendor does', async () => {
     const altered = alter(await logIn(site, 'scanning'))
-    noteSecret(altered)
+    trackSecret(altered)
     expect(await site.request(UPLOAD)).toMatchObject(IDSCAN_401)
     expect(await site.request('/idscan/upload/picture.png')).toMatchObject(IDSCAN_401)
     expect(await site.request(UPLOAD, bearer(altered))).toMatchObject(IDSCAN_401)
@@ -251,7 +251,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     const storage = 's'.repeat(5_000)
     const query = `id=${APP.id}&bcid=${storage}.1.2`
     const { body } = await site.ask(`/token?${query}`, { as: CALLER })
-    noteSecret(body)
+    trackSecret(body)
     const echo = echoOf(await site.request('/bws/verify', bearer(body)))
     expect(identityIn(echo)).toMatchObject({ 'x-trimint-bcid': `${storage}/1/2`, 'x-trimint-tries-left': '2' })
   })

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { cert, key, otherCert, otherKey } from '../support/certificate.ts'
 import { ACCOUNT, LOGIN, PASSWORD } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { APP, APP_SECRET, basic, KEY } from '../support/service.ts'
@@ -48,15 +48,15 @@ async function getToken({ url }: Running, id: string = APP.id, secret: string = 
   const headers = { authorization: basic(id, secret) }
   const reply = await fetch(`${url}/token?id=${id}&bcid=bws.1.1`, { headers })
   const token = await reply.text()
-  if (reply.ok) noteSecret(token)
+  if (reply.ok) trackSecret(token)
   return { status: reply.status, token }
 }
 
 async function login({ url }: Running) {
-  noteSecret(PASSWORD)
+  trackSecret(PASSWORD)
   const reply = await fetch(`${url}/idscanenterprisesvc/token`, { method: 'POST', body: new URLSearchParams(LOGIN) })
   const { access_token: token = '' } = (await reply.json()) as { access_token?: string }
-  if (token) noteSecret(token)
+  if (token) trackSecret(token)
   return { status: reply.status, token }
 }
 

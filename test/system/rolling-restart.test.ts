@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
 import { LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { bodyFor, UAF } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
 import { DEMO_API, DEMO_APP, DEMO_LOGIN, type ScaledSite, startScaledSite } from '../support/scale.ts'
@@ -99,7 +99,7 @@ async function underLoad(target: Answerer, work: () => Promise<void>): Promise<L
         const tokens = [await journey.bws(), await journey.idscan(), await journey.nevisfido()]
         journeys += 1
         // A sample: the log is searched for every secret that is noted.
-        if (count === 0) tokens.forEach(noteSecret)
+        if (count === 0) tokens.forEach(trackSecret)
       } catch (error) {
         failures.push(`${new Date().toISOString()} ${(error as Error).message}`)
       }

@@ -3,11 +3,11 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { RELIED_ON } from '../../src/core/revocations.ts'
+import { MAX_STALENESS_MS } from '../../src/core/revocations.ts'
 import { getToken } from '../support/bws.ts'
 import { FULL } from '../support/full.ts'
 import { encodeForm, jsonOf, LOGIN, PATH as LOGIN_PATH, login } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { checkBws, checkIdscan, introspect, revoke } from '../support/lifecycle.ts'
 import { askStatus, codeOf, create, createToken, redeem } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
@@ -36,7 +36,7 @@ const from = (address: string): RequestOptions => ({ headers: { 'x-forwarded-for
 async function issueBws(at: Answerer, query = ''): Promise<string> {
   const reply = await getToken(at, `${QUERY}${query}`, { as: DEMO_APP })
   expect(reply).toMatchObject({ status: 200 })
-  noteSecret(reply.body)
+  trackSecret(reply.body)
   return reply.body
 }
 
@@ -129,7 +129,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
       expect(await isActive(other, token)).toBe(true)
       expect(await revoke(one, token, { as: DEMO_API })).toMatchObject({ status: 200 })
       expect(await use(one, token)).toBe(refused)
-      await sleep(RELIED_ON)
+      await sleep(MAX_STALENESS_MS)
       expect(await use(other, token)).toBe(refused)
       expect(await isActive(other, token)).toBe(false)
     })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CALLER, QUERY } from '../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import { noteSecret } from '../support/journal.ts'
+import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type Deployment, deploy, GATEWAY, type Replica } from '../support/replicas.ts'
 import type { Reply } from '../support/service.ts'
@@ -24,7 +24,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 async function issueBws(replica: Replica, query = 'task=verify&maxtries=15'): Promise<string> {
   const { status, body } = await replica.request(`/token?${QUERY}&${query}`, { as: CALLER })
   if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
-  noteSecret(body)
+  trackSecret(body)
   return body
 }
 
@@ -32,7 +32,7 @@ async function issueIdscan(replica: Replica): Promise<string> {
   const { status, body } = await replica.request(LOGIN_PATH, { method: 'POST', body: encodeForm(LOGIN), headers: FORM })
   if (status !== 200) throw new Error(`nobody was logged in: ${status} ${body}`)
   const { access_token: token } = JSON.parse(body) as { access_token: string }
-  noteSecret(token)
+  trackSecret(token)
   return token
 }
 

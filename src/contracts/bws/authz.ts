@@ -1,16 +1,16 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { type Audit, requestFields } from '../../audit.ts'
 import type { BwsTokens, CheckedBwsToken } from '../../core/bws/tokens.ts'
 import type { BwsToken } from '../../core/bws/verify.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { type AuditLog, requestFields } from '../../observability/audit-log.ts'
 import { identityHeaders } from '../identity.ts'
 import { createErrorHandler } from './errors.ts'
 import { operationParams } from './schema.ts'
 
 export interface BwsAuthzOptions {
   readonly tokens: BwsTokens
-  readonly audit: Audit
+  readonly audit: AuditLog
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
-import { StoreUnavailable } from '../../core/availability.ts'
-import { Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
+import { StoreUnavailableError } from '../../core/availability.ts'
+import { Refusal, storeUnavailableRefusal, toRetryAfter } from '../../http/refusal.ts'
+import { type AuditLog, type RefusalReason, requestFields } from '../../observability/audit-log.ts'
 import type { bwsError } from './schema.ts'
 
 type Reply = readonly [status: number, message: string]
@@ -54,7 +54,7 @@ export function invalidParameters(
  *
  * @param challenge the `WWW-Authenticate` of a 401, where nothing else sets one.
  */
-export function createErrorHandler(audit: Audit, challenge?: string) {
+export function createErrorHandler(audit: AuditLog, challenge?: string) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { reason, details } = toRefusal(error, request)
     const [status, message] = REPLIES[reason] ?? FAILED
@@ -81,7 +81,7 @@ export function createErrorHandler(audit: Audit, challenge?: string) {
 
 function toRefusal(error: unknown, request: FastifyRequest): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
+  if (error instanceof StoreUnavailableError) return storeUnavailableRefusal(error)
   const { code } = error as { code?: unknown }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') {
     return new Refusal(request.headers.authorization ? 'malformed_authorization' : 'missing_authorization')

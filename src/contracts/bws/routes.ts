@@ -1,12 +1,12 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { type Audit, requestFields } from '../../audit.ts'
-import { callerAddress } from '../../caller-address.ts'
-import { callerNetwork } from '../../core/address.ts'
+import { clientNetwork } from '../../core/address.ts'
 import { type BwsApp, type BwsIssuer, issueBwsToken } from '../../core/bws/issue.ts'
+import { matchSecret } from '../../core/crypto/secrets.ts'
 import type { Guard } from '../../core/guard.ts'
-import { matchSecret } from '../../core/secrets.ts'
-import { Refusal } from '../../refusal.ts'
+import { clientIp } from '../../http/client-ip.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { type AuditLog, requestFields } from '../../observability/audit-log.ts'
 import { createErrorHandler, invalidParameters } from './errors.ts'
 import { checkBwsTokenQuery, readBwsTokenQuery } from './schema.ts'
 
@@ -14,7 +14,7 @@ export interface BwsRoutesOptions {
   readonly apps: ReadonlyMap<string, BwsApp>
   readonly issuer: BwsIssuer
   readonly guard: Guard
-  readonly audit: Audit
+  readonly audit: AuditLog
 }
 
 interface Caller {
@@ -45,7 +45,7 @@ export const bwsRoutes: FastifyPluginAsync<BwsRoutesOptions> = async (app, { app
 
   // By callback, as a promise for each of these would be a good part of what a token costs.
   function authenticate(id: string, secret: string, request: FastifyRequest, _reply: unknown, done: Done): void {
-    const attempt = { address: callerNetwork(callerAddress(request)) }
+    const attempt = { address: clientNetwork(clientIp(request)) }
     const retryAfter = guard.blockedFor(attempt)
     const candidate = apps.get(id)
     const secretSlot = retryAfter > 0 ? undefined : matchSecret(secret, candidate?.secrets, issuer.clock())

@@ -3,7 +3,7 @@ import { parseBcid } from '../../core/bws/bcid.ts'
 import { CHALLENGES } from '../../core/bws/challenges.ts'
 import { BWS_TASKS, MAX_TRIES } from '../../core/bws/task.ts'
 import { BWS_TRAITS } from '../../core/bws/traits.ts'
-import { createParameterReader, type ReadParameters } from '../../parameters.ts'
+import { createParameterReader, type ReadParameters } from '../../http/form-parameters.ts'
 
 // The one description of the request. Each parameter's message says what is allowed; errors.ts puts the name before it.
 

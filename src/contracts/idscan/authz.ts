@@ -1,17 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { type Audit, requestFields } from '../../audit.ts'
 import type { CheckedIdscanToken, IdscanTokens } from '../../core/idscan/tokens.ts'
 import type { IdscanClaims } from '../../core/idscan/verify.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { type AuditLog, requestFields } from '../../observability/audit-log.ts'
 import { identityHeaders } from '../identity.ts'
 import { createAccessErrorHandler } from './errors.ts'
 import { areaParams } from './schema.ts'
 
 export interface IdscanAuthzOptions {
   readonly tokens: IdscanTokens
-  readonly audit: Audit
+  readonly audit: AuditLog
 }
 
 /**

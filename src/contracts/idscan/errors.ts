@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
-import { StoreUnavailable } from '../../core/availability.ts'
-import { PasswordsSaturated } from '../../core/passwords.ts'
-import { OVERLOAD_PAUSE, Refusal, refuseWithoutStore, toRetryAfter } from '../../refusal.ts'
+import { StoreUnavailableError } from '../../core/availability.ts'
+import { PasswordQueueFullError } from '../../core/crypto/passwords.ts'
+import { OVERLOAD_PAUSE, Refusal, storeUnavailableRefusal, toRetryAfter } from '../../http/refusal.ts'
+import { type AuditLog, type RefusalReason, requestFields } from '../../observability/audit-log.ts'
 import type { idscanAccessError, idscanError } from './schema.ts'
 
 type Reply = readonly [status: number, error: string, description: string]
@@ -60,12 +60,12 @@ export function invalidParameters(repeated: readonly string[], issues: readonly 
 }
 
 /** Where an error of the token endpoint becomes a reply (I23 to I26). */
-export function createErrorHandler(audit: Audit) {
+export function createErrorHandler(audit: AuditLog) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const refusal = toRefusal(error)
     const [status, code, description] = REPLIES[refusal.reason] ?? FAILED
     if (status === 500) request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    writeDown(refusal, request, audit)
+    auditRefusal(refusal, request, audit)
     if (status === 405) reply.header('allow', 'POST, OPTIONS')
     const { details } = refusal
     if (details.retryAfter !== undefined) reply.header('retry-after', toRetryAfter(details.retryAfter))
@@ -76,12 +76,12 @@ export function createErrorHandler(audit: Audit) {
 }
 
 /** Where a token that is not good enough becomes a reply (I30, I31). */
-export function createAccessErrorHandler(audit: Audit) {
+export function createAccessErrorHandler(audit: AuditLog) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const refusal = toRefusal(error)
     const [status, message] = ACCESS_REPLIES[refusal.reason] ?? ACCESS_FAILED
     if (status === 500) request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    writeDown(refusal, request, audit)
+    auditRefusal(refusal, request, audit)
     if (status === 401) reply.header('www-authenticate', 'Bearer')
     const { retryAfter } = refusal.details
     if (retryAfter !== undefined) reply.header('retry-after', toRetryAfter(retryAfter))
@@ -91,7 +91,7 @@ export function createAccessErrorHandler(audit: Audit) {
   }
 }
 
-function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit: Audit): void {
+function auditRefusal({ reason, details }: Refusal, request: FastifyRequest, audit: AuditLog): void {
   audit.refused({
     contract: 'idscan',
     reason,
@@ -106,8 +106,8 @@ function writeDown({ reason, details }: Refusal, request: FastifyRequest, audit:
 
 function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
-  if (error instanceof PasswordsSaturated) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
+  if (error instanceof StoreUnavailableError) return storeUnavailableRefusal(error)
+  if (error instanceof PasswordQueueFullError) return new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
   if (statusCode === 413) return new Refusal('body_too_large')
   // Whatever else Fastify finds wrong with a body: it is not the form that it has to be (I3).

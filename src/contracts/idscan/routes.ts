@@ -1,13 +1,13 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { type Audit, requestFields } from '../../audit.ts'
-import { callerAddress } from '../../caller-address.ts'
 import type { IdscanAccount, IdscanArea } from '../../core/idscan/account.ts'
 import { type IdscanIssuer, issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanLogin, LoginResult } from '../../core/idscan/login.ts'
-import type { ReadParameters } from '../../parameters.ts'
-import { Refusal } from '../../refusal.ts'
+import { clientIp } from '../../http/client-ip.ts'
+import type { ReadParameters } from '../../http/form-parameters.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { type AuditLog, requestFields } from '../../observability/audit-log.ts'
 import { allowOrigin } from './cors.ts'
 import { CONTENT_TYPE, createErrorHandler, invalidParameters } from './errors.ts'
 import { IDSCAN_PATH } from './path.ts'
@@ -17,7 +17,7 @@ import { grantType, idscanTokenForm, idscanTokenFormWithArea, readIdscanForm } f
 export interface IdscanRoutesOptions {
   readonly login: IdscanLogin
   readonly issuer: IdscanIssuer
-  readonly audit: Audit
+  readonly audit: AuditLog
   /** Seconds; echoed. */
   readonly idleTimeout: number
   readonly requireArea: boolean
@@ -78,7 +78,7 @@ export const idscanRoutes: FastifyPluginAsync<IdscanRoutesOptions> = async (app,
     if (!asked.success || repeated.length > 0) throw invalidParameters(repeated, asked.error?.issues ?? [])
     const { username, password, area } = asked.data
 
-    const result = login(username, password, callerAddress(request))
+    const result = login(username, password, clientIp(request))
     const answer = (outcome: LoginResult) => issueTo(accountOf(outcome), area, request, reply)
     return result instanceof Promise ? result.then(answer) : answer(result)
   }

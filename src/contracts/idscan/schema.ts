@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { IDSCAN_AREAS } from '../../core/idscan/account.ts'
-import { createParameterReader } from '../../parameters.ts'
+import { createParameterReader } from '../../http/form-parameters.ts'
 
 // The one description of the request and its replies. Each message says what is allowed; errors.ts puts the name before it.
 

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import type { Clock } from '../../core/clock.ts'
 import { fidoUsername } from '../../core/fido/context.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
 import type { Caller } from './callers.ts'
 
 /** Whose JWTs are taken. */

@@ -1,12 +1,12 @@
 import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Audit } from '../../audit.ts'
-import { callerAddress } from '../../caller-address.ts'
-import { callerNetwork } from '../../core/address.ts'
+import { clientNetwork } from '../../core/address.ts'
 import type { Clock } from '../../core/clock.ts'
+import { matchSecret, type SecretSlot } from '../../core/crypto/secrets.ts'
 import type { Guard } from '../../core/guard.ts'
-import { matchSecret, type SecretSlot } from '../../core/secrets.ts'
-import { Refusal } from '../../refusal.ts'
+import { clientIp } from '../../http/client-ip.ts'
+import { Refusal } from '../../http/refusal.ts'
+import type { AuditLog } from '../../observability/audit-log.ts'
 import type { BearerIssuer } from './bearer.ts'
 
 /** Who a request comes from, and for whom they may act (N8). */
@@ -25,12 +25,12 @@ interface Client {
   readonly users: ReadonlySet<string> | '*'
 }
 
-export interface CallerParts {
+export interface ClientAuthenticationOptions {
   readonly clients: ReadonlyMap<string, Client>
   readonly bearer: BearerIssuer | undefined
   readonly guard: Guard
   readonly clock: Clock
-  readonly audit: Audit
+  readonly audit: AuditLog
 }
 
 /**
@@ -42,7 +42,10 @@ export type Authenticate = (request: FastifyRequest, reply: FastifyReply, done: 
 type Done = (refusal?: Error) => void
 
 /** `Authorization: Basic` of a configured client, or `Authorization: Bearer` of a configured issuer's JWT (N8). */
-export async function createAuthenticate(app: FastifyInstance, parts: CallerParts): Promise<Authenticate> {
+export async function createAuthenticate(
+  app: FastifyInstance,
+  parts: ClientAuthenticationOptions,
+): Promise<Authenticate> {
   const { clients, bearer, guard, clock, audit } = parts
   // Loaded where it is needed alone: what verifies foreign JWTs takes its part of a start.
   const verifyBearer = bearer && (await import('./bearer.ts')).createBearerVerification(bearer, clock)
@@ -59,12 +62,12 @@ export async function createAuthenticate(app: FastifyInstance, parts: CallerPart
       return
     }
     const refusal = client ? new Refusal('bad_secret', { client: id }) : new Refusal('unknown_client')
-    guard.fail({ address: callerNetwork(callerAddress(request)) }).then(() => done(refusal), done)
+    guard.fail({ address: clientNetwork(clientIp(request)) }).then(() => done(refusal), done)
   }
 
   return (request, reply, done) => {
     const { authorization } = request.headers
-    if (guard.blockedFor({ address: callerNetwork(callerAddress(request)) }) > 0) return done(new Refusal('blocked'))
+    if (guard.blockedFor({ address: clientNetwork(clientIp(request)) }) > 0) return done(new Refusal('blocked'))
     if (!authorization) return done(new Refusal('missing_authorization'))
     const token = verifyBearer && /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
     if (!verifyBearer || token === undefined) return app.basicAuth.call(app, request, reply, done)

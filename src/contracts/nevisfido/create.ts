@@ -1,9 +1,9 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { requestFields } from '../../audit.ts'
 import { type FidoContext, readContext } from '../../core/fido/context.ts'
 import { issueFidoToken } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { requestFields } from '../../observability/audit-log.ts'
 import { type Caller, callerOf, createAuthenticate } from './callers.ts'
 import { alwaysOk, setJson } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
@@ -18,7 +18,7 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
 
   serve(app, {
     url: '/nevisfido/token/create/:operation',
-    mediaTypes: { takes: UAF, charset: 'required', gives: JSON_TYPE },
+    mediaTypes: { consumes: UAF, charset: 'required', produces: JSON_TYPE },
     negotiation,
     httpStatusOf: alwaysOk,
     audit,

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Audit, type RefusalReason, requestFields } from '../../audit.ts'
-import { StoreUnavailable } from '../../core/availability.ts'
-import { Refusal, refuseWithoutStore } from '../../refusal.ts'
+import { StoreUnavailableError } from '../../core/availability.ts'
+import { Refusal, storeUnavailableRefusal } from '../../http/refusal.ts'
+import { type AuditLog, type RefusalReason, requestFields } from '../../observability/audit-log.ts'
 
 /** FIDO UAF status codes, as the contract page gives them to each reason. */
 const STATUS_CODES: Partial<Readonly<Record<RefusalReason, number>>> = {
@@ -35,7 +35,7 @@ export const alwaysOk: HttpStatusOf = () => 200
 export const statusServiceCode: HttpStatusOf = (statusCode) => (statusCode === 1500 ? 503 : 400)
 
 /** The one place where an error of this contract becomes a reply. */
-export function createErrorHandler(audit: Audit, httpStatusOf: HttpStatusOf) {
+export function createErrorHandler(audit: AuditLog, httpStatusOf: HttpStatusOf) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { reason, details } = toRefusal(error)
     if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
@@ -63,7 +63,7 @@ export function setJson(reply: FastifyReply, mediaType = 'application/json'): Fa
 
 function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailable) return refuseWithoutStore(error)
+  if (error instanceof StoreUnavailableError) return storeUnavailableRefusal(error)
   const { code = '', statusCode } = error as { code?: string; statusCode?: number }
   if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') return new Refusal('malformed_authorization')
   if (statusCode === 415) return new Refusal('unsupported_media_type')

@@ -4,8 +4,8 @@ import Negotiator from 'negotiator'
 
 /** What a service takes and gives. */
 export interface MediaTypes {
-  readonly takes: string
-  readonly gives: string
+  readonly consumes: string
+  readonly produces: string
   /** Whether `charset=UTF-8` has to stand behind what it takes, or may (N4; redeem and status). */
   readonly charset: 'required' | 'optional'
 }
@@ -18,19 +18,19 @@ const MOST = 100
 const LONGEST = 200
 
 /** Whether a request's media types are those of a service. */
-export interface Judge {
+export interface MediaTypeMatcher {
   /** Whether a body is announced as what this service takes. */
-  isTaken(request: FastifyRequest): boolean
+  acceptsContentType(request: FastifyRequest): boolean
   /** Whether a caller takes what this service gives. */
-  isGiven(request: FastifyRequest): boolean
+  canSatisfyAccept(request: FastifyRequest): boolean
 }
 
-export function createJudge(mediaTypes: MediaTypes, negotiation: Negotiation): Judge {
+export function createMediaTypeMatcher(mediaTypes: MediaTypes, negotiation: Negotiation): MediaTypeMatcher {
   const taken = remember((header) => isTaken(header, mediaTypes, negotiation))
   const given = remember((header) => isGiven(header, mediaTypes, negotiation))
   return {
-    isTaken: ({ headers }) => taken(headers['content-type']),
-    isGiven: ({ headers }) => given(headers.accept),
+    acceptsContentType: ({ headers }) => taken(headers['content-type']),
+    canSatisfyAccept: ({ headers }) => given(headers.accept),
   }
 }
 
@@ -47,18 +47,18 @@ function remember(judge: (header: string | undefined) => boolean): (header: stri
 }
 
 /** Parsed as a media type, so case, blanks and quotes do not matter (N4). */
-function isTaken(header: string | undefined, { takes, charset }: MediaTypes, negotiation: Negotiation): boolean {
+function isTaken(header: string | undefined, { consumes, charset }: MediaTypes, negotiation: Negotiation): boolean {
   if (header === undefined) return false
   const { type, parameters } = parse(header)
   const given = parameters.charset
-  if (type.toLowerCase() !== takes) return false
+  if (type.toLowerCase() !== consumes) return false
   if (given === undefined) return charset === 'optional' || negotiation === 'lenient'
   return given.toLowerCase() === 'utf-8'
 }
 
 /** It has to be named, with q > 0 (N5). */
-function isGiven(header: string | undefined, { gives }: MediaTypes, negotiation: Negotiation): boolean {
+function isGiven(header: string | undefined, { produces }: MediaTypes, negotiation: Negotiation): boolean {
   const negotiator = new Negotiator({ headers: { accept: header } })
-  if (negotiation === 'lenient') return negotiator.mediaType([gives]) !== undefined
-  return negotiator.mediaTypes().some((type) => type.toLowerCase() === gives)
+  if (negotiation === 'lenient') return negotiator.mediaType([produces]) !== undefined
+  return negotiator.mediaTypes().some((type) => type.toLowerCase() === produces)
 }

@@ -2,12 +2,12 @@ import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import type { FidoTokens } from '../../core/fido/tokens.ts'
-import type { ExpiringCount } from '../../metrics.ts'
+import type { ExpiringCount } from '../../observability/metrics.ts'
 import type { BearerIssuer } from './bearer.ts'
-import type { CallerParts } from './callers.ts'
+import type { ClientAuthenticationOptions } from './callers.ts'
 import type { Negotiation } from './negotiation.ts'
 
-export interface NevisfidoOptions extends Omit<CallerParts, 'clock'> {
+export interface NevisfidoOptions extends Omit<ClientAuthenticationOptions, 'clock'> {
   readonly issuer: FidoIssuer
   readonly tokens: FidoTokens
   /** Counts sessions until their token expires. */

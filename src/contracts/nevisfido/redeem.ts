@@ -1,8 +1,8 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { requestFields } from '../../audit.ts'
 import { digestId } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
+import { requestFields } from '../../observability/audit-log.ts'
 import { alwaysOk, setJson } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
@@ -20,7 +20,7 @@ const REDEMPTION_REFUSALS = {
 export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { tokens, audit, negotiation }) => {
   serve(app, {
     url: '/nevisfido/token/redeem/:operation',
-    mediaTypes: { takes: JSON_TYPE, charset: 'optional', gives: UAF },
+    mediaTypes: { consumes: JSON_TYPE, charset: 'optional', produces: UAF },
     negotiation,
     httpStatusOf: alwaysOk,
     audit,

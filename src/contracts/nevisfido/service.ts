@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import { z } from 'zod'
-import type { Audit } from '../../audit.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
+import type { AuditLog } from '../../observability/audit-log.ts'
 import type { Authenticate } from './callers.ts'
 import { createErrorHandler, type HttpStatusOf } from './errors.ts'
-import { createJudge, type MediaTypes, type Negotiation } from './negotiation.ts'
+import { createMediaTypeMatcher, type MediaTypes, type Negotiation } from './negotiation.ts'
 import { operationParams } from './schema.ts'
 
 export const UAF = 'application/fido+uaf'
@@ -17,7 +17,7 @@ export interface ServiceDescription {
   readonly mediaTypes: MediaTypes
   readonly negotiation: Negotiation
   readonly httpStatusOf: HttpStatusOf
-  readonly audit: Audit
+  readonly audit: AuditLog
   /** Whether there is something at this path at all; asked first. */
   readonly exists?: (request: FastifyRequest) => boolean
   /** Credentials; asked after the media types, before the body is read. */
@@ -32,20 +32,20 @@ export interface ServiceDescription {
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
   const { url, mediaTypes, negotiation, exists, handler } = service
-  const judge = createJudge(mediaTypes, negotiation)
+  const judge = createMediaTypeMatcher(mediaTypes, negotiation)
   const authenticate: Authenticate = service.authenticate ?? ((_request, _reply, done) => done())
   app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
   app.removeAllContentTypeParsers()
   // By name as well: what a parser has no name for is looked for anew with every request.
-  for (const type of [mediaTypes.takes, '*']) {
+  for (const type of [mediaTypes.consumes, '*']) {
     app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   }
 
   app.addHook('onRequest', (request, reply, done) => {
     if (exists && !exists(request)) reply.callNotFound()
     else if (request.method !== 'POST') done(new Refusal('method_not_allowed'))
-    else if (!judge.isTaken(request)) done(new Refusal('unsupported_media_type'))
-    else if (!judge.isGiven(request)) done(new Refusal('not_acceptable'))
+    else if (!judge.acceptsContentType(request)) done(new Refusal('unsupported_media_type'))
+    else if (!judge.canSatisfyAccept(request)) done(new Refusal('not_acceptable'))
     else authenticate(request, reply, done)
   })
   for (const path of [url, `${url}/`]) {

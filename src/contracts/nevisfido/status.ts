@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { type SessionStatus, statusOf } from '../../core/fido/status.ts'
-import { Refusal } from '../../refusal.ts'
+import { Refusal } from '../../http/refusal.ts'
 import { setJson, statusServiceCode } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type StatusReply, statusBody } from './schema.ts'
@@ -13,7 +13,7 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
 ) => {
   serve(app, {
     url: '/nevisfido/status',
-    mediaTypes: { takes: JSON_TYPE, charset: 'optional', gives: JSON_TYPE },
+    mediaTypes: { consumes: JSON_TYPE, charset: 'optional', produces: JSON_TYPE },
     negotiation,
     httpStatusOf: statusServiceCode,
     audit,

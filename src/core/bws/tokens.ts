@@ -1,6 +1,6 @@
-import type { UseStore } from '../../store/use-store.ts'
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
+import type { UsageStore } from '../ports/usage-store.ts'
 import type { Revocations } from '../revocations.ts'
 import type { BwsTask } from './task.ts'
 import { type BwsToken, type BwsVerifier, verifyBwsToken } from './verify.ts'
@@ -26,7 +26,7 @@ export type CheckedBwsToken =
   | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
 
 /**
- * BWS tokens after their issue. What needs no look at the store is answered at once; the rest later, and throws StoreUnavailable
+ * BWS tokens after their issue. What needs no look at the store is answered at once; the rest later, and throws StoreUnavailableError
  * where it cannot be asked.
  */
 export interface BwsTokens {
@@ -37,22 +37,22 @@ export interface BwsTokens {
   triesLeft(token: BwsToken): Promise<number>
 }
 
-export interface BwsTokensParts {
+export interface BwsTokensDependencies {
   readonly verifier: BwsVerifier
   /** App-IDs: whose tokens are good. */
   readonly apps: ReadonlySet<string>
   readonly revocations: Revocations
-  readonly uses: UseStore
+  readonly uses: UsageStore
   readonly clock: Clock
 }
 
-export function createBwsTokens({ verifier, apps, revocations, uses, clock }: BwsTokensParts): BwsTokens {
+export function createBwsTokens({ verifier, apps, revocations, uses, clock }: BwsTokensDependencies): BwsTokens {
   function find(jws: string): Found | Promise<Found> {
     const verified = verifyBwsToken(jws, verifier, clock())
     if ('refused' in verified) return verified
     const { token } = verified
     if (!apps.has(token.app)) return { refused: 'unknown_app', token }
-    const reading = revocations.ready()
+    const reading = revocations.refreshIfStale()
     return reading ? available(reading).then(() => findRevocation(token)) : findRevocation(token)
   }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { verifyJws } from '../jws.ts'
-import type { Keyring } from '../keyring.ts'
+import { verifyJws } from '../crypto/jws.ts'
+import type { Keyring } from '../crypto/keyring.ts'
 import { outsideValidity } from '../validity.ts'
 import { decodeTask, type TaskOptions } from './task.ts'
 import { type BwsTrait, decodeTraits } from './traits.ts'

@@ -1,8 +1,8 @@
-import type { TokenRecord, TokenStore } from '../../store/token-store.ts'
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import type { TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Randomness } from '../randomness.ts'
-import { sha256 } from '../sha256.ts'
 import type { FidoContext } from './context.ts'
 import type { FidoOperation } from './operation.ts'
 import { createUafRequest, DEFAULT_POLICY, type Policy } from './uaf-request.ts'
@@ -38,7 +38,7 @@ export function digestId(id: string): string {
  * Issues an opaque token and its session, once they are in the store.
  *
  * @param client who asked, where they had to say.
- * @throws StoreUnavailable when the store cannot take it.
+ * @throws StoreUnavailableError when the store cannot take it.
  * @see docs/contracts/nevisfido.md
  */
 export async function issueFidoToken(

@@ -1,4 +1,4 @@
-import type { TokenRecord } from '../../store/token-store.ts'
+import type { TokenRecord } from '../ports/token-store.ts'
 
 /** What a session has come to (N27, N29 to N33). */
 export interface SessionStatus {

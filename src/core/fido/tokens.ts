@@ -1,11 +1,11 @@
-import type { Redemption, TokenRecord, TokenStore } from '../../store/token-store.ts'
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
+import type { Redemption, TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
 
-/** nevisFIDO's tokens after their issue. Each of these throws StoreUnavailable where the store cannot be asked. */
+/** nevisFIDO's tokens after their issue. Each of these throws StoreUnavailableError where the store cannot be asked. */
 export interface FidoTokens {
   /** What there is of a token. A revocation of everything that was issued to its user is in `revokedAt`. */
   find(token: string): Promise<TokenRecord | undefined>
@@ -17,7 +17,7 @@ export interface FidoTokens {
   revoke(token: string): Promise<boolean>
 }
 
-export interface FidoTokensParts {
+export interface FidoTokensDependencies {
   readonly store: TokenStore
   readonly revocations: Revocations
   readonly clock: Clock
@@ -28,9 +28,9 @@ export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, 
   return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
 }
 
-export function createFidoTokens({ store, revocations, clock }: FidoTokensParts): FidoTokens {
+export function createFidoTokens({ store, revocations, clock }: FidoTokensDependencies): FidoTokens {
   async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
-    const reading = revocations.ready()
+    const reading = revocations.refreshIfStale()
     if (reading) await available(reading)
     if (record?.username === undefined || record.revokedAt !== undefined) return record
     const { tokenDigest, username, createdAt } = record
@@ -48,7 +48,7 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensParts)
       return withRevocationOfUser(await available(store.findBySession(digestId(sessionId), clock())))
     },
     async redeem(token, operation) {
-      const reading = revocations.ready()
+      const reading = revocations.refreshIfStale()
       if (reading) await available(reading)
       // Only when it may matter is it looked at first: that a token is redeemed once is for the store alone to say.
       const record = revocations.concernUsers() ? await find(token) : undefined

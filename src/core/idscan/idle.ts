@@ -1,5 +1,5 @@
-import type { Use, UseStore } from '../../store/use-store.ts'
 import type { Clock } from '../clock.ts'
+import type { UsageStore, Use } from '../ports/usage-store.ts'
 import type { IdscanClaims } from './verify.ts'
 
 /** A use is in the store at latest after this part of the time-out (I33). */
@@ -32,7 +32,7 @@ interface Known {
 }
 
 /** @param timeout seconds. */
-export function createIdleTimeout(timeout: number, store: UseStore, clock: Clock): IdleTimeout {
+export function createIdleTimeout(timeout: number, store: UsageStore, clock: Clock): IdleTimeout {
   const period = timeout * 1000
   const pause = period * RESOLUTION
   const known = new Map<string, Known>()

@@ -1,6 +1,6 @@
 import { type Clock, numericDate } from '../clock.ts'
-import { signJws } from '../jws.ts'
-import { type Keyring, signingKey } from '../keyring.ts'
+import { signJws } from '../crypto/jws.ts'
+import { type Keyring, signingKey } from '../crypto/keyring.ts'
 import type { Randomness } from '../randomness.ts'
 import type { IdscanAccount, IdscanArea } from './account.ts'
 

@@ -1,18 +1,19 @@
 import { timingSafeEqual } from 'node:crypto'
-import { callerNetwork } from '../address.ts'
+import { clientNetwork } from '../address.ts'
 import type { Clock } from '../clock.ts'
+import { type Keyring, signingKey } from '../crypto/keyring.ts'
+import type { PasswordChecker } from '../crypto/passwords.ts'
+import { createHmacSha256 } from '../crypto/sha256.ts'
 import type { Guard } from '../guard.ts'
-import { type Keyring, signingKey } from '../keyring.ts'
-import type { PasswordChecker } from '../passwords.ts'
 import type { Randomness } from '../randomness.ts'
-import { createHmacSha256 } from '../sha256.ts'
 import type { IdscanAccount } from './account.ts'
 
 /** How long a password that was verified is taken at its word, in milliseconds. */
-const REMEMBERED = 300_000
+const PASSWORD_CACHE_TTL_MS = 300_000
 
 /** argon2id of a password nobody knows: what an unknown name is checked against where no account is configured. */
-const NOBODY = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+const DECOY_PASSWORD_HASH =
+  '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
 export type LoginResult =
   | { readonly account: IdscanAccount }
@@ -20,7 +21,7 @@ export type LoginResult =
   | { readonly refused: 'bad_password' | 'account_disabled'; readonly account: IdscanAccount }
   | { readonly refused: 'blocked'; readonly account: IdscanAccount | undefined; readonly retryAfter: number }
 
-export interface IdscanLoginParts {
+export interface IdscanLoginDependencies {
   readonly accounts: readonly IdscanAccount[]
   readonly usernameCase: 'sensitive' | 'insensitive'
   readonly passwords: PasswordChecker
@@ -34,7 +35,7 @@ export interface IdscanLoginParts {
  * Checks a name and a password from an address: at once where the password is remembered. Unknown, disabled and wrong take the same
  * time.
  *
- * @throws PasswordsSaturated when too many checks are waiting.
+ * @throws PasswordQueueFullError when too many checks are waiting.
  */
 export type IdscanLogin = (
   username: string,
@@ -42,7 +43,7 @@ export type IdscanLogin = (
   address: string | undefined,
 ) => LoginResult | Promise<LoginResult>
 
-export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
+export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
   const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = parts
   const fold = usernameCase === 'insensitive' ? (name: string) => name.toLowerCase() : (name: string) => name
   const byName = new Map(accounts.map((account) => [fold(account.username), account]))
@@ -57,7 +58,7 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
 
   /** A hash for a name that nobody has: one of those that are configured, always the same, so that it costs the same. */
   function decoyFor(name: string): string {
-    return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? NOBODY
+    return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? DECOY_PASSWORD_HASH
   }
 
   function isRemembered(account: IdscanAccount, digest: Buffer): boolean {
@@ -70,7 +71,7 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
     const account = byName.get(name)
     // A name that does not exist may be a password in the wrong field: only its keyed digest is kept.
     const counted = account ? account.username : `unknown-${digestName(name).toString('hex', 0, 8)}`
-    const attempt = { address: callerNetwork(address), account: counted }
+    const attempt = { address: clientNetwork(address), account: counted }
     const blocked = () => guard.blockedFor(attempt)
     const refuseBlocked = () => ({ refused: 'blocked', account, retryAfter: blocked() }) as const
     if (blocked() > 0) return refuseBlocked()
@@ -87,7 +88,7 @@ export function createIdscanLogin(parts: IdscanLoginParts): IdscanLogin {
       // Somebody else's failures may have closed the door while this one was waiting.
       if (blocked() > 0) return refuseBlocked()
       if (matches && account && !account.disabled) {
-        remembered.set(account, { digest, until: clock() + REMEMBERED })
+        remembered.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
         guard.succeed(attempt)
         return { account }
       }

@@ -23,7 +23,7 @@ export type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; reado
 
 /**
  * IDscan tokens after their issue. As a rule both answer at once; where the store has to be asked they answer later, and throw
- * StoreUnavailable where it cannot be.
+ * StoreUnavailableError where it cannot be.
  */
 export interface IdscanTokens {
   /** Finds out what a token is, and whether it is good. That is no use of it (I33). */
@@ -32,7 +32,7 @@ export interface IdscanTokens {
   check(jws: string, area: IdscanArea): CheckedIdscanToken | Promise<CheckedIdscanToken>
 }
 
-export interface IdscanTokensParts {
+export interface IdscanTokensDependencies {
   readonly verifier: IdscanVerifier
   /** By the name that a token holds: whose tokens are good. */
   readonly accounts: ReadonlyMap<string, IdscanAccount>
@@ -42,7 +42,7 @@ export interface IdscanTokensParts {
   readonly clock: Clock
 }
 
-export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
+export function createIdscanTokens(parts: IdscanTokensDependencies): IdscanTokens {
   const { verifier, accounts, revocations, idleTimeout, clock } = parts
 
   function find(jws: string): Found | Promise<Found> {
@@ -52,7 +52,7 @@ export function createIdscanTokens(parts: IdscanTokensParts): IdscanTokens {
     const account = accounts.get(claims.sub)
     if (account === undefined) return { refused: 'unknown_account', claims }
     if (account.disabled) return { refused: 'account_disabled', claims }
-    const reading = revocations.ready()
+    const reading = revocations.refreshIfStale()
     return reading ? available(reading).then(() => findUse(claims)) : findUse(claims)
   }
 

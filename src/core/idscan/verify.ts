@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { verifyJws } from '../jws.ts'
-import type { Keyring } from '../keyring.ts'
+import { verifyJws } from '../crypto/jws.ts'
+import type { Keyring } from '../crypto/keyring.ts'
 import { outsideValidity } from '../validity.ts'
 import { IDSCAN_AREAS } from './account.ts'
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { MOST_UNANSWERED } from '../../../src/listener.ts'
+import { MAX_PENDING_REQUESTS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { deploy, issueAt, type Replica, redeemAt } from '../../support/replicas.ts'
@@ -109,10 +109,10 @@ test('as many requests as are allowed at a time are answered, in their order', a
   socket.resume().on('data', (chunk) => {
     answers += chunk
   })
-  const paths = Array.from({ length: MOST_UNANSWERED }, (_, at) => (at % 2 === 0 ? '/healthz' : '/nothing'))
+  const paths = Array.from({ length: MAX_PENDING_REQUESTS }, (_, at) => (at % 2 === 0 ? '/healthz' : '/nothing'))
   for (let round = 1; round <= 3; round++) {
     socket.write(paths.map(request).join(''))
-    await expect.poll(() => answers.match(/HTTP\/1.1 /g)?.length).toBe(round * MOST_UNANSWERED)
+    await expect.poll(() => answers.match(/HTTP\/1.1 /g)?.length).toBe(round * MAX_PENDING_REQUESTS)
   }
   const statuses = [...answers.matchAll(/HTTP\/1.1 ([0-9]+)/g)].map(([, status]) => status)
   expect(statuses).toEqual(Array.from({ length: statuses.length }, (_, at) => (at % 2 === 0 ? '200' : '404')))
@@ -130,7 +130,7 @@ test('a client that does not read its answers is closed in the end', { timeout: 
   hurry(service)
   const [socket] = (await openSome(1, service.port)) as [Socket]
   // More than the two ends of a connection hold by themselves.
-  socket.write(request('/docs/swagger-ui-bundle.js').repeat(MOST_UNANSWERED / 2))
+  socket.write(request('/docs/swagger-ui-bundle.js').repeat(MAX_PENDING_REQUESTS / 2))
   const connections = () => new Promise((done) => service.listener.server.getConnections((_, count) => done(count)))
   expect(await service.request('/healthz')).toMatchObject({ status: 200 })
   expect(await connections()).toBe(2)

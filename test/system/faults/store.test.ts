@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { CALLER, QUERY } from '../../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
 import { FULL } from '../../support/full.ts'
-import { noteSecret } from '../../support/journal.ts'
+import { trackSecret } from '../../support/leak-recorder.ts'
 import { type Network, startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type Deployment, deploy, type Replica } from '../../support/replicas.ts'
@@ -38,7 +38,7 @@ async function expectFailures(load: SteadyLoad): Promise<void> {
 async function expectIssuing(replica: Replica): Promise<void> {
   const { status, body } = await replica.request(`/token?${QUERY}`, { as: CALLER })
   expect(status).toBe(200)
-  noteSecret(body)
+  trackSecret(body)
 }
 
 interface Fault {

@@ -1,0 +1,66 @@
+import type { Configuration } from '../config/schema.ts'
+import { bwsAudience } from '../contracts/bws/apps.ts'
+import { createIdscanAccounts } from '../contracts/idscan/accounts.ts'
+import { type BwsTokens, createBwsTokens } from '../core/bws/tokens.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Keyring } from '../core/crypto/keyring.ts'
+import { createFidoTokens, type FidoTokens } from '../core/fido/tokens.ts'
+import { createIdleTimeout, type IdleTimeout } from '../core/idscan/idle.ts'
+import { createIdscanTokens, type IdscanTokens } from '../core/idscan/tokens.ts'
+import { createLifecycle, type Lifecycle } from '../core/lifecycle.ts'
+import type { Revocations } from '../core/revocations.ts'
+import type { Origin } from '../endpoints/introspection.ts'
+import type { Stores } from '../store/open-stores.ts'
+
+/** What can be done with tokens after their issue, under each contract that is on and under all of them. */
+export interface TokenServices {
+  readonly bws: BwsTokens | undefined
+  readonly idscan: IdscanTokens | undefined
+  readonly nevisfido: FidoTokens | undefined
+  readonly idleTimeout: IdleTimeout | undefined
+  readonly lifecycle: Lifecycle
+  readonly origin: Origin
+}
+
+interface Parts {
+  readonly keyring: Keyring
+  readonly stores: Stores
+  readonly revocations: Revocations
+  readonly clock: Clock
+}
+
+/** Puts together what the configuration says, for the server and for the command line. */
+export function createTokenServices(configuration: Configuration, parts: Parts): TokenServices {
+  const { publicUrl } = configuration
+  const { keyring, stores, revocations, clock } = parts
+  const bws = configuration.bws || undefined
+  const bwsTokens =
+    bws &&
+    createBwsTokens({
+      verifier: { keyring, issuer: bws.issuer, audience: bwsAudience(bws, publicUrl) },
+      apps: new Set(bws.apps.map(({ id }) => id)),
+      revocations,
+      uses: stores.uses,
+      clock,
+    })
+  const idscan = configuration.idscan || undefined
+  const idleTimeout = idscan?.enforceIdleTimeout ? createIdleTimeout(idscan.idleTimeout, stores.uses, clock) : undefined
+  const idscanTokens =
+    idscan &&
+    createIdscanTokens({
+      verifier: { keyring, issuer: publicUrl, audience: publicUrl },
+      accounts: new Map(createIdscanAccounts(idscan).map((account) => [account.username, account])),
+      revocations,
+      idleTimeout,
+      clock,
+    })
+  const nevisfido = configuration.nevisfido || undefined
+  const fidoTokens = nevisfido && createFidoTokens({ store: stores.tokens, revocations, clock })
+  const tokens = { bws: bwsTokens, idscan: idscanTokens, nevisfido: fidoTokens }
+  return {
+    ...tokens,
+    idleTimeout,
+    lifecycle: createLifecycle({ ...tokens, revocations, clock }),
+    origin: { issuer: publicUrl, audience: nevisfido?.appId ?? publicUrl },
+  }
+}

@@ -1,0 +1,47 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { z } from 'zod'
+import type { Revocations } from '../core/revocations.ts'
+
+export const health = z.object({ status: z.literal('ok') })
+
+const NOT_READY = ['draining', 'store_unavailable'] as const
+
+export const readiness = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('ready') }),
+  z.object({ status: z.literal('not_ready'), reasons: z.array(z.enum(NOT_READY)).min(1) }),
+])
+
+type Readiness = z.output<typeof readiness>
+
+const ALIVE: z.output<typeof health> = { status: 'ok' }
+
+export interface HealthRoutesOptions {
+  readonly isDraining: () => boolean
+  /** What is read from the store all the time, and so tells whether it is there. */
+  readonly revocations: Revocations
+}
+
+/**
+ * `GET /healthz`: alive. Touches nothing else, so that a store that is away never gets a healthy process killed.
+ *
+ * `GET /readyz`: whether requests should be sent here.
+ */
+export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, { isDraining, revocations }) => {
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+  })
+
+  app.get('/healthz', async () => ALIVE)
+
+  app.get('/readyz', async (_request, reply) => {
+    const reasons: (typeof NOT_READY)[number][] = []
+    if (isDraining()) reasons.push('draining')
+    try {
+      await revocations.refreshIfStale()
+    } catch {
+      reasons.push('store_unavailable')
+    }
+    const answer: Readiness = reasons.length === 0 ? { status: 'ready' } : { status: 'not_ready', reasons }
+    return reply.code(reasons.length === 0 ? 200 : 503).send(answer)
+  })
+}

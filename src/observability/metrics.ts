@@ -1,0 +1,123 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import packageJson from '../../package.json' with { type: 'json' }
+import type { PasswordChecker } from '../core/crypto/passwords.ts'
+
+/** Seconds. Most of what is asked takes less than a millisecond; a password takes tens. */
+const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+
+/**
+ * What is counted and measured, in Prometheus's terms. Kept for as long as the process lives, whatever configuration is in force.
+ * Every label is one of a few values that are known beforehand. What each is for: docs/operations.md.
+ */
+export interface Metrics {
+  readonly registry: Registry
+  readonly issued: Counter<'contract'>
+  readonly redeemed: Counter<'contract'>
+  readonly checked: Counter<'contract'>
+  readonly introspected: Counter<'contract'>
+  readonly revoked: Counter<'contract'>
+  readonly refused: Counter<'contract' | 'reason'>
+  /** By the place of the secret in its list: what is counted no more can be removed. */
+  readonly secretsUsed: Counter<'holder' | 'slot'>
+  /** By the pattern of the route, and the status. */
+  readonly requestDuration: Histogram<'route' | 'status'>
+  readonly storeDuration: Histogram<'store' | 'operation'>
+  readonly storeErrors: Counter<'store' | 'operation'>
+  /** Under way or waiting. */
+  readonly passwordChecks: Gauge
+  readonly guardBlocks: Counter<'scope'>
+  /** nevisFIDO's, made by this process, until their tokens expire. */
+  readonly sessions: ExpiringCount
+}
+
+/** How many of something there are that go away by themselves. */
+export interface ExpiringCount {
+  /** @param expires milliseconds since the epoch. */
+  add(expires: number): void
+}
+
+/** @param clock milliseconds since the epoch. */
+export function createMetrics(clock: () => number): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name: `trimint_${name}_total`, help, labelNames, registers })
+  const histogram = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Histogram({ name: `trimint_${name}_seconds`, help, labelNames, buckets: BUCKETS, registers })
+
+  const buildInfo = new Gauge({
+    name: 'trimint_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'node'],
+    registers,
+    aggregator: 'first',
+  })
+  buildInfo.set({ version: packageJson.version, node: process.versions.node }, 1)
+
+  return {
+    registry,
+    issued: counter('tokens_issued', 'Tokens issued.', ['contract']),
+    redeemed: counter('tokens_redeemed', 'Tokens redeemed.', ['contract']),
+    checked: counter('tokens_checked', 'Tokens that a gateway check found good.', ['contract']),
+    introspected: counter('tokens_introspected', 'Tokens that introspection found good.', ['contract']),
+    revoked: counter('tokens_revoked', 'Tokens revoked over HTTP.', ['contract']),
+    refused: counter('requests_refused', 'Requests refused, by the reasons of the audit log.', ['contract', 'reason']),
+    secretsUsed: counter('secrets_used', 'Right secrets, by their place in `secrets`, from 0.', ['holder', 'slot']),
+    requestDuration: histogram('http_request_duration', 'From a request to its answer.', ['route', 'status']),
+    storeDuration: histogram('store_duration', 'What the store takes for a step.', ['store', 'operation']),
+    storeErrors: counter('store_errors', 'Steps that the store did not take.', ['store', 'operation']),
+    passwordChecks: new Gauge({
+      name: 'trimint_password_checks',
+      help: 'Password checks that are under way or waiting.',
+      registers,
+    }),
+    guardBlocks: counter('guard_blocks', 'Blocks that began.', ['scope']),
+    sessions: createExpiringCount(
+      'trimint_sessions_live',
+      'Sessions of nevisFIDO, made by this process, whose token has not expired.',
+      registry,
+      clock,
+    ),
+  }
+}
+
+/** One number for each second, so that its size is that of the longest lifetime, not of the load. */
+function createExpiringCount(name: string, help: string, registry: Registry, clock: () => number): ExpiringCount {
+  const bySecond = new Map<number, number>()
+  const forget = (now: number): void => {
+    for (const second of bySecond.keys()) if (second <= now) bySecond.delete(second)
+  }
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      forget(clock() / 1000)
+      this.set(bySecond.values().reduce((live, count) => live + count, 0))
+    },
+  })
+  return {
+    add(expires) {
+      const second = Math.ceil(expires / 1000)
+      const count = bySecond.get(second)
+      // Once a second, whether or not anybody ever asks for the number.
+      if (count === undefined) forget(clock() / 1000)
+      bySecond.set(second, (count ?? 0) + 1)
+    },
+  }
+}
+
+/** The same checker, what is under way or waiting counted. */
+export function measurePasswords({ check }: PasswordChecker, { passwordChecks }: Metrics): PasswordChecker {
+  return {
+    async check(...given) {
+      passwordChecks.inc()
+      try {
+        return await check(...given)
+      } finally {
+        passwordChecks.dec()
+      }
+    },
+  }
+}

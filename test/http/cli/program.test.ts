@@ -1,0 +1,270 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { verify } from '@node-rs/argon2'
+import { afterAll, describe, expect, test } from 'vitest'
+import { signJws } from '../../../src/core/crypto/jws.ts'
+import { createKey } from '../../../src/core/crypto/keyring.ts'
+import { cert, key } from '../../support/certificate.ts'
+import { type Given, runTrimint } from '../../support/command.ts'
+import { KEY, startService } from '../../support/service.ts'
+import { FROZEN_TIME } from '../../support/time.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-cli-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function writeConfiguration(text: string): string {
+  const file = join(folder, `${Math.random()}.yaml`)
+  writeFileSync(file, text)
+  return file
+}
+
+const GOOD = writeConfiguration(
+  `publicUrl: https://t.example.com\nstore: redis://:hunter2@localhost:6379/0\nkeys: [{ secret: ${KEY} }]\nbws: { apps: [] }\nresourceServers: [{ id: a, secret: "plain:x" }]`,
+)
+
+const run = (words: string, { variables, ...given }: Given = {}) =>
+  runTrimint(words, { variables: { TRIMINT_CONFIG: GOOD, ...variables }, ...given })
+
+describe('usage', () => {
+  test('--help names every command', async () => {
+    const { code, out } = await run('--help')
+    expect(code).toBe(0)
+    for (const name of ['new-key', 'hash-secret', 'hash-password', 'check-config', 'decode', 'healthcheck', 'keys']) {
+      expect(out).toContain(name)
+    }
+  })
+
+  test.each(['nonsense', 'new-key --nope', 'decode a b', 'decode --verfy x'])(
+    '"%s" is wrong usage: exit code 2',
+    async (words) => {
+      const { code, out, err } = await run(words)
+      expect({ code, out }).toEqual({ code: 2, out: '' })
+      expect(err).toMatch(/^error: .*\n(.*\n)?.*--help/)
+    },
+  )
+
+  test('a near miss gets a suggestion', async () => {
+    expect((await run('new-kye')).err).toMatch(/Did you mean new-key\?/)
+  })
+
+  test('no command at all prints the help, exit code 2', async () => {
+    expect(await run('')).toMatchObject({ code: 2, err: expect.stringContaining('Usage: trimint') })
+  })
+})
+
+describe('new-key', () => {
+  test('is 32 random bytes as base64url, alone on a line', async () => {
+    const bytes = Uint8Array.from({ length: 32 }, (_, index) => index)
+    expect(await run('new-key')).toEqual({ code: 0, out: `${Buffer.from(bytes).toString('base64url')}\n`, err: '' })
+  })
+})
+
+describe('hash-secret', () => {
+  test('makes a random secret and its digest', async () => {
+    const { code, out } = await run('hash-secret')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^secret: [A-Za-z0-9_-]{43}\ndigest: sha256:[0-9a-f]{64}\n$/)
+  })
+
+  test('--stdin digests a secret that exists, and does not print it', async () => {
+    const digest = 'sha256:cd577fe2561ebff23505db0bb006300c7cdecbd46bc0e03c449afafaca2c25bf'
+    expect(await run('hash-secret --stdin', { input: 'demo-secret\n' })).toEqual({
+      code: 0,
+      out: `digest: ${digest}\n`,
+      err: '',
+    })
+  })
+
+  test('an empty one is refused', async () => {
+    expect(await run('hash-secret --stdin')).toMatchObject({ code: 1, err: 'the secret is empty\n' })
+  })
+})
+
+describe('hash-password', () => {
+  test('reads standard input and prints an argon2id hash', async () => {
+    const { code, out } = await run('hash-password', { input: 'päss wörd \r\n' })
+    expect(code).toBe(0)
+    expect(await verify(out.trim(), 'päss wörd ')).toBe(true)
+  })
+
+  test('an empty one is refused', async () => {
+    expect(await run('hash-password', { input: '\n' })).toMatchObject({
+      code: 1,
+      out: '',
+      err: 'the password is empty\n',
+    })
+  })
+
+  /** A terminal on which someone types. */
+  function terminal(...keys: string[]) {
+    const modes: boolean[] = []
+    const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => modes.push(on) })
+    for (const key of keys) stdin.write(key)
+    return { stdin, modes }
+  }
+
+  test('asks a person without showing what is typed, and knows backspace', async () => {
+    const { stdin, modes } = terminal('p', 'x', '\u007f', 'w', '\r')
+    const { code, out, err } = await run('hash-password', { input: stdin })
+    expect({ code, err, modes }).toEqual({ code: 0, err: 'Password: \n', modes: [true, false] })
+    expect(await verify(out.trim(), 'pw')).toBe(true)
+  })
+
+  test('Ctrl-C leaves, and gives the terminal back', async () => {
+    const { stdin, modes } = terminal('p', '\u0003')
+    expect(await run('hash-password', { input: stdin })).toMatchObject({ code: 1, err: 'Password: \naborted\n' })
+    expect(modes).toEqual([true, false])
+  })
+})
+
+describe('check-config', () => {
+  test('a good file: what is in it, warnings, no password', async () => {
+    const { code, out, err } = await run('check-config')
+    expect(code).toBe(0)
+    expect(out).toContain(`${GOOD}: good\n  keys: 1\n  bws: 0 apps\n  idscan: off\n`)
+    expect(out).toContain('store: redis://…@localhost:6379/0')
+    expect(out).not.toContain('hunter2')
+    expect(err).toMatch(/^warning: .*:5:\d+ resourceServers\[0\]\.secret: is written in plain/)
+  })
+
+  test('a bad file: every fault, exit code 1', async () => {
+    const file = writeConfiguration('publicUrl: x\nkeyz: []')
+    const { code, out, err } = await run(`check-config ${file}`)
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err.trim().split('\n')).toHaveLength(3)
+    expect(err).toContain(`${file}:2:1 keyz: is not a known key, did you mean keys?`)
+  })
+
+  test('a password with an @ in it is not shown either', async () => {
+    const file = writeConfiguration(
+      `publicUrl: https://t.example.com\nstore: "redis://u:p@hunter2@host:6379/0"\nkeys: [{ secret: ${KEY} }]`,
+    )
+    const { out } = await run(`check-config ${file}`)
+    expect(out).toContain('store: redis://…@host:6379/0')
+    expect(out).not.toContain('hunter2')
+  })
+
+  test('where there is no file, it says so and writes nothing', async () => {
+    const before = process.cwd()
+    process.chdir(folder)
+    const outcome = await run('check-config', { variables: { TRIMINT_CONFIG: '' } })
+    process.chdir(before)
+    expect(outcome).toMatchObject({ code: 1, err: expect.stringMatching(/neither a configuration file/) })
+    expect(existsSync(join(folder, 'data'))).toBe(false)
+  })
+
+  test('a bad environment is a fault as well', async () => {
+    expect(await run('check-config', { variables: { PORT: 'x' } })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('PORT'),
+    })
+  })
+})
+
+describe('decode', () => {
+  const seconds = Math.floor(FROZEN_TIME / 1000)
+  const signer = createKey('', Buffer.from(KEY, 'base64url'))
+  const claims = { tokenid: 'x', traits: 5, task: 773, exp: seconds + 600, nbf: seconds }
+  const token = signJws(claims, signer)
+
+  test('spells out claims and bits, needs no key', async () => {
+    const { code, out, err } = await run(`decode ${token}`, { variables: { TRIMINT_CONFIG: '/nowhere' } })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(JSON.parse(out)).toEqual({
+      header: { alg: 'HS256', typ: 'JWT' },
+      claims,
+      meaning: {
+        task: 'verify',
+        maxtries: 5,
+        livedetection: true,
+        challenge: true,
+        autoenroll: false,
+        traits: ['Face', 'Voice'],
+        notBefore: '2026-01-02T03:04:05.000Z',
+        expires: '2026-01-02T03:14:05.000Z',
+      },
+    })
+  })
+
+  test('reads standard input where no token is given', async () => {
+    expect(await run('decode', { input: `${token}\n` })).toMatchObject({ code: 0 })
+  })
+
+  test('odd claims are printed as they are', async () => {
+    const { code, out } = await run(`decode ${signJws({ task: 0, exp: 1e300, traits: 'x' }, signer)}`)
+    expect(code).toBe(0)
+    expect(JSON.parse(out).meaning).toEqual({ task: 'unknown', expires: null })
+  })
+
+  test('what is no token is refused', async () => {
+    expect(await run('decode abc')).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('not a signed token'),
+    })
+  })
+
+  const verdicts: [what: string, text: string, at: number, code: number, says: string][] = [
+    ['good', token, FROZEN_TIME, 0, 'valid now'],
+    ['expired', token, FROZEN_TIME + 600_000, 1, 'has expired'],
+    ['early', token, FROZEN_TIME - 1_000, 1, 'not valid yet'],
+    ['altered', `${token.slice(0, -2)}AA`, FROZEN_TIME, 1, 'not by any key'],
+    ['foreign', signJws(claims, createKey('', new Uint8Array(32))), FROZEN_TIME, 1, 'not by any key'],
+  ]
+  test.each(verdicts)('--verify: %s', async (_what, text, now, code, says) => {
+    const outcome = await run(`decode --verify ${text}`, { now })
+    expect(outcome).toMatchObject({ code, err: expect.stringContaining(says) })
+    expect(JSON.parse(outcome.out)).toHaveProperty('claims')
+  })
+
+  test('--verify with a key that has expired: not by any key', async () => {
+    const other = 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4'
+    const text = `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY}, notAfter: 2026-01-01 }, { secret: ${other} }]`
+    const variables = { TRIMINT_CONFIG: writeConfiguration(text) }
+    expect(await run(`decode --verify ${token}`, { variables })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('not by any key'),
+    })
+  })
+
+  test('--verify with a bad configuration says so', async () => {
+    const variables = { TRIMINT_CONFIG: '/nowhere' }
+    expect(await run(`decode --verify ${token}`, { variables })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('ENOENT'),
+    })
+  })
+})
+
+describe('healthcheck', () => {
+  test('asks where the configuration says, also when the server listens everywhere', async () => {
+    await using service = await startService()
+    for (const HOST of ['127.0.0.1', '0.0.0.0', 'localhost']) {
+      const outcome = await run('healthcheck', { variables: { HOST, PORT: String(service.port) } })
+      expect(outcome).toMatchObject({ code: 0, out: expect.stringMatching(/alive\n$/) })
+    }
+  })
+
+  test('nothing there: exit code 1', async () => {
+    const outcome = await run('healthcheck', { variables: { PORT: '1' } })
+    expect(outcome).toMatchObject({ code: 1, err: expect.stringContaining('http://127.0.0.1:1/healthz: ECONNREFUSED') })
+  })
+
+  test('a file that went bad under a running server says nothing of the server', async () => {
+    await using service = await startService()
+    const variables = { TRIMINT_CONFIG: writeConfiguration('nonsense'), PORT: String(service.port) }
+    expect(await run('healthcheck', { variables })).toMatchObject({ code: 0 })
+  })
+
+  test('TLS: https, whatever the certificate is made out to', async () => {
+    await using service = await startService({ configuration: { tls: { cert, key } } })
+    const indent = (pem: string) => pem.trim().replaceAll('\n', '\n    ')
+    const file = writeConfiguration(
+      `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\ntls:\n  cert: |\n    ${indent(cert)}\n  key: |\n    ${indent(key)}\n`,
+    )
+    const variables = { TRIMINT_CONFIG: file, PORT: String(service.port) }
+    expect(await run('healthcheck', { variables })).toMatchObject({ code: 0, out: expect.stringMatching(/^https:/) })
+  })
+})

@@ -1,0 +1,114 @@
+import { expect, test } from 'vitest'
+import { getToken, QUERY } from '../../support/bws.ts'
+import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
+import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
+import { create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
+import { type Service, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
+
+const configuration = {
+  idscan: { accounts: [ACCOUNT] },
+  nevisfido: OPEN,
+  resourceServers: RESOURCE_SERVERS,
+  guard: { accountFailures: 2 },
+}
+
+/** The value of every series, by its name and labels. */
+async function scrape(service: Service): Promise<Map<string, number>> {
+  const { status, headers, body } = await service.request('/metrics')
+  expect(status).toBe(200)
+  expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
+  const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(
+    lines.map((line) => {
+      const end = line.lastIndexOf(' ')
+      return [line.slice(0, end), Number(line.slice(end + 1))]
+    }),
+  )
+}
+
+test('every decision is counted, by contract and reason', async () => {
+  await using service = await startService({ configuration })
+  const bws = await issueBws(service)
+  await checkBws(service, 'verify', bws)
+  await checkBws(service, 'enroll', bws)
+  await introspect(service, bws)
+  await revoke(service, await issueIdscan(service))
+  const { token } = await createToken(service, 'registration')
+  await redeem(service, 'registration', token)
+  await redeem(service, 'registration', token)
+  await getToken(service, QUERY, { as: { id: 'nobody', secret: 'at all' } })
+  for (let failure = 0; failure < 2; failure++) await login(service, { ...LOGIN, password: 'wrong password' })
+
+  const metrics = await scrape(service)
+  const expected = {
+    'trimint_tokens_issued_total{contract="bws"}': 1,
+    'trimint_tokens_issued_total{contract="idscan"}': 1,
+    'trimint_tokens_issued_total{contract="nevisfido"}': 1,
+    'trimint_tokens_checked_total{contract="bws"}': 1,
+    'trimint_tokens_introspected_total{contract="bws"}': 1,
+    'trimint_tokens_revoked_total{contract="idscan"}': 1,
+    'trimint_tokens_redeemed_total{contract="nevisfido"}': 1,
+    'trimint_requests_refused_total{contract="bws",reason="wrong_task"}': 1,
+    'trimint_requests_refused_total{contract="bws",reason="unknown_app"}': 1,
+    'trimint_requests_refused_total{contract="nevisfido",reason="token_spent"}': 1,
+    'trimint_requests_refused_total{contract="idscan",reason="bad_password"}': 2,
+    'trimint_secrets_used_total{holder="app",slot="0"}': 1,
+    'trimint_secrets_used_total{holder="resource_server",slot="0"}': 2,
+    'trimint_guard_blocks_total{scope="account"}': 1,
+    trimint_password_checks: 0,
+    trimint_sessions_live: 1,
+    'trimint_store_duration_seconds_count{store="tokens",operation="create"}': 1,
+    'trimint_store_duration_seconds_count{store="uses",operation="count"}': 1,
+    'trimint_http_request_duration_seconds_count{route="/token",status="200"}': 1,
+    'trimint_http_request_duration_seconds_count{route="/authz/bws/:operation",status="403"}': 1,
+  }
+  expect(Object.fromEntries(Object.keys(expected).map((name) => [name, metrics.get(name)]))).toEqual(expected)
+  expect([...metrics.keys()].find((name) => name.startsWith('trimint_build_info{'))).toMatch(/version="\d.*",node="\d/)
+  expect(metrics.has('nodejs_eventloop_lag_p99_seconds')).toBe(true)
+  expect(metrics.has('process_resident_memory_bytes')).toBe(true)
+})
+
+/** How many series there are of ours; Node's own come with what it does. */
+async function countSeries(service: Service): Promise<number> {
+  return [...(await scrape(service)).keys()].filter((name) => name.startsWith('trimint_')).length
+}
+
+test('labels are bounded: no path, name or token of a caller makes one', async () => {
+  await using service = await startService({ configuration })
+  const before = await countSeries(service)
+  for (let count = 0; count < 20; count++) {
+    await service.request(`/nothing-${count}`)
+    await service.request(`/authz/bws/nothing-${count}`)
+    await service.request(`/nevisfido/token/create/nothing-${count}`, { method: 'POST' })
+  }
+  const once = await countSeries(service)
+  for (let count = 20; count < 40; count++) {
+    await service.request(`/nothing-${count}`)
+    await service.request(`/authz/bws/nothing-${count}`)
+    await service.request(`/nevisfido/token/create/nothing-${count}`, { method: 'POST' })
+  }
+  expect(once).toBeGreaterThan(before)
+  expect(await countSeries(service)).toBe(once)
+})
+
+test('a store that fails is counted', async () => {
+  const away = async (): Promise<never> => {
+    throw new Error('the store is away')
+  }
+  await using lender = await startService()
+  const tokens = { ...lender.stores.tokens, create: away }
+  await using service = await startService({ configuration, stores: { tokens } })
+  await create(service, 'registration')
+  const metrics = await scrape(service)
+  expect(metrics.get('trimint_store_errors_total{store="tokens",operation="create"}')).toBe(1)
+})
+
+test('sessions go away when their time is over', async () => {
+  const clock = createFrozenClock()
+  await using service = await startService({ configuration, clock })
+  for (let count = 0; count < 3; count++) await createToken(service, 'authentication')
+  expect((await scrape(service)).get('trimint_sessions_live')).toBe(3)
+  clock.advance(301_000)
+  expect((await scrape(service)).get('trimint_sessions_live')).toBe(0)
+})

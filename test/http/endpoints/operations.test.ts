@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest'
+import { getToken, QUERY } from '../../support/bws.ts'
+import { ACCOUNT, jsonOf, login } from '../../support/idscan.ts'
+import {
+  checkBws,
+  checkIdscan,
+  introspect,
+  issueBws,
+  issueIdscan,
+  RESOURCE_SERVERS,
+  revoke,
+} from '../../support/lifecycle.ts'
+import { askStatus, codeOf, create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
+import { APP, APP_SECRET, type Service, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
+
+const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN, resourceServers: RESOURCE_SERVERS }
+
+const away = async (): Promise<never> => {
+  throw new Error('the store is away')
+}
+
+describe('GET /readyz', () => {
+  test('says that requests can be sent here', async () => {
+    await using service = await startService()
+    const reply = await service.request('/readyz')
+    expect(reply).toMatchObject({ status: 200, body: '{"status":"ready"}', headers: { 'cache-control': 'no-store' } })
+  })
+
+  test('is 503 while the process is about to end, and only that: everything else goes on', async () => {
+    await using service = await startService({ isDraining: () => true })
+    expect(await service.request('/readyz')).toMatchObject({
+      status: 503,
+      body: '{"status":"not_ready","reasons":["draining"]}',
+    })
+    expect((await service.request('/healthz')).status).toBe(200)
+    expect((await getToken(service, QUERY)).status).toBe(200)
+  })
+
+  test.each(['/token', '/nothing', '/%zz'])('while it is, an answer at %s ends its connection', async (path) => {
+    await using service = await startService({ isDraining: () => true })
+    expect((await service.request(path)).headers.connection).toBe('close')
+  })
+
+  test('is 503 while the store is away, at latest after a second, and 200 again when it is back', async () => {
+    const clock = createFrozenClock()
+    await using lender = await startService()
+    const { since } = lender.stores.revocations
+    let isAway = false
+    const revocations = { ...lender.stores.revocations, since: (cursor?: string) => (isAway ? away() : since(cursor)) }
+    await using service = await startService({ clock, stores: { revocations } })
+    isAway = true
+    clock.advance(1_001)
+    expect(await service.request('/readyz')).toMatchObject({
+      status: 503,
+      body: '{"status":"not_ready","reasons":["store_unavailable"]}',
+    })
+    expect((await service.request('/healthz')).status).toBe(200)
+    isAway = false
+    expect((await service.request('/readyz')).status).toBe(200)
+  })
+})
+
+describe('past a limit', () => {
+  /** Holds the event loop until the process has noticed. */
+  async function press(service: Service): Promise<void> {
+    await expect
+      .poll(
+        async () => {
+          const until = performance.now() + 300
+          while (performance.now() < until);
+          return (await getToken(service, QUERY)).status
+        },
+        { timeout: 10_000, interval: 1 },
+      )
+      .toBe(503)
+  }
+
+  test('of memory each contract refuses in its own words, and health is spared (B22, I26, N13)', async () => {
+    // More than one percent of what the runtime may have, on any machine that has less than 12 GB for it.
+    const held = new Array(16_000_000).fill(0.5)
+    await using service = await startService({ configuration })
+    const bws = await issueBws(service)
+    const idscan = await issueIdscan(service)
+    const fido = await createToken(service, 'registration')
+    await using busy = await startService({
+      configuration: { ...configuration, overload: { eventLoopDelay: '1s', heap: 1 } },
+      stores: service.stores,
+    })
+    await expect.poll(async () => (await getToken(busy, QUERY)).status, { timeout: 10_000 }).toBe(503)
+    const unavailable = { status: 503, headers: { 'retry-after': '1' } }
+    const message = '{"Message":"Temporarily unavailable. Try again later."}'
+
+    const refused = await getToken(busy, QUERY)
+    expect(refused).toMatchObject({ ...unavailable, body: message })
+    const loggedOut = await login(busy)
+    expect(loggedOut).toMatchObject(unavailable)
+    expect(jsonOf(loggedOut)).toMatchObject({ error: 'temporarily_unavailable' })
+    const created = await create(busy, 'registration')
+    expect([created.status, codeOf(created)]).toEqual([200, 1500])
+    const redeemed = await redeem(busy, 'registration', fido.token)
+    expect([redeemed.status, codeOf(redeemed)]).toEqual([200, 1500])
+    const status = await askStatus(busy, fido.sessionId)
+    expect([status.status, codeOf(status)]).toEqual([503, 1500])
+    const uncached = { status: 503, headers: { 'retry-after': '1', 'cache-control': 'no-store' } }
+    expect(await checkBws(busy, 'upload', bws)).toMatchObject({ ...uncached, body: message })
+    expect(await checkIdscan(busy, 'scanning', idscan)).toMatchObject({ ...uncached, body: message })
+    for (const reply of [await busy.request('/docs'), await introspect(busy, bws), await revoke(busy, bws)]) {
+      expect(reply).toMatchObject(uncached)
+      expect(JSON.parse(reply.body)).toMatchObject({ error: 'temporarily_unavailable' })
+    }
+    expect(busy.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'overloaded' })
+
+    expect((await busy.request('/healthz')).status).toBe(200)
+    expect((await busy.request('/readyz')).status).toBe(200)
+    expect(held).toHaveLength(16_000_000)
+  })
+
+  test('of event-loop delay too; it takes requests again when the load is gone', async () => {
+    await using service = await startService({ configuration: { overload: { eventLoopDelay: '20ms', heap: 100 } } })
+    await press(service)
+    await expect.poll(async () => (await getToken(service, QUERY)).status, { timeout: 10_000 }).toBe(200)
+  })
+
+  test('switched off, nothing is refused', async () => {
+    await using service = await startService({ configuration: { overload: false } })
+    const until = performance.now() + 500
+    while (performance.now() < until);
+    await new Promise((done) => setTimeout(done, 300))
+    expect((await getToken(service, QUERY)).status).toBe(200)
+  })
+})
+
+describe('two secrets at once', () => {
+  const OLD = 'the old secret of the app'
+  const app = {
+    id: APP.id,
+    bcids: '*' as const,
+    secrets: [{ secret: `plain:${APP_SECRET}` }, { secret: `plain:${OLD}`, notAfter: '2026-02-01T00:00:00Z' }],
+  }
+
+  test('both are good until the notAfter of one; line and counter say which was given', async () => {
+    const clock = createFrozenClock()
+    await using service = await startService({ clock, configuration: { bws: { apps: [app] } } })
+    expect((await getToken(service, QUERY)).status).toBe(200)
+    expect(service.log.at(-1)).toMatchObject({ event: 'token.issued', secretSlot: 0 })
+    const old = { as: { id: APP.id, secret: OLD } }
+    expect((await getToken(service, QUERY, old)).status).toBe(200)
+    expect((await getToken(service, QUERY, old)).status).toBe(200)
+    expect(service.log.at(-1)).toMatchObject({ event: 'token.issued', secretSlot: 1 })
+    const { values } = await service.metrics.secretsUsed.get()
+    expect(values).toEqual([
+      { value: 1, labels: { holder: 'app', slot: 0 } },
+      { value: 2, labels: { holder: 'app', slot: 1 } },
+    ])
+
+    clock.set(Date.UTC(2026, 1, 1))
+    expect((await getToken(service, QUERY, old)).status).toBe(401)
+    expect((await getToken(service, QUERY)).status).toBe(200)
+  })
+
+  test('of a resource server and of a client too', async () => {
+    const secrets = [{ secret: 'plain:never given' }, { secret: RESOURCE_SERVERS[0]?.secret ?? '' }]
+    await using service = await startService({
+      configuration: {
+        resourceServers: [{ id: 'verify-api', secrets }],
+        nevisfido: { ...OPEN, protect: ['registration'], clients: [{ id: 'backend', users: '*', secrets }] },
+      },
+    })
+    await introspect(service, await issueBws(service))
+    expect(service.log.at(-1)).toMatchObject({
+      event: 'token.introspected',
+      resourceServer: 'verify-api',
+      secretSlot: 1,
+    })
+    const as = { id: 'backend', secret: 'resource server secret 7f3a' }
+    expect(codeOf(await create(service, 'registration', { as }))).toBe(1200)
+    expect(service.log.at(-1)).toMatchObject({ event: 'token.issued', client: 'backend', secretSlot: 1 })
+  })
+})

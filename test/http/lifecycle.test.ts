@@ -1,0 +1,229 @@
+import { describe, expect, test } from 'vitest'
+import type { ConfigurationInput } from '../../src/config/schema.ts'
+import { ACCOUNT } from '../support/idscan.ts'
+import {
+  alter,
+  checkBws,
+  checkIdscan,
+  claimsIn,
+  FOREIGN_KEY,
+  forge,
+  introspect,
+  issueBws,
+  issueIdscan,
+  RESOURCE_SERVERS,
+  revoke,
+} from '../support/lifecycle.ts'
+import { askStatus, codeOf, createToken, OPEN, redeem } from '../support/nevisfido.ts'
+import { APP, type Reply, type Service, startService } from '../support/service.ts'
+import { createFrozenClock, type FrozenClock } from '../support/time.ts'
+
+// What becomes of every kind of token, in every state that it can be in, wherever it can be shown.
+
+const KINDS = ['bws', 'idscan', 'nevisfido'] as const
+const STATES = [
+  'fresh',
+  'expired',
+  'not yet valid',
+  'altered',
+  'wrong algorithm',
+  'foreign key',
+  'revoked',
+  'tries used up',
+  'wrong task',
+  'wrong area',
+  'idle',
+  'redeemed',
+] as const
+const SURFACES = ['introspect', 'authz/bws', 'authz/idscan', 'redeem', 'status'] as const
+
+type Kind = (typeof KINDS)[number]
+type State = (typeof STATES)[number]
+type Surface = (typeof SURFACES)[number]
+type Answer = 'active' | 'inactive' | number | string
+type Row = readonly [kind: Kind, state: State, ...answers: Answer[]]
+
+// `-` where a kind of token cannot come into a state: one without a key has no algorithm, one that is not signed over times is
+// never too early, and so on. A signed token is shown at redeem as the token, and at status as the session, that it is not.
+// biome-ignore format: it is a table
+const TABLE: readonly Row[] = [
+  // kind        state              introspect  authz/bws  authz/idscan  redeem  status
+  ['bws',       'fresh',           'active',   200,       401,          1404,   'unknown'],
+  ['bws',       'expired',         'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'not yet valid',   'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'altered',         'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'wrong algorithm', 'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'foreign key',     'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'revoked',         'inactive', 401,       401,          1404,   'unknown'],
+  ['bws',       'tries used up',   'inactive', 403,       401,          1404,   'unknown'],
+  ['bws',       'wrong task',      'active',   403,       401,          1404,   'unknown'],
+  ['bws',       'wrong area',      '-',        '-',       '-',          '-',    '-'],
+  ['bws',       'idle',            '-',        '-',       '-',          '-',    '-'],
+  ['bws',       'redeemed',        '-',        '-',       '-',          '-',    '-'],
+  ['idscan',    'fresh',           'active',   401,       200,          1404,   'unknown'],
+  ['idscan',    'expired',         'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'not yet valid',   'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'altered',         'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'wrong algorithm', 'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'foreign key',     'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'revoked',         'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'tries used up',   '-',        '-',       '-',          '-',    '-'],
+  ['idscan',    'wrong task',      '-',        '-',       '-',          '-',    '-'],
+  ['idscan',    'wrong area',      'active',   401,       403,          1404,   'unknown'],
+  ['idscan',    'idle',            'inactive', 401,       401,          1404,   'unknown'],
+  ['idscan',    'redeemed',        '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'fresh',           'active',   401,       401,          1200,   'tokenCreated'],
+  ['nevisfido', 'expired',         'inactive', 401,       401,          1408,   'failed'],
+  ['nevisfido', 'not yet valid',   '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'altered',         'inactive', 401,       401,          1404,   'unknown'],
+  ['nevisfido', 'wrong algorithm', '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'foreign key',     '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'revoked',         'inactive', 401,       401,          1491,   'failed'],
+  ['nevisfido', 'tries used up',   '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'wrong task',      'active',   401,       401,          1498,   'tokenCreated'],
+  ['nevisfido', 'wrong area',      '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'idle',            '-',        '-',       '-',          '-',    '-'],
+  ['nevisfido', 'redeemed',        'inactive', 401,       401,          1491,   'clientRegistering'],
+]
+
+interface Shown {
+  readonly token: string
+  /** For kinds that have no session, the token once more. */
+  readonly session: string
+}
+
+const alone = (token: string): Shown => ({ token, session: token })
+
+/** A token that is good everywhere: for a verification, for scanning, for a registration. */
+const issuers: Record<Kind, (service: Service) => Promise<Shown>> = {
+  bws: async (service) => alone(await issueBws(service)),
+  idscan: async (service) => alone(await issueIdscan(service)),
+  nevisfido: async (service) => {
+    const { token, sessionId } = await createToken(service, 'registration')
+    return { token, session: sessionId }
+  },
+}
+
+/** Such a token, but for something that is asked for elsewhere. */
+const strangers: Record<Kind, (service: Service) => Promise<Shown>> = {
+  bws: async (service) => alone(await issueBws(service, 'task=enroll')),
+  idscan: async (service) => alone(await issueIdscan(service, { area: 'investigation' })),
+  nevisfido: async (service) => {
+    const { token, sessionId } = await createToken(service, 'deregistration')
+    return { token, session: sessionId }
+  },
+}
+
+const LIFETIMES: Record<Kind, number> = { bws: 600_000, idscan: 36_000_000, nevisfido: 300_000 }
+const IDLE_TIMEOUT = 900_000
+
+interface Stage {
+  readonly kind: Kind
+  readonly service: Service
+  readonly clock: FrozenClock
+}
+
+/** Brings a token into a state. */
+const states: Record<State, (stage: Stage) => Promise<Shown>> = {
+  fresh: ({ kind, service }) => issuers[kind](service),
+  expired: async ({ kind, service, clock }) => {
+    const shown = await issuers[kind](service)
+    clock.advance(LIFETIMES[kind])
+    return shown
+  },
+  'not yet valid': async ({ kind, service, clock }) => {
+    const shown = await issuers[kind](service)
+    clock.advance(-1_000)
+    return shown
+  },
+  altered: async ({ kind, service }) => {
+    const { token, session } = await issuers[kind](service)
+    return { token: alter(token), session: alter(session) }
+  },
+  'wrong algorithm': async ({ kind, service }) => {
+    const { token } = await issuers[kind](service)
+    return alone(forge(claimsIn(token), { header: { alg: 'HS384', typ: 'JWT' }, hash: 'sha384' }))
+  },
+  'foreign key': async ({ kind, service }) => {
+    const { token } = await issuers[kind](service)
+    return alone(forge(claimsIn(token), { key: FOREIGN_KEY }))
+  },
+  revoked: async ({ kind, service }) => {
+    const shown = await issuers[kind](service)
+    expect(await revoke(service, shown.token)).toMatchObject({ status: 200, body: '' })
+    return shown
+  },
+  'tries used up': async ({ kind, service }) => {
+    const shown = await issuers[kind](service)
+    for (let count = 0; count < 3; count++) expect((await checkBws(service, 'verify', shown.token)).status).toBe(200)
+    return shown
+  },
+  'wrong task': ({ kind, service }) => strangers[kind](service),
+  'wrong area': ({ kind, service }) => strangers[kind](service),
+  idle: async ({ kind, service, clock }) => {
+    const shown = await issuers[kind](service)
+    clock.advance(IDLE_TIMEOUT + IDLE_TIMEOUT / 10)
+    return shown
+  },
+  redeemed: async ({ kind, service }) => {
+    const shown = await issuers[kind](service)
+    expect(codeOf(await redeem(service, 'registration', shown.token))).toBe(1200)
+    return shown
+  },
+}
+
+/** Shows a token somewhere, as its good form would be shown. */
+const surfaces: Record<Surface, (service: Service, shown: Shown) => Promise<Answer>> = {
+  introspect: async (service, { token }) => readIntrospection(await introspect(service, token)),
+  'authz/bws': async (service, { token }) => (await checkBws(service, 'verify', token)).status,
+  'authz/idscan': async (service, { token }) => (await checkIdscan(service, 'scanning', token)).status,
+  redeem: async (service, { token }) => codeOf(await redeem(service, 'registration', token)),
+  status: async (service, { session }) => JSON.parse((await askStatus(service, session)).body).status,
+}
+
+/** Whatever is not active says nothing else, and with the same bytes. */
+function readIntrospection({ status, body }: Reply): Answer {
+  if (status === 200 && body === '{"active":false}') return 'inactive'
+  return status === 200 && (JSON.parse(body) as { active?: unknown }).active === true ? 'active' : `${status} ${body}`
+}
+
+const cells = TABLE.flatMap(([kind, state, ...answers]) =>
+  SURFACES.map((surface, index) => ({ kind, state, surface, answer: answers[index] })),
+)
+const cases = cells.filter(({ answer }) => answer !== '-')
+
+function configure(state: State): Partial<ConfigurationInput> {
+  return {
+    guard: false,
+    bws: { apps: [APP] },
+    // Only here: it would hide what else makes a token of long ago no good.
+    idscan: { accounts: [ACCOUNT], enforceIdleTimeout: state === 'idle' },
+    nevisfido: OPEN,
+    resourceServers: RESOURCE_SERVERS,
+  }
+}
+
+describe('the life cycle', () => {
+  test.each(cases)('$kind token, $state, at $surface: $answer', async ({ kind, state, surface, answer }) => {
+    const clock = createFrozenClock()
+    await using service = await startService({ clock, configuration: configure(state) })
+    const shown = await states[state]({ kind, service, clock })
+    expect(await surfaces[surface](service, shown)).toBe(answer)
+  })
+
+  test('the table has every kind in every state on every surface, once', () => {
+    const name = (...words: string[]): string => words.join(' ')
+    const expected = KINDS.flatMap((kind) =>
+      STATES.flatMap((state) => SURFACES.map((surface) => name(kind, state, surface))),
+    )
+    expect(cells.map(({ kind, state, surface }) => name(kind, state, surface))).toEqual(expected)
+    expect(cells.every(({ answer }) => answer !== undefined)).toBe(true)
+    expect(TABLE.every((row) => row.length === 2 + SURFACES.length)).toBe(true)
+  })
+
+  test('what cannot be, cannot be on any surface', () => {
+    for (const [kind, state, ...answers] of TABLE) {
+      expect(new Set(answers.map((answer) => answer === '-')).size, `${kind} ${state}`).toBe(1)
+    }
+  })
+})

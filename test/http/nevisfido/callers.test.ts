@@ -1,0 +1,201 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { afterAll, describe, expect, test } from 'vitest'
+import { trackSecret } from '../../support/leak-recorder.ts'
+import { bodyFor, CLIENT, codeOf, create, OPEN, OPERATIONS, type Operation } from '../../support/nevisfido.ts'
+import { basic, type Service, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
+
+const { privateKey, publicKey } = await generateKeyPair('ES256')
+const foreign = await generateKeyPair('ES256')
+const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }
+const ISSUER = 'https://login.example.com'
+const AUDIENCE = 'https://tokens.example.com'
+const clock = createFrozenClock()
+const now = () => Math.floor(clock() / 1000)
+
+const limited = { id: 'limited', secret: 'plain:the limited secret', users: ['jeff', 'anna'] }
+const nevisfido = {
+  ...OPEN,
+  protect: ['registration' as const, 'authentication' as const],
+  users: ['jeff', 'anna', 'kim'],
+  clients: [...(OPEN.clients ?? []), limited],
+  bearer: { issuer: ISSUER, audience: AUDIENCE, jwks: { keys: [jwk as typeof jwk & { kty: 'EC' }] } },
+}
+const service = await startService({ clock, configuration: { guard: false, nevisfido } })
+afterAll(() => service.close())
+
+interface Claims {
+  readonly sub?: string
+  readonly iss?: string
+  readonly aud?: string
+  readonly exp?: number | null
+  readonly nbf?: number
+}
+
+async function bearer(claims: Claims = {}, key = privateKey, alg = 'ES256'): Promise<string> {
+  const { exp = now() + 60, ...rest } = claims
+  const payload = { sub: 'jeff', iss: ISSUER, aud: AUDIENCE, ...rest, ...(exp === null ? {} : { exp }) }
+  const token = await new SignJWT(payload).setProtectedHeader({ alg, kid: 'k1' }).sign(key)
+  trackSecret(token)
+  return `Bearer ${token}`
+}
+
+const ask = async (
+  authorization: string | undefined,
+  operation: Operation = 'registration',
+  context: unknown = { username: 'jeff' },
+  at: Service = service,
+) =>
+  codeOf(
+    await create(at, operation, {
+      headers: authorization === undefined ? {} : { authorization },
+      body: bodyFor(operation, context),
+    }),
+  )
+
+describe('credentials', () => {
+  test('N7: by default registration and deregistration are protected, authentication is not', async () => {
+    const { protect: _protect, ...rest } = OPEN
+    await using standard = await startService({ configuration: { guard: false, nevisfido: rest } })
+    const codes = await Promise.all(OPERATIONS.map(async ({ operation }) => codeOf(await create(standard, operation))))
+    expect(codes).toEqual([1401, 1200, 1401])
+    expect(codeOf(await create(standard, 'deregistration', { as: CLIENT }))).toBe(1200)
+  })
+
+  test.each([
+    ['absent', undefined, 'missing_authorization'],
+    ['empty', '', 'missing_authorization'],
+    ['a wrong secret', basic(CLIENT.id, 'a wrong secret 5a1c'), 'bad_secret'],
+    ['an unknown client', basic('nobody', CLIENT.secret), 'unknown_client'],
+    ['no colon', `Basic ${Buffer.from('backend').toString('base64')}`, 'malformed_authorization'],
+    ['another scheme', 'Digest x', 'malformed_authorization'],
+    ['Bearer of nothing', 'Bearer', 'malformed_authorization'],
+    ['Bearer of what is no JWT', 'Bearer abc', 'bad_bearer'],
+  ])('N7: %s is 1401, inside HTTP 200, and the log says why', async (_what, authorization, reason) => {
+    const reply = await create(service, 'registration', {
+      headers: authorization === undefined ? {} : { authorization },
+    })
+    expect(reply).toMatchObject({ status: 200, body: '{"statusCode":1401}' })
+    expect(reply.headers).not.toHaveProperty('www-authenticate')
+    expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', contract: 'nevisfido', reason })
+  })
+
+  test('N7: an unprotected operation never looks at Authorization', async () => {
+    for (const authorization of [undefined, 'nonsense', basic('nobody', 'a wrong secret 5a1c'), 'Bearer abc']) {
+      expect(await ask(authorization, 'deregistration')).toBe(1200)
+    }
+  })
+
+  test('N7: inside a block of the guard it is 1401 as well', async () => {
+    const guard = { addressFailures: 3 }
+    await using guarded = await startService({ configuration: { guard, nevisfido } })
+    for (let count = 0; count < 3; count++)
+      await ask(basic(CLIENT.id, 'a wrong secret 5a1c'), 'registration', undefined, guarded)
+    expect(await ask(basic(CLIENT.id, CLIENT.secret), 'registration', undefined, guarded)).toBe(1401)
+    expect(guarded.log.at(-1)).toMatchObject({ reason: 'blocked' })
+    expect(await ask(await bearer(), 'registration', undefined, guarded)).toBe(1401)
+    expect(await ask(undefined, 'deregistration', undefined, guarded)).toBe(1200)
+  })
+
+  test('N8: Basic of a configured client', async () => {
+    expect(await ask(basic(CLIENT.id, CLIENT.secret))).toBe(1200)
+    expect(service.log.at(-1)).toMatchObject({ client: 'backend' })
+  })
+
+  test('N8: Bearer of a configured issuer, acting for its sub', async () => {
+    expect(await ask(await bearer())).toBe(1200)
+    expect(service.log.at(-1)).toMatchObject({ client: `${ISSUER} jeff` })
+    expect(await ask((await bearer()).replace('Bearer', 'bearer'))).toBe(1200)
+    expect(await ask(await bearer({ sub: 'anna' }))).toBe(1403)
+  })
+
+  test('N8: a Bearer that is not as configured is 1401', async () => {
+    const forged = [
+      await bearer({ iss: 'https://other.example.com' }),
+      await bearer({ aud: 'https://other.example.com' }),
+      await bearer({ exp: now() - 1 }),
+      await bearer({ exp: null }),
+      await bearer({ nbf: now() + 60 }),
+      await bearer({}, foreign.privateKey),
+      `Bearer ${await new SignJWT({ iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }).setProtectedHeader({ alg: 'ES256' }).sign(privateKey)}`,
+      `Bearer ${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub: 'jeff', iss: ISSUER, aud: AUDIENCE, exp: now() + 60 })).toString('base64url')}.`,
+      `Bearer ${await new SignJWT({ sub: 'jeff', iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }).setProtectedHeader({ alg: 'HS256', kid: 'k1' }).sign(new TextEncoder().encode(JSON.stringify(jwk)))}`,
+    ]
+    for (const authorization of forged) expect(await ask(authorization), authorization).toBe(1401)
+  })
+
+  test.each([5, null, '', {}, 'x'.repeat(129), '\ud800'])('N8: a sub of %j is no user: 1401', async (sub) => {
+    const payload = { sub: sub as string, iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }
+    const token = await new SignJWT(payload).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
+    for (const operation of ['registration', 'authentication'] as const) {
+      expect(await ask(`Bearer ${token}`, operation, operation === 'authentication' ? {} : undefined)).toBe(1401)
+    }
+  })
+
+  test('N8: without a configured issuer no Bearer is taken', async () => {
+    const { bearer: _bearer, ...rest } = nevisfido
+    await using none = await startService({ clock, configuration: { guard: false, nevisfido: rest } })
+    expect(await ask(await bearer(), 'registration', undefined, none)).toBe(1401)
+  })
+
+  test("N8, N13: keys are fetched once and kept; while they cannot be had it is 1500, and not the caller's fault", async () => {
+    let fetches = 0
+    let status = 500
+    const issuer = createServer((_request, response) => {
+      fetches += 1
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }))
+    }).listen(0, '127.0.0.1')
+    await once(issuer, 'listening')
+    const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
+    await using remote = await startService({
+      clock,
+      configuration: {
+        guard: false,
+        nevisfido: { ...nevisfido, bearer: { issuer: ISSUER, audience: AUDIENCE, jwksUrl } },
+      },
+    })
+    expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
+    status = 200
+    // For two seconds nobody is asked again, so that a flood of requests is none of fetches.
+    for (let count = 0; count < 5; count++)
+      expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
+    expect(fetches).toBe(1)
+    clock.advance(2_000)
+    for (let count = 0; count < 5; count++)
+      expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1200)
+    expect(fetches).toBe(2)
+    issuer.close()
+  })
+})
+
+describe('users', () => {
+  const limitedCaller = basic('limited', 'the limited secret')
+
+  test('N11: for Auth a user may be left out', async () => {
+    expect(await ask(basic(CLIENT.id, CLIENT.secret), 'authentication', {})).toBe(1200)
+  })
+
+  test('N11: a caller limited to some users must name one; for a Bearer its sub is the default', async () => {
+    expect(await ask(limitedCaller, 'authentication', {})).toBe(1403)
+    expect(await ask(limitedCaller, 'authentication', { username: 'jeff' })).toBe(1200)
+    expect(await ask(await bearer(), 'authentication', {})).toBe(1200)
+    expect(await ask(await bearer({ sub: 'nobody' }), 'authentication', {})).toBe(1403)
+  })
+
+  test.each([
+    ['not in the credential repository', basic(CLIENT.id, CLIENT.secret), 'nobody', 'unknown_user'],
+    ['in another case', basic(CLIENT.id, CLIENT.secret), 'Jeff', 'unknown_user'],
+    ["not the caller's to act for", limitedCaller, 'kim', 'user_not_allowed'],
+  ])('N12: a user %s is 1403', async (_what, authorization, username, reason) => {
+    expect(await ask(authorization, 'registration', { username })).toBe(1403)
+    expect(service.log.at(-1)).toMatchObject({ reason })
+  })
+
+  test('N12: the repository holds for unprotected operations too', async () => {
+    expect(await ask(undefined, 'deregistration', { username: 'nobody' })).toBe(1403)
+    expect(await ask(undefined, 'deregistration', { username: 'anna' })).toBe(1200)
+  })
+})

@@ -1,0 +1,294 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
+import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+import { openStore } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const folder = mkdtempSync(join(tmpdir(), 'trimint-store-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let files = 0
+const open = (store: string) => openStore('failures', store)
+
+/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+interface Kind {
+  readonly kind: string
+  create(): Promise<{ readonly name: string; remove(): Promise<void> }>
+}
+
+const kinds: Kind[] = [
+  {
+    kind: 'sqlite',
+    create: async () => ({ name: `sqlite:${join(folder, `${files++}.db`)}`, remove: async () => undefined }),
+  },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+}
+
+describe.each(kinds)('$kind', ({ create }) => {
+  async function withStores(
+    use: (...stores: [FailedAttemptStore, FailedAttemptStore]) => Promise<void>,
+  ): Promise<void> {
+    const { name, remove } = await create()
+    const stores: [FailedAttemptStore, FailedAttemptStore] = [await open(name), await open(name)]
+    try {
+      await use(...stores)
+    } finally {
+      await remove()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  test('failures add up, and end together with the first', () =>
+    withStores(async (store, other) => {
+      expect(await store.add('a', 1_000, NOW)).toEqual({ key: 'a', failures: 1, expires: NOW + 1_000 })
+      expect(await other.add('a', 1_000, NOW + 999)).toEqual({ key: 'a', failures: 2, expires: NOW + 1_000 })
+      expect(await store.add('b', 5_000, NOW)).toEqual({ key: 'b', failures: 1, expires: NOW + 5_000 })
+    }))
+
+  test('what has expired counts no more', () =>
+    withStores(async (store) => {
+      await store.add('a', 1_000, NOW)
+      await store.add('a', 1_000, NOW)
+      expect(await store.list(NOW + 1_000, 10)).toEqual([])
+      expect(await store.add('a', 1_000, NOW + 1_000)).toEqual({ key: 'a', failures: 1, expires: NOW + 2_000 })
+    }))
+
+  test('a hundred at once are a hundred', () =>
+    withStores(async (store, other) => {
+      const counts = await Promise.all(
+        Array.from({ length: 100 }, (_, at) => (at % 2 ? store : other).add('a', 1_000, NOW)),
+      )
+      expect(counts.map(({ failures }) => failures).toSorted((a, b) => a - b)).toEqual(
+        Array.from({ length: 100 }, (_, at) => at + 1),
+      )
+    }))
+
+  test('a count that runs gets another end; one that is gone stays gone', () =>
+    withStores(async (store, other) => {
+      await store.add('a', 1_000, NOW)
+      await other.extend('a', NOW + 60_000, NOW)
+      await other.extend('b', NOW + 60_000, NOW)
+      expect(await store.list(NOW + 1_000, 10)).toEqual([{ key: 'a', failures: 1, expires: NOW + 60_000 }])
+      await store.extend('a', NOW + 90_000, NOW + 60_000)
+      expect(await store.list(NOW + 60_000, 10)).toEqual([])
+    }))
+
+  test('removing says whether there was one', () =>
+    withStores(async (store, other) => {
+      await store.add('a', 1_000, NOW)
+      expect(await other.remove('a', 10)).toBe(true)
+      expect(await store.remove('a', 10)).toBe(false)
+      expect(await store.list(NOW, 10)).toEqual([])
+      expect(await store.add('a', 1_000, NOW)).toMatchObject({ failures: 1 })
+    }))
+
+  test('what has reached the limit is not removed', () =>
+    withStores(async (store) => {
+      await store.add('a', 1_000, NOW)
+      await store.add('a', 1_000, NOW)
+      expect(await store.remove('a', 2)).toBe(false)
+      expect(await store.list(NOW, 10)).toMatchObject([{ key: 'a', failures: 2 }])
+      expect(await store.remove('a', 3)).toBe(true)
+    }))
+
+  test('lists the most failures first, and no more than asked', () =>
+    withStores(async (store, other) => {
+      for (const key of ['b', 'c', 'a', 'c', 'b', 'c']) await store.add(key, 1_000, NOW)
+      await store.add('ended', 1, NOW)
+      expect((await other.list(NOW + 10, 10)).map(({ key }) => key)).toEqual(['c', 'b', 'a'])
+      expect((await store.list(NOW + 10, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
+    }))
+
+  test('of more than a thousand that end at once none is listed any more', () =>
+    withStores(async (store) => {
+      await Promise.all(Array.from({ length: 1_100 }, (_, at) => store.add(`${at}`, 60_000, NOW)))
+      await store.add('running', 60_001, NOW)
+      expect(await store.list(NOW + 60_000, 10_000)).toEqual([{ key: 'running', failures: 1, expires: NOW + 60_001 }])
+    }))
+
+  test('once closed, everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      await store.close()
+      await expect(store.add('a', 1_000, NOW)).rejects.toThrow()
+      await expect(store.extend('a', NOW + 1_000, NOW)).rejects.toThrow()
+      await expect(store.remove('a', 10)).rejects.toThrow()
+      await expect(store.list(NOW, 10)).rejects.toThrow()
+      await store.close()
+    }))
+
+  test('keys may hold anything', () =>
+    withStores(async (store) => {
+      const keys = ['account psc from 10.0.0.1', "'; DROP TABLE failures; --", 'ü 😀 \n', '__proto__', '*', '']
+      for (const key of keys) await store.add(key, 1_000, NOW)
+      expect((await store.list(NOW, 10)).map(({ key }) => key).toSorted()).toEqual(keys.toSorted())
+    }))
+})
+
+describe('the embedded file', () => {
+  test('and its folder are for their owner alone', async () => {
+    const file = join(folder, 'deep/er/trimint.db')
+    const store = await open(`sqlite:${file}`)
+    await store.add('a', 1_000, NOW)
+    for (const [path, mode] of [
+      [file, 0o600],
+      [`${file}-wal`, 0o600],
+      [join(folder, 'deep/er'), 0o700],
+    ] as const) {
+      expect(statSync(path).mode & 0o777, path).toBe(mode)
+    }
+    await store.close()
+  })
+
+  test('of a newer version is refused, and left as it is', async () => {
+    const file = join(folder, 'newer.db')
+    const database = new DatabaseSync(file)
+    database.exec('PRAGMA user_version = 99')
+    database.close()
+    await expect(open(`sqlite:${file}`)).rejects.toThrow(
+      /^the store is of version 99, this release knows versions up to \d+$/,
+    )
+    const again = new DatabaseSync(file)
+    expect(again.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 })
+    again.close()
+  })
+
+  test('that is no database is refused, and left as it is', async () => {
+    const file = join(folder, 'text.db')
+    writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
+    await expect(open(`sqlite:${file}`)).rejects.toThrow(/not a database/)
+    expect(statSync(file).size).toBeGreaterThan(1_000)
+  })
+
+  test('that another process holds does not hold up this one: it fails within a second', async () => {
+    const file = join(folder, 'held.db')
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    let turns = 0
+    const counting = setInterval(() => {
+      turns += 1
+    }, 5)
+    const asked = performance.now()
+    await expect(store.add('a', 1_000, NOW)).rejects.toThrow(/locked/)
+    expect(performance.now() - asked).toBeLessThan(1_500)
+    expect(turns).toBeGreaterThan(20)
+    clearInterval(counting)
+    other.exec('COMMIT')
+    other.close()
+    expect(await store.add('a', 1_000, NOW)).toMatchObject({ failures: 1 })
+    await store.close()
+  })
+
+  test('forgets what has expired, a slice with each write', async () => {
+    const file = join(folder, 'sweep.db')
+    const store = await open(`sqlite:${file}`)
+    for (let at = 0; at < 250; at++) await store.add(`${at}`, 1, NOW)
+    const sizes: number[] = []
+    for (let at = 0; at < 4; at++) {
+      await store.add('later', 1_000, NOW + 10)
+      const database = new DatabaseSync(file)
+      sizes.push((database.prepare('SELECT count(*) AS size FROM failures').get() as { size: number }).size)
+      database.close()
+    }
+    expect(sizes).toEqual([151, 51, 1, 1])
+    await store.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: FailedAttemptStore, client: RedisClient) => Promise<void>) {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  test('a count has a key of its own, which goes away by itself, and two indexes know of it', () =>
+    withRedis(async (store, client) => {
+      await store.add('a', 60_000, NOW)
+      const keys = ['trimint:failures', 'trimint:failures-by-end', 'trimint:failures:a']
+      expect((await client.keys('*')).toSorted()).toEqual(keys)
+      const left = await client.pTTL('trimint:failures:a')
+      expect(left).toBeGreaterThan(50_000)
+      expect(left).toBeLessThanOrEqual(60_000)
+    }))
+
+  test('a count that is removed leaves nothing behind, and neither does one that never was', () =>
+    withRedis(async (store, client) => {
+      await store.extend('never', NOW + 60_000, NOW)
+      await store.remove('never', 10)
+      expect(await client.dbSize()).toBe(0)
+      await store.add('a', 60_000, NOW)
+      await store.remove('a', 10)
+      expect(await client.dbSize()).toBe(0)
+    }))
+
+  test('a count that ends by itself is not listed, and once its time is over the indexes forget it', () =>
+    withRedis(async (store, client) => {
+      await store.add('a', 1, NOW)
+      await expect.poll(() => client.exists('trimint:failures:a')).toBe(0)
+      expect(await store.list(NOW, 10)).toEqual([])
+      expect(await client.dbSize()).toBe(2)
+      expect(await store.list(NOW + 1, 10)).toEqual([])
+      expect(await client.dbSize()).toBe(0)
+    }))
+})
+
+describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
+  test('fails fast, and comes back by itself', { timeout: 30_000 }, async () => {
+    const redis = await startRedis()
+    const errors: Error[] = []
+    const store = await openStore('failures', redis.url, (error) => errors.push(error))
+    await store.add('a', 60_000, NOW)
+    await redis.stop()
+    const asked = performance.now()
+    await expect(store.add('a', 60_000, NOW)).rejects.toThrow()
+    expect(performance.now() - asked).toBeLessThan(1_000)
+    await using _again = await startRedis(redis.port)
+    await expect
+      .poll(
+        () =>
+          store.add('a', 60_000, NOW).then(
+            ({ failures }) => failures,
+            () => 0,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(1)
+    expect(errors.length).toBeGreaterThan(0)
+    await store.close()
+  })
+
+  test('or hangs: fails within a second, and so does closing', async () => {
+    await using redis = await startRedis()
+    const store = await openStore('failures', redis.url)
+    await store.add('a', 60_000, NOW)
+    redis.freeze()
+    const asked = performance.now()
+    await expect(store.add('a', 60_000, NOW)).rejects.toThrow(/not answered/)
+    await store.close()
+    expect(performance.now() - asked).toBeLessThan(3_000)
+  })
+
+  test('at the start is no error', async () => {
+    const store = await openStore('failures', 'redis://127.0.0.1:1/0')
+    await expect(store.list(NOW, 1)).rejects.toThrow()
+    await store.close()
+  })
+})

@@ -1,0 +1,249 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Announcement, InstanceStore } from '../../../src/core/ports/instance-store.ts'
+import { RETENTION } from '../../../src/core/ports/token-store.ts'
+import { createRedisClient } from '../../../src/store/redis/client.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+import { openStore } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const folder = mkdtempSync(join(tmpdir(), 'trimint-replicas-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+const open = (store: string) => openStore('replicas', store)
+
+function announcement(changes: Partial<Announcement> = {}): Announcement {
+  return { id: 'a/1', instance: 'a', keys: ['first', 'second'], expires: NOW + 1_000, ...changes }
+}
+
+const needs = (...entries: [fingerprint: string, until: number][]) => new Map(entries)
+const NOTHING = needs()
+
+/** What two processes have open: for each test of its own. */
+interface Kind {
+  readonly kind: string
+  create(): Promise<{ readonly stores: [InstanceStore, InstanceStore]; remove(): Promise<void> }>
+}
+
+async function openTwice(name: string, remove = async () => undefined) {
+  return { stores: [await open(name), await open(name)] as [InstanceStore, InstanceStore], remove }
+}
+
+const kinds: Kind[] = [
+  {
+    kind: 'sqlite in memory',
+    async create() {
+      // Nobody else can open that: both are one.
+      const store = await open('sqlite::memory:')
+      return { stores: [store, store], remove: async () => undefined }
+    },
+  },
+  { kind: 'an sqlite file', create: () => openTwice(`sqlite:${join(folder, `${made++}.db`)}`) },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ kind: 'redis', create: () => openTwice(redis.url, async () => void (await redis.flush())) })
+}
+
+describe.each(kinds)('$kind', ({ create }) => {
+  async function withStores(use: (...stores: [InstanceStore, InstanceStore]) => Promise<void>): Promise<void> {
+    const { stores, remove } = await create()
+    try {
+      await use(...stores)
+    } finally {
+      await remove()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  test('what is announced is seen elsewhere, as it was', () =>
+    withStores(async (store, other) => {
+      const odd = announcement({ id: '__proto__', instance: '\'; DROP TABLE "x ü 😀', keys: [] })
+      await store.announce(announcement(), NOTHING)
+      await store.announce(odd, NOTHING)
+      const seen = await other.running(NOW)
+      expect(seen).toHaveLength(2)
+      expect(seen).toEqual(expect.arrayContaining([announcement(), odd]))
+    }))
+
+  test('it holds up to its end', () =>
+    withStores(async (store, other) => {
+      await store.announce(announcement(), NOTHING)
+      expect(await other.running(NOW + 999)).toEqual([announcement()])
+      expect(await other.running(NOW + 1_000)).toEqual([])
+    }))
+
+  test('another announcement of the same id takes its place', () =>
+    withStores(async (store, other) => {
+      await store.announce(announcement(), NOTHING)
+      const next = announcement({ keys: ['second'], expires: NOW + 5_000 })
+      await store.announce(next, NOTHING)
+      expect(await other.running(NOW)).toEqual([next])
+    }))
+
+  test('one process may have two', () =>
+    withStores(async (store, other) => {
+      const next = announcement({ id: 'a/2', keys: ['second'] })
+      await store.announce(announcement(), NOTHING)
+      await store.announce(next, NOTHING)
+      expect(await other.running(NOW)).toHaveLength(2)
+      await store.leave('a/1', NOTHING)
+      expect(await other.running(NOW)).toEqual([next])
+    }))
+
+  test('once closed, everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      await store.close()
+      await expect(store.announce(announcement(), NOTHING)).rejects.toThrow()
+      await expect(store.leave('a/1', NOTHING)).rejects.toThrow()
+      await expect(store.running(NOW)).rejects.toThrow()
+      await expect(store.neededUntil()).rejects.toThrow()
+      await expect(store.sweep(NOW)).rejects.toThrow()
+      await store.close()
+    }))
+
+  test('closing waits for what has been asked', () =>
+    withStores(async (store) => {
+      const announcing = store.announce(announcement(), NOTHING)
+      await store.close()
+      await announcing
+    }))
+
+  test('a goodbye that nobody waits for is fine', () =>
+    withStores(async (store, other) => {
+      await store.leave('unknown', needs(['first', NOW]))
+      expect(await other.running(NOW)).toEqual([])
+      expect(await other.neededUntil()).toEqual(needs(['first', NOW]))
+    }))
+
+  test('how long a key is needed only ever grows, whoever says so', () =>
+    withStores(async (store, other) => {
+      await store.announce(announcement(), needs(['first', NOW + 100], ['second', NOW + 5]))
+      await other.announce(announcement({ id: 'b/1' }), needs(['first', NOW + 50], ['second', NOW + 10]))
+      await other.leave('b/1', needs(['first', NOW + 1], ['third', NOW + 1]))
+      const known = needs(['first', NOW + 100], ['second', NOW + 10], ['third', NOW + 1])
+      expect(await store.neededUntil()).toEqual(known)
+    }))
+
+  test('a hundred at once are all there, and the longest need stands', () =>
+    withStores(async (store, other) => {
+      const until = Array.from({ length: 100 }, (_, at) => NOW + ((at * 37) % 100))
+      await Promise.all(
+        until.map((time, at) =>
+          (at % 2 ? store : other).announce(announcement({ id: `${at}` }), needs(['first', time])),
+        ),
+      )
+      expect(await store.running(NOW)).toHaveLength(100)
+      expect(await store.neededUntil()).toEqual(needs(['first', NOW + 99]))
+    }))
+
+  test('what holds no longer is swept, what holds is not', () =>
+    withStores(async (store, other) => {
+      const lasting = announcement({ id: 'b/1', expires: NOW + 1_001 })
+      await store.announce(announcement(), NOTHING)
+      await store.announce(lasting, NOTHING)
+      await other.sweep(NOW + 1_000)
+      expect(await store.running(NOW)).toEqual([lasting])
+    }))
+
+  test('a key is forgotten an hour after it was needed', () =>
+    withStores(async (store, other) => {
+      await store.leave('a/1', needs(['first', NOW], ['second', NOW + 1]))
+      await other.sweep(NOW + RETENTION - 1)
+      expect(await store.neededUntil()).toEqual(needs(['first', NOW], ['second', NOW + 1]))
+      await other.sweep(NOW + RETENTION)
+      expect(await store.neededUntil()).toEqual(needs(['second', NOW + 1]))
+    }))
+
+  test('but not while a process that is running has it', () =>
+    withStores(async (store, other) => {
+      const expires = NOW + RETENTION + 1_000
+      await store.announce(announcement({ expires }), needs(['first', NOW], ['second', NOW], ['third', NOW]))
+      await other.sweep(expires - 1)
+      expect(await store.neededUntil()).toEqual(needs(['first', NOW], ['second', NOW]))
+      await other.sweep(expires)
+      expect(await store.neededUntil()).toEqual(NOTHING)
+    }))
+})
+
+describe('the embedded file', () => {
+  test('of the version before is brought to this one, and keeps what it has', async () => {
+    const file = join(folder, 'before.db')
+    const revocations = await openStore('revocations', `sqlite:${file}`)
+    const revocation = { subject: 'token a', issuedUntil: NOW, expires: NOW + 1 }
+    await revocations.add(revocation, NOW)
+    await revocations.close()
+    const database = new DatabaseSync(file)
+    database.exec('DROP TABLE replicas; DROP TABLE signing_keys; PRAGMA user_version = 3')
+    database.close()
+
+    const store = await open(`sqlite:${file}`)
+    await store.announce(announcement(), NOTHING)
+    expect(await store.running(NOW)).toEqual([announcement()])
+    await store.close()
+    const again = await openStore('revocations', `sqlite:${file}`)
+    expect(await again.since(undefined)).toMatchObject({ revocations: [revocation] })
+    await again.close()
+  })
+
+  test('locked by another process: waits without stopping anything, and goes on when it is let go', async () => {
+    const file = join(folder, 'locked.db')
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const announcing = store.announce(announcement(), NOTHING)
+    const asked = performance.now()
+    await sleep(100)
+    expect(performance.now() - asked, 'nobody waits for the lock in SQLite').toBeLessThan(5_000)
+    expect(await store.running(NOW)).toEqual([])
+    other.exec('COMMIT')
+    other.close()
+    await announcing
+    expect(await store.running(NOW)).toEqual([announcement()])
+    await store.close()
+  })
+
+  test('keeps over a restart until when a key is needed', async () => {
+    const name = `sqlite:${join(folder, 'restart.db')}`
+    const store = await open(name)
+    await store.announce(announcement(), needs(['first', NOW]))
+    await store.close()
+    const again = await open(name)
+    expect(await again.neededUntil()).toEqual(needs(['first', NOW]))
+    await again.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  test('two keys hold everything', async () => {
+    await using redis = await startRedis()
+    const store = await open(redis.url)
+    await store.announce(announcement(), needs(['first', NOW]))
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:signing-keys'])
+    client.destroy()
+    await store.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
+  test('rejects at once', async () => {
+    const redis = await startRedis()
+    const store = await open(redis.url)
+    await redis.stop()
+    await expect(store.announce(announcement(), needs(['first', NOW]))).rejects.toThrow()
+    await expect(store.leave('a/1', NOTHING)).rejects.toThrow()
+    await expect(store.running(NOW)).rejects.toThrow()
+    await expect(store.neededUntil()).rejects.toThrow()
+    await expect(store.sweep(NOW)).rejects.toThrow()
+    await store.close()
+  })
+})

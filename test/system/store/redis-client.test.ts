@@ -1,0 +1,155 @@
+import { createServer, type Socket } from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { openStores } from '../../../src/store/open-stores.ts'
+import { closeRedisClient, createRedisClient, withTimeout } from '../../../src/store/redis/client.ts'
+import { createRedisTokenStore } from '../../../src/store/redis/token-store.ts'
+import { createRedisUsageStore } from '../../../src/store/redis/usage-store.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const nothing = () => undefined
+afterEach(() => void vi.useRealTimers())
+
+/** A server that takes every connection and says nothing. */
+async function startSilentServer() {
+  const sockets = new Set<Socket>()
+  let hasFive: () => void
+  const fiveConnected = new Promise<void>((done) => {
+    hasFive = done
+  })
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    if (sockets.size === 5) hasFive()
+    socket.on('error', nothing)
+    socket.resume().once('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { port: number }
+  return {
+    url: `redis://127.0.0.1:${port}/0`,
+    connections: () => sockets.size,
+    fiveConnected,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((done) => server.close(done))
+    },
+  }
+}
+
+test('tries again after 50 ms, then twice as long each time, but never longer than a second', () => {
+  const reconnect = createRedisClient('redis://127.0.0.1:1/0', nothing).options.socket?.reconnectStrategy
+  const waits = [0, 1, 2, 3, 4, 5, 100].map((attempts) =>
+    typeof reconnect === 'function' ? reconnect(attempts, new Error('lost')) : reconnect,
+  )
+  expect(waits).toEqual([50, 100, 200, 400, 800, 1_000, 1_000])
+})
+
+test('an answer leaves no timer behind that would keep the process from ending', async () => {
+  const countTimers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const before = countTimers()
+  expect(await withTimeout(async () => 'answer')).toBe('answer')
+  await expect(
+    withTimeout(async () => {
+      throw new Error('no answer')
+    }),
+  ).rejects.toThrow('no answer')
+  expect(countTimers()).toBe(before)
+})
+
+describe('a start', () => {
+  test('does not wait for a Redis that is away', async () => {
+    const asked = performance.now()
+    const errors: Error[] = []
+    const stores = await openStores('redis://127.0.0.1:1/0', (error) => errors.push(error))
+    expect(performance.now() - asked).toBeLessThan(4_000) // milliseconds: one that says nothing is waited for five seconds
+    expect(errors.length).toBeGreaterThanOrEqual(5)
+    await expect(stores.uses.counted('a'), 'which is said at once').rejects.toThrow('The client is offline')
+    await stores.close()
+  })
+
+  test('waits five seconds for one that takes a connection and says nothing, and closing lets go of it at once', async () => {
+    await using server = await startSilentServer()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const opening = openStores(server.url, nothing)
+    let isOpen = false
+    void opening.then(() => {
+      isOpen = true
+    })
+    await server.fiveConnected
+    await vi.advanceTimersByTimeAsync(4_999)
+    expect(isOpen).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    const stores = await opening
+    // At once: no time goes by here.
+    await stores.close()
+    vi.useRealTimers()
+    await expect.poll(server.connections).toBe(0)
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('closing', () => {
+  test('lets go of a connection whose server hangs, and of what waits for its answer', async () => {
+    await using redis = await startRedis()
+    const countSockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
+    const before = countSockets()
+    const client = createRedisClient(redis.url, nothing)
+    await client.connect()
+    await client.sendCommand(['CLIENT', 'PAUSE', '60000', 'ALL'])
+    const asked = client.set('a', 'b').catch(({ message }: Error) => message)
+    await closeRedisClient(client)
+    expect(await asked).toMatch(/disconnect/i)
+    await expect.poll(countSockets).toBe(before)
+  })
+
+  test('finishes what is under way', async () => {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, nothing)
+    await client.connect()
+    const answers = Promise.all(Array.from({ length: 100 }, (_, at) => client.set(`${at}`, 'b')))
+    await closeRedisClient(client)
+    expect(new Set(await answers)).toEqual(new Set(['OK']))
+    await closeRedisClient(client)
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('a script', () => {
+  /** How often the server was asked to run scripts, by their digest and in full. */
+  async function withCalls(use: (parts: { url: string; calls: () => Promise<unknown> }) => Promise<void>) {
+    await using redis = await startRedis()
+    const spy = createRedisClient(redis.url, nothing)
+    await spy.connect()
+    const calls = async () => {
+      const statistics = await spy.info('commandstats')
+      const count = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0)
+      return { evalsha: count('evalsha'), eval: count('eval') }
+    }
+    await use({ url: redis.url, calls })
+    spy.destroy()
+  }
+
+  async function connect(url: string) {
+    const client = createRedisClient(url, nothing)
+    await client.connect()
+    return client
+  }
+
+  test('is sent in full once, and by its digest from then on', () =>
+    withCalls(async ({ url, calls }) => {
+      const store = createRedisUsageStore(await connect(url))
+      for (let number = 1; number <= 3; number++) expect(await store.count('a', 3, NOW + 1_000, NOW)).toBe(number)
+      expect(await calls()).toEqual({ evalsha: 3, eval: 1 })
+      await store.close()
+    }))
+
+  test('that the server refuses is not run a second time', () =>
+    withCalls(async ({ url, calls }) => {
+      const client = await connect(url)
+      const store = createRedisTokenStore(client)
+      await store.revoke('a', NOW)
+      await client.hSet('trimint:record:a', 'field', 'no text')
+      await expect(store.revoke('a', NOW)).rejects.toThrow('WRONGTYPE')
+      expect(await calls()).toEqual({ evalsha: 2, eval: 1 })
+      await store.close()
+    }))
+})

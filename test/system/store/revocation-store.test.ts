@@ -1,0 +1,522 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, test } from 'vitest'
+import {
+  REVOCATIONS_PER_PAGE,
+  type Revocation,
+  type RevocationStore,
+} from '../../../src/core/ports/revocation-store.ts'
+import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+import { openStore } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LIFETIME = 600_000
+const EXPIRY = NOW + LIFETIME
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-revocations-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+const newFile = () => join(folder, `${made++}.db`)
+
+const createRevocation = (changes: Partial<Revocation> = {}): Revocation => ({
+  subject: `token ${made++}`,
+  issuedUntil: NOW,
+  expires: EXPIRY,
+  ...changes,
+})
+
+const createMany = (count: number, changes: Partial<Revocation> = {}): Revocation[] =>
+  Array.from({ length: count }, () => createRevocation(changes))
+
+const addAll = (store: RevocationStore, revocations: readonly Revocation[]) =>
+  Promise.all(revocations.map((revocation) => store.add(revocation, NOW)))
+
+/** Somebody who reads along: from the beginning at first, then from where it left off. */
+function follow(store: RevocationStore) {
+  let cursor: string | undefined
+  const pages: number[] = []
+  /** What is new since the last time, and no more than that. */
+  async function read(): Promise<Revocation[]> {
+    const seen: Revocation[] = []
+    for (;;) {
+      const { revocations, cursor: next, complete } = await store.since(cursor)
+      seen.push(...revocations)
+      pages.push(revocations.length)
+      cursor = next
+      if (complete) return seen
+      if (pages.length > 1_000) throw new Error('there is no end to it')
+    }
+  }
+  return { read, pages }
+}
+
+const inOrder = (revocations: readonly Revocation[]): Revocation[] =>
+  revocations.toSorted(
+    (a, b) =>
+      (a.subject < b.subject ? -1 : Number(a.subject > b.subject)) ||
+      a.issuedUntil - b.issuedUntil ||
+      a.expires - b.expires,
+  )
+
+/** In whatever order, exactly these. */
+function expectSame(actual: readonly Revocation[], expected: readonly Revocation[]): void {
+  expect(inOrder(actual)).toStrictEqual(inOrder(expected))
+}
+
+const open = (name: string): Promise<RevocationStore> => openStore('revocations', name)
+
+/** Two stores on the same data, as two processes have them. Memory cannot be shared: there it is one and the same. */
+interface Kind {
+  readonly kind: string
+  openTwo(): Promise<[RevocationStore, RevocationStore]>
+  empty(): Promise<void>
+}
+
+const kinds: Kind[] = [
+  {
+    kind: 'sqlite in memory',
+    openTwo: async () => {
+      const store = await open('sqlite::memory:')
+      return [store, { ...store, close: async () => undefined }]
+    },
+    empty: async () => undefined,
+  },
+  {
+    kind: 'sqlite',
+    openTwo: async () => {
+      const name = `sqlite:${newFile()}`
+      return [await open(name), await open(name)]
+    },
+    empty: async () => undefined,
+  },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({
+    kind: 'redis',
+    openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
+    empty: () => redis.flush(),
+  })
+}
+
+describe.each(kinds)('$kind', ({ openTwo, empty }) => {
+  async function withStores(use: (...stores: [RevocationStore, RevocationStore]) => Promise<void>): Promise<void> {
+    const stores = await openTwo()
+    try {
+      await use(...stores)
+    } finally {
+      await empty()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  test('nothing was revoked: nothing is told, and whoever asked then is told what comes later', () =>
+    withStores(async (store, other) => {
+      const reader = follow(store)
+      expect(await reader.read()).toEqual([])
+      expect(await reader.read()).toEqual([])
+      const revocation = createRevocation()
+      await other.add(revocation, NOW)
+      expect(await reader.read()).toStrictEqual([revocation])
+      expect(await reader.read()).toEqual([])
+    }))
+
+  test('each reader is told everything once, whoever added it and whenever the reader began', () =>
+    withStores(async (store, other) => {
+      const [first, second, third] = [createMany(5), createMany(7), createMany(3)]
+      const early = follow(store)
+      await addAll(store, first)
+      expectSame(await early.read(), first)
+      const late = follow(other)
+      await addAll(other, second)
+      expectSame(await early.read(), second)
+      expectSame(await late.read(), [...first, ...second])
+      await addAll(store, third)
+      expectSame(await early.read(), third)
+      expectSame(await late.read(), third)
+      expectSame(await follow(store).read(), [...first, ...second, ...third])
+    }))
+
+  test('is told as soon as it is added', () =>
+    withStores(async (store, other) => {
+      const readers = [follow(store), follow(other)]
+      for (let round = 0; round < 20; round++) {
+        const revocation = createRevocation()
+        await (round % 2 ? store : other).add(revocation, NOW)
+        for (const { read } of readers) expect(await read()).toStrictEqual([revocation])
+      }
+    }))
+
+  test('more than a page comes in pages', () =>
+    withStores(async (store, other) => {
+      const revocations = createMany(2 * REVOCATIONS_PER_PAGE + 1)
+      await addAll(store, revocations)
+      const reader = follow(other)
+      expectSame(await reader.read(), revocations)
+      expect(Math.max(...reader.pages)).toBe(REVOCATIONS_PER_PAGE)
+      expect((await other.since(undefined)).complete).toBe(false)
+    }))
+
+  test('a page that is just full is followed by nothing', () =>
+    withStores(async (store) => {
+      const revocations = createMany(REVOCATIONS_PER_PAGE)
+      await addAll(store, revocations)
+      const reader = follow(store)
+      expectSame(await reader.read(), revocations)
+      expect(await reader.read()).toEqual([])
+      const later = createRevocation()
+      await store.add(later, NOW)
+      expect(await reader.read()).toStrictEqual([later])
+    }))
+
+  test('who reads while others add misses nothing', { timeout: 60_000 }, () =>
+    withStores(async (store, other) => {
+      const revocations = createMany(1_500)
+      const reader = follow(other)
+      const seen: Revocation[] = []
+      let isAdding = true
+      const reading = (async () => {
+        while (isAdding) {
+          seen.push(...(await reader.read()))
+          await sleep(1)
+        }
+      })()
+      for (let at = 0; at < revocations.length; at += 50) {
+        const some = revocations.slice(at, at + 50)
+        await Promise.all(some.map((revocation, index) => (index % 2 ? store : other).add(revocation, NOW)))
+        await sleep(1)
+      }
+      isAdding = false
+      await reading
+      expect(seen.length, 'some were read while others were added').toBeGreaterThan(0)
+      seen.push(...(await reader.read()))
+      expectSame(seen, revocations)
+    }),
+  )
+
+  test('a subject may be revoked more than once', () =>
+    withStores(async (store, other) => {
+      const subject = 'account psc'
+      const [first, second, earlier] = [
+        createRevocation({ subject }),
+        createRevocation({ subject, issuedUntil: NOW + 5_000, expires: EXPIRY + 5_000 }),
+        createRevocation({ subject, issuedUntil: NOW - 5_000, expires: EXPIRY - 5_000 }),
+      ]
+      const reader = follow(other)
+      await store.add(first, NOW)
+      expectSame(await reader.read(), [first])
+      await addAll(store, [second, earlier, first])
+      expectSame(await reader.read(), [second, earlier, first])
+    }))
+
+  test('comes back as it was, whatever is in it', () =>
+    withStores(async (store, other) => {
+      const odd = [
+        '',
+        ' ',
+        ' a ',
+        'a',
+        'A',
+        'a\0b',
+        '"\'`;--',
+        '\\ \n\r\t',
+        'ü',
+        'u\u0308',
+        'ñ 漢字 😀 \u202e',
+        '__proto__',
+        'null',
+        '%00$subject?1:*',
+        '{"subject":"x"}',
+        'x'.repeat(2_000),
+      ]
+      const revocations = [
+        ...['token', 'app', 'account', 'user'].flatMap((kind) =>
+          odd.map((text) => createRevocation({ subject: `${kind} ${text}` })),
+        ),
+        createRevocation({ issuedUntil: 0, expires: 8_640_000_000_000_000 }),
+        createRevocation({ issuedUntil: NOW + 1, expires: NOW + 2 }),
+      ]
+      await addAll(store, revocations)
+      expectSame(await follow(other).read(), revocations)
+    }))
+
+  describe('sweeping', () => {
+    test('clears away what has expired and nothing else', () =>
+      withStores(async (store, other) => {
+        const ended = [createRevocation({ expires: EXPIRY - 1 }), createRevocation({ expires: EXPIRY })]
+        const running = [createRevocation({ expires: EXPIRY + 1 }), createRevocation({ expires: EXPIRY + LIFETIME })]
+        await addAll(store, [...running, ...ended])
+        await other.sweep(EXPIRY - 2)
+        expectSame(await follow(store).read(), [...running, ...ended])
+        await other.sweep(EXPIRY)
+        expectSame(await follow(store).read(), running)
+      }))
+
+    test('of many clears away all', () =>
+      withStores(async (store, other) => {
+        const running = createMany(20, { expires: EXPIRY + LIFETIME })
+        await addAll(store, [...createMany(1_200), ...running, ...createMany(1_300)])
+        await other.sweep(EXPIRY)
+        expectSame(await follow(store).read(), running)
+      }))
+
+    test('leaves a subject that was revoked again', () =>
+      withStores(async (store) => {
+        const subject = 'app a'
+        const again = createRevocation({ subject, issuedUntil: NOW + 1, expires: EXPIRY + 1 })
+        await addAll(store, [createRevocation({ subject }), again])
+        await store.sweep(EXPIRY)
+        expectSame(await follow(store).read(), [again])
+      }))
+
+    test('troubles nobody who reads along, even where nothing is left', () =>
+      withStores(async (store, other) => {
+        const reader = follow(store)
+        const idle = follow(other)
+        for (let round = 0; round < 3; round++) {
+          const some = createMany(4)
+          await addAll(other, some)
+          expectSame(await reader.read(), some)
+          if (round === 0) expectSame(await idle.read(), some)
+          await other.sweep(EXPIRY)
+          expect(await reader.read()).toEqual([])
+          expect(await follow(store).read()).toEqual([])
+        }
+        const last = createRevocation()
+        await store.add(last, NOW)
+        expect(await reader.read()).toStrictEqual([last])
+        // Of those in between, which have expired, nobody knows any more.
+        expect(await idle.read()).toStrictEqual([last])
+      }))
+
+    test('between two pages leaves no running one out', () =>
+      withStores(async (store, other) => {
+        const running = createMany(REVOCATIONS_PER_PAGE + 100, { expires: EXPIRY + LIFETIME })
+        const mixed = running.flatMap((revocation) => [createRevocation(), revocation])
+        // One after the other, so that both kinds are on each page.
+        for (const revocation of mixed) await store.add(revocation, NOW)
+        const first = await other.since(undefined)
+        expect(first.complete).toBe(false)
+        await store.sweep(EXPIRY)
+        const seen = [...first.revocations]
+        let { cursor } = first
+        for (let complete = false; !complete; ) {
+          const page = await other.since(cursor)
+          seen.push(...page.revocations)
+          cursor = page.cursor
+          complete = page.complete
+        }
+        expectSame(
+          seen.filter(({ expires }) => expires > EXPIRY),
+          running,
+        )
+      }))
+  })
+
+  test('once closed, everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      const revocation = createRevocation()
+      const adding = store.add(revocation, NOW)
+      await store.close()
+      await adding
+      await expect(store.add(createRevocation(), NOW)).rejects.toThrow()
+      await expect(store.since(undefined)).rejects.toThrow()
+      await store.close()
+    }))
+})
+
+describe('the embedded file', () => {
+  test('keeps what was answered, and cursors', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const revocations = createMany(3)
+    await addAll(store, revocations)
+    const { cursor } = await store.since(undefined)
+    await store.close()
+    const again = await open(`sqlite:${file}`)
+    expectSame(await follow(again).read(), revocations)
+    expect(await again.since(cursor)).toEqual({ revocations: [], cursor, complete: true })
+    await again.close()
+  })
+
+  test('that has been emptied by sweeping and opened again still honours cursors', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    await addAll(store, createMany(5))
+    const { cursor } = await store.since(undefined)
+    await store.sweep(EXPIRY)
+    await store.close()
+    const again = await open(`sqlite:${file}`)
+    const later = createRevocation()
+    await again.add(later, NOW)
+    expect((await again.since(cursor)).revocations).toStrictEqual([later])
+    await again.close()
+  })
+
+  test('where nothing has expired, sweeping takes no lock', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    await store.add(createRevocation(), NOW)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    await store.sweep(EXPIRY - 1)
+    await expect(store.sweep(EXPIRY)).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    other.close()
+    await store.close()
+  })
+
+  test('locked by another process: is read all the same; adding gives up within a second, and recovers', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const [before, refused] = [createRevocation(), createRevocation()]
+    await store.add(before, NOW)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const asked = performance.now()
+    const adding = expect(store.add(refused, NOW)).rejects.toThrow('database is locked')
+    expect(await follow(store).read()).toStrictEqual([before])
+    await adding
+    expect(performance.now() - asked).toBeLessThan(1_000)
+    other.exec('COMMIT')
+    other.close()
+    expect(await follow(store).read()).toStrictEqual([before])
+    await store.add(refused, NOW)
+    expectSame(await follow(store).read(), [before, refused])
+    await store.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: RevocationStore, redis: DurableRedis, client: RedisClient) => Promise<void>) {
+    await using redis = await startDurableRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, redis, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  const isBack = (store: RevocationStore) =>
+    expect.poll(() => store.since(undefined).then(() => 'back', String), { timeout: 10_000 }).toBe('back')
+
+  test.each([3, 10, 25])('that has lost all of ten: whoever reads along is told the %d that come later', (later) =>
+    withRedis(async (store, _, client) => {
+      const reader = follow(store)
+      await addAll(store, createMany(10))
+      await reader.read()
+      await client.flushAll()
+      expect(await reader.read()).toEqual([])
+      const revocations = createMany(later)
+      await addAll(store, revocations)
+      expectSame(await reader.read(), revocations)
+    }),
+  )
+
+  test('that has lost all, and whose clock has gone back with its connections: the same', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis, client) => {
+      const reader = follow(store)
+      // As a server wrote it whose clock is a day ahead of the next one's.
+      await addAll(store, createMany(1))
+      const keys = await client.keys('*')
+      const stream = (await Promise.all(keys.map((key) => client.type(key)))).indexOf('stream')
+      if (stream >= 0) {
+        const ahead = `${Date.now() + 86_400_000}-0`
+        await client.xAdd(keys[stream] ?? '', ahead, { subject: 'token ahead', issuedUntil: '1', expires: `${EXPIRY}` })
+      }
+      await reader.read()
+      await client.flushAll()
+      await redis.kill()
+      await redis.start()
+      await isBack(store)
+      const revocations = createMany(3)
+      await addAll(store, revocations)
+      expectSame(await reader.read(), revocations)
+    }),
+  )
+
+  test('killed and back: what was answered is there, and nothing is left out', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis) => {
+      const reader = follow(store)
+      const before = createMany(5)
+      await addAll(store, before)
+      expectSame(await reader.read(), before)
+      const unread = createMany(2)
+      await addAll(store, unread)
+      await redis.kill()
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.add(createRevocation(), NOW)).rejects.toThrow(),
+        expect(store.since(undefined)).rejects.toThrow(),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      await redis.start()
+      await isBack(store)
+      const after = createMany(2)
+      await addAll(store, after)
+      // Behind a new connection it may tell some again.
+      const seen = new Map((await reader.read()).map((revocation) => [revocation.subject, revocation]))
+      for (const revocation of [...unread, ...after]) expect(seen.get(revocation.subject)).toStrictEqual(revocation)
+      expect(await reader.read()).toEqual([])
+      expectSame(await follow(store).read(), [...before, ...unread, ...after])
+    }),
+  )
+
+  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis) => {
+      const before = createRevocation()
+      await store.add(before, NOW)
+      redis.freeze()
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.since(undefined)).rejects.toThrow('has not answered within 800 ms'),
+        expect(store.sweep(NOW)).rejects.toThrow('has not answered within 800 ms'),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      redis.thaw()
+      await isBack(store)
+      expect(await follow(store).read()).toStrictEqual([before])
+    }),
+  )
+
+  test('a server that has forgotten the scripts is told them again, and adds once', () =>
+    withRedis(async (store, _, client) => {
+      const revocations = createMany(3)
+      for (const revocation of revocations) {
+        await client.scriptFlush()
+        await store.add(revocation, NOW)
+      }
+      expectSame(await follow(store).read(), revocations)
+    }))
+
+  test('two keys hold everything', () =>
+    withRedis(async (store, _, client) => {
+      await addAll(store, createMany(3))
+      expect((await client.keys('*')).toSorted()).toEqual(['trimint:revocations', 'trimint:revocations-by-end'])
+    }))
+
+  test('what was swept leaves nothing behind that grows', () =>
+    withRedis(async (store, _, client) => {
+      const sizes: number[] = []
+      for (let round = 0; round < 3; round++) {
+        await addAll(store, createMany(500))
+        await store.sweep(EXPIRY)
+        const keys = await client.keys('*')
+        const bytes = await Promise.all(keys.map((key) => client.memoryUsage(key)))
+        sizes.push(bytes.reduce<number>((sum, size) => sum + (size ?? 0), 0))
+      }
+      expect(Math.max(...sizes)).toBeLessThan(2_000)
+    }))
+})

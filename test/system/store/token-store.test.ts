@@ -1,0 +1,896 @@
+import { execFileSync } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { afterAll, describe, expect, test } from 'vitest'
+import { RETENTION, type TokenRecord, type TokenStore } from '../../../src/core/ports/token-store.ts'
+import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { type StartedRedis, startRedis } from '../../support/redis.ts'
+import { openStore } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LIFETIME = 300_000
+const EXPIRY = NOW + LIFETIME
+const FORGOTTEN = EXPIRY + RETENTION
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-tokens-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+const open = (store: string) => openStore('tokens', store, () => undefined)
+const newFile = () => join(folder, `${made++}.db`)
+
+function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
+  const number = made++
+  return {
+    tokenDigest: `token-${number}`,
+    sessionDigest: `session-${number}`,
+    operation: 'registration',
+    username: 'jeff',
+    client: 'backend',
+    uafRequest: '[{"header":{"op":"Reg"}}]',
+    createdAt: NOW,
+    expiresAt: EXPIRY,
+    responseLifetime: 120_000,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+    ...changes,
+  }
+}
+
+/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+interface Kind {
+  readonly kind: string
+  create(): Promise<{ readonly name: string; remove(): Promise<void> }>
+}
+
+const kinds: Kind[] = [
+  { kind: 'sqlite', create: async () => ({ name: `sqlite:${newFile()}`, remove: async () => undefined }) },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+}
+
+describe.each(kinds)('$kind', ({ create }) => {
+  /** Two stores on the same file or server, as two processes have them. */
+  async function withStores(use: (...stores: [TokenStore, TokenStore]) => Promise<void>): Promise<void> {
+    const { name, remove } = await create()
+    const stores: [TokenStore, TokenStore] = [await open(name), await open(name)]
+    try {
+      await use(...stores)
+    } finally {
+      await remove()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  describe('a record', () => {
+    const odd = [
+      '',
+      ' ',
+      '"\'`;--',
+      '\\ \n\r\t',
+      'a\0b',
+      'ü ñ 漢字 😀 \u202e',
+      '__proto__',
+      'null',
+      '0',
+      '%00$now?1:x',
+      'operation',
+    ]
+    const records: [string, Partial<TokenRecord>][] = [
+      ['of every operation: registration', { operation: 'registration' }],
+      ['of every operation: authentication', { operation: 'authentication' }],
+      ['of every operation: deregistration', { operation: 'deregistration' }],
+      ['without a user', { username: undefined }],
+      ['without a client', { client: undefined }],
+      ['with a long request', { uafRequest: 'x'.repeat(200_000) }],
+      ['with the largest times', { createdAt: NOW + 1, expiresAt: 8_640_000_000_000_000, responseLifetime: 2 ** 40 }],
+      ...odd.map((text): [string, Partial<TokenRecord>] => [
+        `with ${JSON.stringify(text)} in it`,
+        { username: text, client: text, uafRequest: text },
+      ]),
+    ]
+
+    test.each(records)('%s comes back as it was', (_, changes) =>
+      withStores(async (store, other) => {
+        const record = createRecord(changes)
+        await store.create(record)
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+        expect(await other.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+        expect(await other.redeem(record.tokenDigest, record.operation, NOW)).toStrictEqual({
+          outcome: 'redeemed',
+          record: { ...record, redeemedAt: NOW },
+        })
+      }),
+    )
+
+    test('is found under its own digests alone', () =>
+      withStores(async (store) => {
+        const [first, second] = [createRecord(), createRecord()]
+        await Promise.all([store.create(first), store.create(second)])
+        expect(await store.findByToken(first.tokenDigest, NOW)).toStrictEqual(first)
+        expect(await store.findBySession(second.sessionDigest, NOW)).toStrictEqual(second)
+        expect(await store.findByToken(first.sessionDigest, NOW)).toBeUndefined()
+        expect(await store.findBySession(first.tokenDigest, NOW)).toBeUndefined()
+      }))
+
+    test('cannot be made anew once it is there, and stays what it was', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        await store.redeem(record.tokenDigest, 'registration', NOW)
+        await expect(other.create({ ...record, username: 'anna' })).rejects.toThrow(/digest/)
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, redeemedAt: NOW })
+      }))
+
+    test('is told until an hour after its expiry, then it never was', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.findByToken(record.tokenDigest, FORGOTTEN - 1)).toStrictEqual(record)
+        expect(await store.findBySession(record.sessionDigest, FORGOTTEN - 1)).toStrictEqual(record)
+        expect(await store.findByToken(record.tokenDigest, FORGOTTEN)).toBeUndefined()
+        expect(await store.findBySession(record.sessionDigest, FORGOTTEN)).toBeUndefined()
+      }))
+  })
+
+  describe('redeeming', () => {
+    type Step = (store: TokenStore, digest: string) => Promise<unknown>
+    const nothing: Step = async () => undefined
+    const redeemed: Step = (store, digest) => store.redeem(digest, 'registration', NOW)
+    const revoked: Step = (store, digest) => store.revoke(digest, NOW)
+    const both: Step = async (store, digest) => {
+      await redeemed(store, digest)
+      await revoked(store, digest)
+    }
+    // At its own operation (registration) and at another one.
+    const cases: [string, Step, number, string, string][] = [
+      ['fresh', nothing, NOW, 'redeemed', 'misdirected'],
+      ['at its last millisecond', nothing, EXPIRY - 1, 'redeemed', 'misdirected'],
+      ['expired', nothing, EXPIRY, 'expired', 'expired'],
+      ['expired almost an hour ago', nothing, FORGOTTEN - 1, 'expired', 'expired'],
+      ['expired an hour ago', nothing, FORGOTTEN, 'unknown', 'unknown'],
+      ['redeemed', redeemed, NOW, 'spent', 'spent'],
+      ['redeemed and expired', redeemed, EXPIRY, 'spent', 'spent'],
+      ['redeemed and expired almost an hour ago', redeemed, FORGOTTEN - 1, 'spent', 'spent'],
+      ['redeemed and expired an hour ago', redeemed, FORGOTTEN, 'unknown', 'unknown'],
+      ['revoked', revoked, NOW, 'spent', 'spent'],
+      ['revoked and expired', revoked, EXPIRY, 'spent', 'spent'],
+      ['revoked and expired almost an hour ago', revoked, FORGOTTEN - 1, 'spent', 'spent'],
+      ['revoked and expired an hour ago', revoked, FORGOTTEN, 'unknown', 'unknown'],
+      ['redeemed and revoked', both, NOW, 'spent', 'spent'],
+    ]
+
+    test.each(cases)('a token that is %s', (_, prepare, now, atItsOwn, elsewhere) =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        await prepare(store, record.tokenDigest)
+        expect((await other.redeem(record.tokenDigest, 'authentication', now)).outcome).toBe(elsewhere)
+        expect((await other.redeem(record.tokenDigest, 'registration', now)).outcome).toBe(atItsOwn)
+      }),
+    )
+
+    test('what never was: unknown, and so is a session given as token', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.redeem('never-issued', 'registration', NOW)).toStrictEqual({ outcome: 'unknown' })
+        expect(await store.redeem(record.sessionDigest, 'registration', NOW)).toStrictEqual({ outcome: 'unknown' })
+      }))
+
+    test('hands out the record once, and writes down when', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        const spent = { ...record, redeemedAt: NOW + 7 }
+        expect(await store.redeem(record.tokenDigest, 'registration', NOW + 7)).toStrictEqual({
+          outcome: 'redeemed',
+          record: spent,
+        })
+        expect(await other.redeem(record.tokenDigest, 'registration', NOW + 8)).toStrictEqual({ outcome: 'spent' })
+        expect(await other.findBySession(record.sessionDigest, NOW + 9)).toStrictEqual(spent)
+      }))
+
+    test('at another operation leaves no trace', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.redeem(record.tokenDigest, 'deregistration', NOW)).toStrictEqual({ outcome: 'misdirected' })
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+        expect((await other.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }))
+
+    test('two hundred at once through both stores: exactly one wins', () =>
+      withStores(async (store, other) => {
+        for (let round = 0; round < 5; round++) {
+          const record = createRecord()
+          await store.create(record)
+          const redemptions = await Promise.all(
+            Array.from({ length: 200 }, (_, at) =>
+              (at % 2 ? store : other).redeem(record.tokenDigest, 'registration', NOW),
+            ),
+          )
+          const outcomes = redemptions.map(({ outcome }) => outcome)
+          expect(outcomes.filter((outcome) => outcome === 'redeemed')).toHaveLength(1)
+          expect(outcomes.filter((outcome) => outcome === 'spent')).toHaveLength(199)
+        }
+      }))
+
+    test('many tokens at once: each to each', () =>
+      withStores(async (store, other) => {
+        const records = Array.from({ length: 600 }, () => createRecord())
+        await Promise.all(records.map((record, at) => (at % 2 ? store : other).create(record)))
+        const redemptions = await Promise.all(
+          records.map((record, at) => (at % 3 ? store : other).redeem(record.tokenDigest, 'registration', NOW)),
+        )
+        expect(redemptions).toStrictEqual(
+          records.map((record) => ({ outcome: 'redeemed', record: { ...record, redeemedAt: NOW } })),
+        )
+      }))
+  })
+
+  describe('revoking', () => {
+    test('happens once, and writes down when', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.revoke(record.tokenDigest, NOW + 1)).toBe(true)
+        expect(await other.revoke(record.tokenDigest, NOW + 2)).toBe(false)
+        expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, revokedAt: NOW + 1 })
+      }))
+
+    test('a hundred at once through both stores: exactly one has done it', () =>
+      withStores(async (store, other) => {
+        const record = createRecord()
+        await store.create(record)
+        const results = await Promise.all(
+          Array.from({ length: 100 }, (_, at) => (at % 2 ? store : other).revoke(record.tokenDigest, NOW)),
+        )
+        expect(results.filter(Boolean)).toHaveLength(1)
+      }))
+
+    test('what was redeemed keeps that', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        await store.redeem(record.tokenDigest, 'registration', NOW + 1)
+        expect(await store.revoke(record.tokenDigest, NOW + 2)).toBe(true)
+        const expected = { ...record, redeemedAt: NOW + 1, revokedAt: NOW + 2 }
+        expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
+      }))
+
+    test('is possible as long as the token is told', () =>
+      withStores(async (store) => {
+        const [early, late] = [createRecord(), createRecord()]
+        await Promise.all([store.create(early), store.create(late)])
+        expect(await store.revoke(early.tokenDigest, FORGOTTEN - 1)).toBe(true)
+        expect(await store.revoke(late.tokenDigest, FORGOTTEN)).toBe(false)
+      }))
+
+    test('what never was: nothing to revoke, and so is a session given as token', () =>
+      withStores(async (store) => {
+        const record = createRecord()
+        await store.create(record)
+        expect(await store.revoke('never-issued', NOW)).toBe(false)
+        expect(await store.revoke(record.sessionDigest, NOW)).toBe(false)
+        expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }))
+
+    test('and redeeming at once: either may come first, and both are written down in that order', () =>
+      withStores(async (store, other) => {
+        for (let round = 0; round < 50; round++) {
+          const record = createRecord()
+          await store.create(record)
+          const revocation = (round % 2 ? store : other).revoke(record.tokenDigest, NOW)
+          const { outcome } = await store.redeem(record.tokenDigest, 'registration', NOW)
+          expect(await revocation).toBe(true)
+          expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({
+            ...record,
+            redeemedAt: outcome === 'redeemed' ? NOW : undefined,
+            revokedAt: NOW,
+          })
+        }
+      }))
+  })
+
+  test('closing waits for what has been asked; then everything is refused, and closing again is nothing', async () => {
+    const { name, remove } = await create()
+    const store = await open(name)
+    const records = Array.from({ length: 300 }, () => createRecord())
+    const creations = Promise.all(records.map((record) => store.create(record)))
+    await store.close()
+    await creations
+    const digest = records[0]?.tokenDigest ?? ''
+    await expect(store.create(createRecord())).rejects.toThrow()
+    await expect(store.redeem(digest, 'registration', NOW)).rejects.toThrow()
+    await expect(store.revoke(digest, NOW)).rejects.toThrow()
+    await expect(store.findByToken(digest, NOW)).rejects.toThrow()
+    await expect(store.findBySession(digest, NOW)).rejects.toThrow()
+    await store.close()
+    const again = await open(name)
+    expect(await Promise.all(records.map(({ tokenDigest }) => again.findByToken(tokenDigest, NOW)))).toEqual(records)
+    await again.close()
+    await remove()
+  })
+})
+
+describe('the embedded file', () => {
+  const count = (database: DatabaseSync) =>
+    (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
+
+  test('holds what is answered, as soon as it is answered and not before the turn ends', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const creations = Promise.all(Array.from({ length: 64 }, () => store.create(createRecord())))
+    await Promise.resolve()
+    expect(count(spy)).toBe(0)
+    await Promise.race([creations, endOfTurn()])
+    await creations
+    expect(count(spy)).toBe(64)
+    spy.close()
+    await store.close()
+  })
+
+  test.skipIf(!hasProgram('sqlite3'))('N24: loses nothing when another program has opened and closed it', async () => {
+    const file = newFile()
+    // Whoever takes itself for the last one that has it open takes its log along.
+    const countElsewhere = () => Number(execFileSync('sqlite3', [file, 'SELECT count(*) FROM tokens']))
+    const store = await open(`sqlite:${file}`)
+    for (const counted of [1, 2, 3]) {
+      await store.create(createRecord())
+      expect(countElsewhere()).toBe(counted)
+    }
+    await store.close()
+    expect(countElsewhere()).toBe(3)
+  })
+
+  test('is written once for all that a turn brings', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const seen: number[] = []
+    await Promise.all(Array.from({ length: 64 }, () => store.create(createRecord()).then(() => seen.push(count(spy)))))
+    // The first to be told finds all the others there.
+    expect(seen).toEqual(Array(64).fill(64))
+    spy.close()
+    await store.close()
+  })
+
+  test('one write of a group that fails leaves the others alone', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    const [first, second, third] = [createRecord(), createRecord(), createRecord()]
+    await store.create(first)
+    const results = await Promise.allSettled([
+      store.create(second),
+      store.create({ ...first, username: 'anna' }),
+      store.create(third),
+      store.redeem(second.tokenDigest, 'registration', NOW),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(await store.findByToken(first.tokenDigest, NOW)).toStrictEqual(first)
+    expect(await store.findByToken(second.tokenDigest, NOW)).toStrictEqual({ ...second, redeemedAt: NOW })
+    expect(await store.findByToken(third.tokenDigest, NOW)).toStrictEqual(third)
+    await store.close()
+  })
+
+  // What a failed read or write does: SQLite ends the transaction at once, or refuses its commit.
+  test.each([
+    ['a statement', `SELECT RAISE(ROLLBACK, 'the disk is broken')`],
+    ['the commit', 'INSERT INTO children VALUES (1)'],
+  ])('a group is refused as a whole where %s cannot be done; the next one works again', async (_, action) => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    spy.exec(
+      `CREATE TABLE parents (id INTEGER PRIMARY KEY) STRICT;
+       CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED) STRICT;
+       CREATE TRIGGER broken AFTER INSERT ON tokens WHEN NEW.username = 'broken' BEGIN ${action}; END`,
+    )
+    const before = createRecord()
+    await store.create(before)
+    const records = ['jeff', 'broken', 'anna'].map((username) => createRecord({ username }))
+    const steps = [
+      ...records.map((record) => store.create(record)),
+      store.redeem(before.tokenDigest, 'registration', NOW),
+      store.revoke(before.tokenDigest, NOW),
+    ]
+    expect((await Promise.allSettled(steps)).map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
+    expect(count(spy)).toBe(1)
+    expect(await store.findByToken(before.tokenDigest, NOW)).toStrictEqual(before)
+
+    spy.exec('DROP TRIGGER broken')
+    await Promise.all(records.map((record) => store.create(record)))
+    expect((await store.redeem(before.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    expect(count(spy)).toBe(4)
+    spy.close()
+    await store.close()
+  })
+
+  test('locked by another process: waits without stopping anything, gives up within a second, and recovers', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    const lock = () => other.exec('BEGIN IMMEDIATE')
+    const [waiting, refused] = [createRecord(), createRecord()]
+
+    lock()
+    const creation = store.create(waiting)
+    await sleep(100) // which would not end while a lock is waited for in SQLite
+    expect(await store.findByToken(waiting.tokenDigest, NOW)).toBeUndefined()
+    other.exec('COMMIT')
+    await creation
+    expect(await store.findByToken(waiting.tokenDigest, NOW)).toStrictEqual(waiting)
+
+    lock()
+    const asked = performance.now()
+    await expect(store.create(refused)).rejects.toThrow('database is locked')
+    expect(performance.now() - asked).toBeLessThan(1_000)
+    other.exec('COMMIT')
+    await store.create(refused)
+    other.close()
+    await store.close()
+  })
+
+  test('forgets what has expired, in slices: two with each write, the rest bit by bit', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 300 }, () => store.create(createRecord())))
+    await store.findByToken('any', FORGOTTEN)
+    expect(count(spy)).toBe(300)
+    const late = createRecord({ createdAt: FORGOTTEN, expiresAt: FORGOTTEN + LIFETIME })
+    await store.create(late)
+    expect(count(spy)).toBe(299)
+    const sizes: number[] = []
+    while (count(spy) > 1 && sizes.length < 10_000) {
+      sizes.push(count(spy))
+      await sleep(1)
+    }
+    const slices = sizes.flatMap((size, at) => (at > 0 ? [(sizes[at - 1] ?? 0) - size] : []))
+    expect(Math.max(...slices)).toBe(32)
+    expect(await store.findByToken(late.tokenDigest, FORGOTTEN)).toStrictEqual(late)
+    spy.close()
+    await store.close()
+  })
+
+  test('forgets what has expired also where nobody writes any more', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 100 }, () => store.create(createRecord())))
+    await store.sweep(FORGOTTEN - 1)
+    await sleep(50)
+    expect(count(spy)).toBe(100)
+    await store.sweep(FORGOTTEN)
+    await expect.poll(() => count(spy)).toBe(0)
+    spy.close()
+    await store.close()
+  })
+
+  test('goes on forgetting after it could not', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    await Promise.all([store.create(createRecord()), store.create(createRecord()), store.create(createRecord())])
+    const other = new DatabaseSync(file)
+    const late = () => createRecord({ createdAt: FORGOTTEN, expiresAt: FORGOTTEN + LIFETIME })
+    other.exec('BEGIN IMMEDIATE')
+    await expect(store.create(late())).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    expect(count(other)).toBe(3)
+    await store.create(late())
+    expect(count(other), 'two went, one came').toBe(2)
+    other.close()
+    await store.close()
+  })
+
+  /** The statements that are run on SQLite files and in memory, as they come. */
+  function listen() {
+    const statements: string[] = []
+    const take = (message: unknown) => statements.push((message as { sql: string }).sql)
+    subscribe('sqlite.db.query', take)
+    return { statements, [Symbol.dispose]: () => void unsubscribe('sqlite.db.query', take) }
+  }
+
+  test('where nothing is to be forgotten, sweeping takes no lock, and a write is followed by rest', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    await store.create(createRecord())
+    using heard = listen()
+    await store.sweep(FORGOTTEN - 1)
+    await sleep(100)
+    expect(heard.statements.filter((statement) => !statement.startsWith('SELECT'))).toEqual([])
+    await store.create(createRecord())
+    await sleep(30)
+    heard.statements.length = 0
+    await sleep(100)
+    expect(heard.statements).toEqual([])
+    await store.close()
+  })
+
+  test('forgets nothing that a sweep would keep, whatever time a write comes with', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const record = createRecord()
+    await store.create(record)
+    await store.sweep(NOW)
+    const writes = Array.from({ length: 10 }, () => store.create(createRecord({ createdAt: FORGOTTEN })))
+    await Promise.all(writes)
+    expect(count(spy)).toBe(11)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    spy.close()
+    await store.close()
+  })
+
+  test('survives being closed, and keeps no token', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const record = createRecord()
+    await store.create(record)
+    await store.redeem(record.tokenDigest, 'registration', NOW)
+    await store.close()
+    const again = await open(`sqlite:${file}`)
+    expect(await again.redeem(record.tokenDigest, 'registration', NOW)).toStrictEqual({ outcome: 'spent' })
+    await again.close()
+  })
+
+  test('and its folder are for their owner alone', async () => {
+    const file = join(folder, 'deep/er/trimint.db')
+    const store = await open(`sqlite:${file}`)
+    await store.create(createRecord())
+    for (const [path, mode] of [
+      [file, 0o600],
+      [`${file}-wal`, 0o600],
+      [`${file}-shm`, 0o600],
+      [join(folder, 'deep/er'), 0o700],
+    ] as const) {
+      expect(statSync(path).mode & 0o777, path).toBe(mode)
+    }
+    await store.close()
+  })
+
+  test('of version 1 is brought to this version and keeps its counts', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(
+      `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+       CREATE INDEX failures_by_expiry ON failures (expires);
+       INSERT INTO failures VALUES ('a', 3, ${EXPIRY});
+       PRAGMA user_version = 1`,
+    )
+    old.close()
+    const store = await open(`sqlite:${file}`)
+    const record = createRecord()
+    await store.create(record)
+    const failures = await openStore('failures', `sqlite:${file}`, () => undefined)
+    expect(await failures.list(NOW, 10)).toEqual([{ key: 'a', failures: 3, expires: EXPIRY }])
+    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    await failures.close()
+    await store.close()
+  })
+
+  /** As version 4 had it, and what its processes do with it. */
+  const VERSION_4 = `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE tokens (
+       token_digest TEXT NOT NULL UNIQUE, session_digest TEXT NOT NULL, operation TEXT NOT NULL, username TEXT, client TEXT,
+       uaf_request TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, response_lifetime INTEGER NOT NULL,
+       redeemed_at INTEGER, revoked_at INTEGER
+     ) STRICT;
+     CREATE INDEX tokens_by_session ON tokens (session_digest);
+     CREATE INDEX tokens_by_expiry ON tokens (expires_at);
+     CREATE TABLE revocations (number INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, issued_until INTEGER NOT NULL,
+       expires INTEGER NOT NULL) STRICT;
+     CREATE TABLE uses (token_id TEXT PRIMARY KEY, count INTEGER NOT NULL DEFAULT 0, last_use INTEGER, expires INTEGER NOT NULL)
+       STRICT, WITHOUT ROWID;
+     CREATE TABLE replicas (id TEXT PRIMARY KEY, instance TEXT NOT NULL, keys TEXT NOT NULL, expires INTEGER NOT NULL)
+       STRICT, WITHOUT ROWID;
+     CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     PRAGMA user_version = 4`
+  const insertAsVersion4 = (database: DatabaseSync) =>
+    database.prepare(
+      `INSERT INTO tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
+         response_lifetime, redeemed_at, revoked_at)
+       VALUES ($tokenDigest, $sessionDigest, $operation, $username, $client, $uafRequest, $createdAt, $expiresAt,
+         $responseLifetime, $redeemedAt, $revokedAt)`,
+    )
+  const toValues = (record: TokenRecord) =>
+    Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value ?? null]))
+
+  test('of version 4 is brought to this version: what was issued is told, redeemed and revoked as before', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(VERSION_4)
+    const fresh = createRecord()
+    const redeemed = createRecord({ redeemedAt: NOW + 1, username: undefined })
+    const revoked = createRecord({ revokedAt: NOW + 2, client: undefined, operation: 'authentication' })
+    const records = [fresh, redeemed, revoked]
+    for (const record of records) insertAsVersion4(old).run(toValues(record))
+    // A gap, as sweeping leaves them.
+    old.exec(`UPDATE tokens SET rowid = 70000 WHERE token_digest = '${revoked.tokenDigest}'`)
+    old.close()
+
+    const store = await open(`sqlite:${file}`)
+    for (const record of records) {
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+    }
+    await expect(store.create(fresh)).rejects.toThrow('there is a token of this digest already')
+    expect((await store.redeem(redeemed.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
+    expect((await store.redeem(revoked.tokenDigest, 'authentication', NOW)).outcome).toBe('spent')
+    expect(await store.revoke(redeemed.tokenDigest, NOW)).toBe(true)
+    expect((await store.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    const spy = new DatabaseSync(file)
+    expect(spy.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    await store.sweep(FORGOTTEN)
+    await expect.poll(() => count(spy)).toBe(0)
+    spy.close()
+    await store.close()
+  })
+
+  test('of version 4 can be brought to this version under a process that goes on with it', async () => {
+    const file = newFile()
+    const old = new DatabaseSync(file)
+    old.exec(`PRAGMA journal_mode = WAL; ${VERSION_4}`)
+    const insert = insertAsVersion4(old)
+    const redeem = old.prepare(
+      `UPDATE tokens SET redeemed_at = ? WHERE token_digest = ? AND redeemed_at IS NULL RETURNING redeemed_at`,
+    )
+    const sweep = old.prepare(
+      'DELETE FROM tokens WHERE rowid IN (SELECT rowid FROM tokens WHERE expires_at <= ? LIMIT 2)',
+    )
+    const [before, after] = [createRecord(), createRecord()]
+    insert.run(toValues(before))
+    const store = await open(`sqlite:${file}`)
+    insert.run(toValues(after))
+    for (const record of [before, after]) {
+      expect(redeem.get(NOW, record.tokenDigest)).toEqual({ redeemed_at: NOW })
+      expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
+    }
+    expect(sweep.run(EXPIRY).changes).toBe(2)
+    expect(await store.findByToken(after.tokenDigest, NOW)).toBeUndefined()
+    old.close()
+    await store.close()
+  })
+
+  test('shows what another process wrote also after everything that was there has gone', async () => {
+    const file = newFile()
+    const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
+    const spy = new DatabaseSync(file)
+    await Promise.all(Array.from({ length: 10 }, () => store.create(createRecord())))
+    expect(await store.findByToken('any', NOW)).toBeUndefined()
+    spy.exec('DELETE FROM tokens')
+    spy.close()
+    const record = createRecord()
+    await other.create(record)
+    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    await Promise.all([store.close(), other.close()])
+  })
+
+  test('knows its rows after a group of them was undone and others took their place', async () => {
+    const file = newFile()
+    const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
+    const spy = new DatabaseSync(file)
+    spy.exec(
+      `CREATE TRIGGER broken AFTER INSERT ON tokens WHEN NEW.username = 'broken'
+       BEGIN SELECT RAISE(ROLLBACK, 'the disk is broken'); END`,
+    )
+    const undone = [createRecord(), createRecord({ username: 'broken' })]
+    const results = await Promise.allSettled(undone.map((record) => store.create(record)))
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    const records = [createRecord(), createRecord(), createRecord()]
+    for (const [at, record] of records.entries()) await (at % 2 ? store : other).create(record)
+    for (const record of records) {
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+    }
+    for (const { tokenDigest } of undone) expect(await store.findByToken(tokenDigest, NOW)).toBeUndefined()
+    spy.close()
+    await Promise.all([store.close(), other.close()])
+  })
+
+  test('tells a token from another one that the index cannot tell from it', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    // Their hashes (FNV-1a, 32 bits) are the same.
+    const [first, second] = [createRecord({ tokenDigest: 'costarring' }), createRecord({ tokenDigest: 'liquid' })]
+    await store.create(first)
+    expect(await store.findByToken('liquid', NOW)).toBeUndefined()
+    expect((await store.redeem('liquid', 'registration', NOW)).outcome).toBe('unknown')
+    expect(await store.revoke('liquid', NOW)).toBe(false)
+    await store.create(second)
+    expect((await store.redeem('costarring', 'registration', NOW)).outcome).toBe('redeemed')
+    expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
+    expect(await store.revoke('costarring', NOW)).toBe(true)
+    expect(await store.findByToken('liquid', NOW)).toStrictEqual(second)
+    await store.close()
+  })
+
+  test('a sweep reads what is there, and gives back the memory of what is gone', async () => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage = runInNewContext('gc') as () => void
+    // What the tests before have left goes bit by bit.
+    const held = async () => {
+      for (let last = Number.NaN; ; ) {
+        collectGarbage()
+        await sleep(20)
+        const now = process.memoryUsage().arrayBuffers
+        if (now === last) return now
+        last = now
+      }
+    }
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const before = await held()
+    spy.exec(
+      `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 200000)
+       INSERT INTO tokens (token_digest, session_digest, operation, uaf_request, created_at, expires_at, response_lifetime)
+       SELECT 'token ' || n, 'session ' || n, 'registration', '', ${NOW}, ${EXPIRY}, 0 FROM numbers`,
+    )
+    await store.sweep(NOW)
+    const full = await held()
+    expect(full - before).toBeGreaterThan(3_000_000)
+    expect(await store.findByToken('token 1', NOW)).toMatchObject({ sessionDigest: 'session 1' })
+    spy.exec('DELETE FROM tokens')
+    await store.sweep(NOW)
+    expect(full - (await held())).toBeGreaterThan(3_000_000)
+    spy.close()
+    await store.close()
+  })
+
+  test('in memory is a store as well', async () => {
+    const store = await open('sqlite::memory:')
+    const record = createRecord()
+    await store.create(record)
+    expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    await store.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: TokenStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, redis, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  test('a token is one text, its session points to it, and both go away by themselves', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      const keys = [`trimint:record:${record.tokenDigest}`, `trimint:session:${record.sessionDigest}`]
+      expect((await client.keys('*')).toSorted()).toEqual(keys)
+      expect(await client.get(keys[1] ?? '')).toBe(record.tokenDigest)
+      await store.redeem(record.tokenDigest, 'registration', NOW)
+      await store.revoke(record.tokenDigest, NOW)
+      for (const key of keys) {
+        const left = await client.pTTL(key)
+        expect(left).toBeGreaterThan(LIFETIME + RETENTION - 10_000)
+        expect(left).toBeLessThanOrEqual(LIFETIME + RETENTION)
+      }
+    }))
+
+  test('all tokens that a turn makes are made by one command; one that is there already leaves the others alone', () =>
+    withRedis(async (store, _, client) => {
+      const records = Array.from({ length: 40 }, (_, at) => createRecord(at % 3 ? {} : { client: undefined }))
+      const [first] = records
+      if (first) await store.create(first)
+      await client.configResetStat()
+      const results = await Promise.allSettled(
+        records.map((record) => store.create({ ...record, operation: 'authentication' })),
+      )
+      expect(await client.info('commandstats')).toMatch(/^cmdstat_evalsha:calls=1,/m)
+      expect(results.map(({ status }) => status)).toEqual(['rejected', ...Array(39).fill('fulfilled')])
+      for (const record of records) {
+        const expected = record === first ? record : { ...record, operation: 'authentication' }
+        expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(expected)
+        expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
+      }
+    }))
+
+  test('nothing that never was is left behind', () =>
+    withRedis(async (store, _, client) => {
+      await store.redeem('never-issued', 'registration', NOW)
+      await store.revoke('never-issued', NOW)
+      await store.findBySession('never-issued', NOW)
+      expect(await client.dbSize()).toBe(0)
+    }))
+
+  test('a session whose token is gone is unknown', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      await client.del(`trimint:record:${record.tokenDigest}`)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toBeUndefined()
+    }))
+
+  test('a server that has forgotten the scripts is told them again', () =>
+    withRedis(async (store, _, client) => {
+      const records = Array.from({ length: 3 }, () => createRecord())
+      for (const record of records) {
+        await client.scriptFlush()
+        await store.create(record)
+        await client.scriptFlush()
+        expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+      }
+    }))
+
+  test('what the server refuses is refused', () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await client.hSet(`trimint:record:${record.tokenDigest}`, 'field', 'no text')
+      await expect(store.redeem(record.tokenDigest, 'registration', NOW)).rejects.toThrow('WRONGTYPE')
+    }))
+
+  test('what is no record of ours is refused, and left as it is', () =>
+    withRedis(async (store, _, client) => {
+      for (const text of ['something else', '123', '- - 9999999999999 registration 5', '- - soon registration {}']) {
+        await client.set('trimint:record:a', text)
+        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
+        await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
+        await expect(store.findByToken('a', NOW)).rejects.toThrow('no record')
+        await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
+        expect(await client.get('trimint:record:a')).toBe(text)
+      }
+    }))
+
+  test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis) => {
+      await store.create(createRecord())
+      await redis.stop()
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.create(createRecord())).rejects.toThrow(),
+        expect(store.redeem('any', 'registration', NOW)).rejects.toThrow(),
+        expect(store.revoke('any', NOW)).rejects.toThrow(),
+        expect(store.findByToken('any', NOW)).rejects.toThrow(),
+        expect(store.findBySession('any', NOW)).rejects.toThrow(),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      await using _again = await startRedis(redis.port)
+      const record = createRecord()
+      await expect.poll(() => store.create(record).then(() => 'created', String), { timeout: 10_000 }).toBe('created')
+      expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
+    }),
+  )
+
+  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+    withRedis(async (store, _, client) => {
+      const record = createRecord()
+      await store.create(record)
+      await client.sendCommand(['CLIENT', 'PAUSE', '1500', 'ALL'])
+      const asked = performance.now()
+      await Promise.all([
+        expect(store.create(createRecord())).rejects.toThrow('has not answered within 800 ms'),
+        expect(store.redeem('any', 'registration', NOW)).rejects.toThrow('has not answered within 800 ms'),
+        expect(store.findBySession(record.sessionDigest, NOW)).rejects.toThrow('has not answered within 800 ms'),
+      ])
+      expect(performance.now() - asked).toBeLessThan(1_000)
+      await sleep(1_000)
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+    }),
+  )
+
+  test('away from the start: refused until it is there', async () => {
+    const store = await open('redis://127.0.0.1:1/0')
+    await expect(store.findByToken('any', NOW)).rejects.toThrow()
+    await store.close()
+  })
+})

@@ -1,0 +1,475 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, test } from 'vitest'
+import { RETENTION } from '../../../src/core/ports/token-store.ts'
+import type { UsageStore } from '../../../src/core/ports/usage-store.ts'
+import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { type StartedRedis, startRedis } from '../../support/redis.ts'
+import { openStore } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LIFETIME = 600_000
+const EXPIRY = NOW + LIFETIME
+const FORGOTTEN = EXPIRY + RETENTION
+
+const folder = mkdtempSync(join(tmpdir(), 'trimint-uses-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let made = 0
+const newFile = () => join(folder, `${made++}.db`)
+const newId = () => `token-${made++}`
+
+const open = (name: string): Promise<UsageStore> => openStore('uses', name)
+
+/** Two stores on the same data, as two processes have them. Memory cannot be shared: there it is one and the same. */
+interface Kind {
+  readonly kind: string
+  openTwo(): Promise<[UsageStore, UsageStore]>
+  empty(): Promise<void>
+}
+
+const kinds: Kind[] = [
+  {
+    kind: 'sqlite in memory',
+    openTwo: async () => {
+      const store = await open('sqlite::memory:')
+      return [store, { ...store, close: async () => undefined }]
+    },
+    empty: async () => undefined,
+  },
+  {
+    kind: 'sqlite',
+    openTwo: async () => {
+      const name = `sqlite:${newFile()}`
+      return [await open(name), await open(name)]
+    },
+    empty: async () => undefined,
+  },
+]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({
+    kind: 'redis',
+    openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
+    empty: () => redis.flush(),
+  })
+}
+
+/** Different from each other wherever a store is careful about names. */
+const ODD_IDS = [
+  '',
+  ' ',
+  'a',
+  'A',
+  'a ',
+  'a\0b',
+  '"\'`;--',
+  '\\ \n\r\t',
+  'ü',
+  'u\u0308',
+  'ñ 漢字 😀 \u202e',
+  '__proto__',
+  'null',
+  '0',
+  '00',
+  '%00$tokenId?1:*',
+  '{hash}tag',
+  'x'.repeat(2_000),
+]
+
+describe.each(kinds)('$kind', ({ openTwo, empty }) => {
+  async function withStores(use: (...stores: [UsageStore, UsageStore]) => Promise<void>): Promise<void> {
+    const stores = await openTwo()
+    try {
+      await use(...stores)
+    } finally {
+      await empty()
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  }
+
+  describe('counting', () => {
+    test('goes up to the limit and no further, whoever counts', () =>
+      withStores(async (store, other) => {
+        const id = newId()
+        expect(await store.counted(id)).toBe(0)
+        expect(await store.count(id, 3, EXPIRY, NOW)).toBe(1)
+        expect(await other.count(id, 3, EXPIRY, NOW + 1)).toBe(2)
+        expect(await store.counted(id)).toBe(2)
+        expect(await store.count(id, 3, EXPIRY, NOW + 2)).toBe(3)
+        for (const each of [store, other]) {
+          expect(await each.count(id, 3, EXPIRY, NOW + 3)).toBeUndefined()
+          expect(await each.counted(id)).toBe(3)
+        }
+      }))
+
+    test('a token of one try has one', () =>
+      withStores(async (store, other) => {
+        const id = newId()
+        expect(await store.count(id, 1, EXPIRY, NOW)).toBe(1)
+        expect(await other.count(id, 1, EXPIRY, NOW)).toBeUndefined()
+      }))
+
+    test('what is refused is not counted: with a higher limit it goes on from there', () =>
+      withStores(async (store) => {
+        const id = newId()
+        await store.count(id, 1, EXPIRY, NOW)
+        for (let at = 0; at < 5; at++) await store.count(id, 1, EXPIRY, NOW)
+        expect(await store.count(id, 15, EXPIRY, NOW)).toBe(2)
+      }))
+
+    test('two hundred at once through both stores: exactly fifteen, each told another number', () =>
+      withStores(async (store, other) => {
+        for (let round = 0; round < 5; round++) {
+          const id = newId()
+          const counts = await Promise.all(
+            Array.from({ length: 200 }, (_, at) => (at % 2 ? store : other).count(id, 15, EXPIRY, NOW)),
+          )
+          const counted = counts.filter((count) => count !== undefined).toSorted((a, b) => a - b)
+          expect(counted).toEqual(Array.from({ length: 15 }, (_, at) => at + 1))
+          expect(await store.counted(id)).toBe(15)
+        }
+      }))
+
+    test('many tokens at once: each has its own count', () =>
+      withStores(async (store, other) => {
+        const ids = Array.from({ length: 300 }, newId)
+        const timesOf = (at: number) => at % 4
+        await Promise.all(
+          ids.flatMap((id, at) =>
+            Array.from({ length: timesOf(at) }, (_, time) => (time % 2 ? store : other).count(id, 15, EXPIRY, NOW)),
+          ),
+        )
+        const counts = await Promise.all(ids.map((id) => other.counted(id)))
+        expect(counts).toEqual(ids.map((_, at) => timesOf(at)))
+      }))
+
+    test('goes on after the expiry: who may use the token is for others to say', () =>
+      withStores(async (store) => {
+        const id = newId()
+        await store.count(id, 2, EXPIRY, NOW)
+        expect(await store.count(id, 2, EXPIRY, EXPIRY + 1)).toBe(2)
+        expect(await store.count(id, 2, EXPIRY, FORGOTTEN - 1)).toBeUndefined()
+      }))
+
+    test('ids may hold anything', () =>
+      withStores(async (store, other) => {
+        const timesOf = (at: number) => (at % 3) + 1
+        for (const [at, id] of ODD_IDS.entries()) {
+          for (let time = 0; time < timesOf(at); time++) await store.count(id, 15, EXPIRY, NOW)
+        }
+        const counts = await Promise.all(ODD_IDS.map((id) => other.counted(id)))
+        expect(counts).toEqual(ODD_IDS.map((_, at) => timesOf(at)))
+      }))
+  })
+
+  describe('the last use', () => {
+    test('is what was noted, for whoever asks', () =>
+      withStores(async (store, other) => {
+        const id = newId()
+        expect(await store.lastUse(id)).toBeUndefined()
+        await store.touch([{ tokenId: id, usedAt: NOW + 1, expires: EXPIRY }], NOW + 5)
+        expect(await other.lastUse(id)).toBe(NOW + 1)
+        await other.touch([{ tokenId: id, usedAt: NOW + 7, expires: EXPIRY }], NOW + 9)
+        expect(await store.lastUse(id)).toBe(NOW + 7)
+      }))
+
+    test('never goes back, not even within one call', () =>
+      withStores(async (store, other) => {
+        const id = newId()
+        const touch = (...times: number[]) =>
+          times.map((time) => ({ tokenId: id, usedAt: NOW + time, expires: EXPIRY }))
+        await store.touch(touch(50), NOW + 50)
+        await other.touch(touch(20), NOW + 60)
+        expect(await store.lastUse(id)).toBe(NOW + 50)
+        await store.touch(touch(51, 90, 70), NOW + 90)
+        expect(await other.lastUse(id)).toBe(NOW + 90)
+      }))
+
+    test('two hundred at once through both stores: the latest stands', () =>
+      withStores(async (store, other) => {
+        const id = newId()
+        await Promise.all(
+          Array.from({ length: 200 }, (_, at) =>
+            // In an order of its own, the latest somewhere in the middle.
+            (at % 2 ? store : other).touch(
+              [{ tokenId: id, usedAt: NOW + ((at * 37 + 90) % 200), expires: EXPIRY }],
+              NOW,
+            ),
+          ),
+        )
+        expect(await store.lastUse(id)).toBe(NOW + 199)
+      }))
+
+    test('many in one call: each to each; and none at all is nothing', () =>
+      withStores(async (store, other) => {
+        const uses = Array.from({ length: 1_000 }, (_, at) => ({
+          tokenId: newId(),
+          usedAt: NOW + at,
+          expires: EXPIRY + at,
+        }))
+        await store.touch(uses, NOW + 1_000)
+        expect(await Promise.all(uses.map(({ tokenId }) => other.lastUse(tokenId)))).toEqual(
+          uses.map(({ usedAt }) => usedAt),
+        )
+        await store.touch([], NOW)
+      }))
+
+    test('and the count know nothing of each other', () =>
+      withStores(async (store, other) => {
+        const [counted, touched, both] = [newId(), newId(), newId()]
+        for (const id of [counted, both]) await store.count(id, 2, EXPIRY, NOW)
+        for (const id of [touched, both])
+          await other.touch([{ tokenId: id, usedAt: NOW + 3, expires: EXPIRY }], NOW + 3)
+        expect(await store.lastUse(counted)).toBeUndefined()
+        expect(await store.counted(touched)).toBe(0)
+        expect(await store.count(touched, 2, EXPIRY, NOW)).toBe(1)
+        expect(await store.lastUse(touched)).toBe(NOW + 3)
+        expect(await store.count(both, 2, EXPIRY, NOW)).toBe(2)
+        expect(await store.lastUse(both)).toBe(NOW + 3)
+      }))
+
+    test('ids may hold anything', () =>
+      withStores(async (store, other) => {
+        await store.touch(
+          ODD_IDS.map((tokenId, at) => ({ tokenId, usedAt: NOW + at, expires: EXPIRY })),
+          NOW,
+        )
+        expect(await Promise.all(ODD_IDS.map((id) => other.lastUse(id)))).toEqual(ODD_IDS.map((_, at) => NOW + at))
+      }))
+  })
+
+  test('what runs is kept, however often it is swept', () =>
+    withStores(async (store, other) => {
+      const id = newId()
+      await store.count(id, 1, EXPIRY, NOW)
+      await store.touch([{ tokenId: id, usedAt: NOW, expires: EXPIRY }], NOW)
+      for (const now of [NOW, EXPIRY - 1, EXPIRY, FORGOTTEN - 1]) await other.sweep(now)
+      expect(await store.count(id, 1, EXPIRY, FORGOTTEN - 1)).toBeUndefined()
+      expect(await store.lastUse(id)).toBe(NOW)
+    }))
+
+  test('closing waits for what has been asked; then everything is refused, and closing again is nothing', () =>
+    withStores(async (store) => {
+      const ids = Array.from({ length: 300 }, newId)
+      const counts = Promise.all(ids.map((id) => store.count(id, 15, EXPIRY, NOW)))
+      await store.close()
+      expect(await counts).toEqual(ids.map(() => 1))
+      const id = ids[0] ?? ''
+      await expect(store.count(id, 15, EXPIRY, NOW)).rejects.toThrow()
+      await expect(store.counted(id)).rejects.toThrow()
+      await expect(store.touch([{ tokenId: id, usedAt: NOW, expires: EXPIRY }], NOW)).rejects.toThrow()
+      await expect(store.lastUse(id)).rejects.toThrow()
+      await store.close()
+    }))
+})
+
+describe('the embedded file', () => {
+  const count = (database: DatabaseSync) =>
+    (database.prepare('SELECT count(*) AS count FROM uses').get() as { count: number }).count
+
+  test('holds what is answered, as soon as it is answered, and still does when it is opened again', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const spy = new DatabaseSync(file)
+    const ids = Array.from({ length: 64 }, newId)
+    const seen: number[] = []
+    await Promise.all(ids.map((id) => store.count(id, 2, EXPIRY, NOW).then(() => seen.push(count(spy)))))
+    // Written once for all that a turn brings: the first to be told finds all the others there.
+    expect(seen).toEqual(Array(64).fill(64))
+    spy.close()
+    await store.touch([{ tokenId: ids[0] ?? '', usedAt: NOW + 5, expires: EXPIRY }], NOW + 5)
+    await store.close()
+
+    const again = await open(`sqlite:${file}`)
+    expect(await Promise.all(ids.map((id) => again.counted(id)))).toEqual(ids.map(() => 1))
+    expect(await again.lastUse(ids[0] ?? '')).toBe(NOW + 5)
+    expect(await again.count(ids[0] ?? '', 2, EXPIRY, NOW)).toBe(2)
+    expect(await again.count(ids[0] ?? '', 2, EXPIRY, NOW)).toBeUndefined()
+    await again.close()
+  })
+
+  test('forgets an hour after the expiry, and nothing before', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    const [early, late, touched] = [newId(), newId(), newId()]
+    await store.count(early, 1, EXPIRY, NOW)
+    await store.count(late, 1, EXPIRY + 1, NOW)
+    await store.touch([{ tokenId: touched, usedAt: NOW, expires: EXPIRY }], NOW)
+    await store.sweep(FORGOTTEN - 1)
+    expect(await store.counted(early)).toBe(1)
+    expect(await store.lastUse(touched)).toBe(NOW)
+    await store.sweep(FORGOTTEN)
+    expect(await store.counted(early)).toBe(0)
+    expect(await store.lastUse(touched)).toBeUndefined()
+    expect(await store.counted(late)).toBe(1)
+    await store.close()
+  })
+
+  test('of many it forgets all, and keeps all that run', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const ended = Array.from({ length: 2_500 }, newId)
+    const running = Array.from({ length: 50 }, newId)
+    await Promise.all([
+      ...ended.map((id) => store.count(id, 15, EXPIRY, NOW)),
+      ...running.map((id) => store.count(id, 15, EXPIRY + LIFETIME, NOW)),
+    ])
+    await store.sweep(FORGOTTEN)
+    const spy = new DatabaseSync(file)
+    expect(count(spy)).toBe(50)
+    spy.close()
+    expect(await Promise.all(running.map((id) => store.counted(id)))).toEqual(running.map(() => 1))
+    await store.close()
+  })
+
+  test('where nothing is to be forgotten, sweeping takes no lock', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const id = newId()
+    await store.count(id, 1, EXPIRY, NOW)
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    await store.sweep(FORGOTTEN - 1)
+    await expect(store.sweep(FORGOTTEN)).rejects.toThrow('database is locked')
+    other.exec('COMMIT')
+    other.close()
+    expect(await store.counted(id)).toBe(1)
+    await store.close()
+  })
+
+  test('locked by another process: waits without stopping anything, gives up within a second, and recovers', async () => {
+    const file = newFile()
+    const store = await open(`sqlite:${file}`)
+    const other = new DatabaseSync(file)
+    const id = newId()
+
+    other.exec('BEGIN IMMEDIATE')
+    const waiting = store.count(id, 2, EXPIRY, NOW)
+    await sleep(100) // which would not end while a lock is waited for in SQLite
+    expect(await store.counted(id)).toBe(0)
+    other.exec('COMMIT')
+    expect(await waiting).toBe(1)
+
+    other.exec('BEGIN IMMEDIATE')
+    const asked = performance.now()
+    await Promise.all([
+      expect(store.count(id, 2, EXPIRY, NOW)).rejects.toThrow('database is locked'),
+      expect(store.touch([{ tokenId: id, usedAt: NOW, expires: EXPIRY }], NOW)).rejects.toThrow('database is locked'),
+    ])
+    expect(performance.now() - asked).toBeLessThan(1_000)
+    other.exec('COMMIT')
+    other.close()
+    expect(await store.counted(id), 'nothing that was refused is counted').toBe(1)
+    expect(await store.count(id, 2, EXPIRY, NOW)).toBe(2)
+    await store.close()
+  })
+})
+
+describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+  async function withRedis(use: (store: UsageStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
+    await using redis = await startRedis()
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    const store = await open(redis.url)
+    try {
+      await use(store, redis, client)
+    } finally {
+      await store.close()
+      client.destroy()
+    }
+  }
+
+  test('everything goes away by itself, an hour after the expiry, however often and however late it is used', () =>
+    withRedis(async (store, _, client) => {
+      const [counted, touched] = [newId(), newId()]
+      await store.count(counted, 3, EXPIRY, NOW)
+      await store.touch([{ tokenId: touched, usedAt: NOW, expires: EXPIRY }], NOW)
+      const expectTimeLeft = async (most: number) => {
+        const keys = await client.keys('*')
+        expect(keys).toHaveLength(2)
+        const times = await Promise.all(keys.map((key) => client.pTTL(key)))
+        for (const time of times) {
+          expect(time).toBeGreaterThan(most - 10_000)
+          expect(time).toBeLessThanOrEqual(most)
+        }
+      }
+      const names = [`trimint:last-use:${touched}`, `trimint:uses:${counted}`]
+      expect((await client.keys('*')).toSorted()).toEqual(names)
+      await expectTimeLeft(LIFETIME + RETENTION)
+      for (let time = 0; time < 3; time++) await store.count(counted, 3, EXPIRY, NOW)
+      await expectTimeLeft(LIFETIME + RETENTION)
+      await store.touch([{ tokenId: touched, usedAt: NOW + 60_000, expires: EXPIRY }], NOW + 60_000)
+      expect(Math.max(...(await Promise.all((await client.keys('*')).map((key) => client.pTTL(key)))))).toBeLessThan(
+        LIFETIME + RETENTION + 1,
+      )
+    }))
+
+  test('a use that is noted late is kept as long as the others', () =>
+    withRedis(async (store, _, client) => {
+      await store.touch([{ tokenId: newId(), usedAt: NOW, expires: EXPIRY }], EXPIRY - 60_000)
+      const [key = ''] = await client.keys('*')
+      const left = await client.pTTL(key)
+      expect(left).toBeGreaterThan(60_000 + RETENTION - 10_000)
+      expect(left).toBeLessThanOrEqual(60_000 + RETENTION)
+    }))
+
+  test('asking leaves nothing behind', () =>
+    withRedis(async (store, _, client) => {
+      await store.counted('never-used')
+      await store.lastUse('never-used')
+      await store.sweep(FORGOTTEN)
+      expect(await client.dbSize()).toBe(0)
+    }))
+
+  test('a server that has forgotten the scripts is told them again, and counts once', () =>
+    withRedis(async (store, _, client) => {
+      const id = newId()
+      for (const number of [1, 2, 3]) {
+        await client.scriptFlush()
+        expect(await store.count(id, 3, EXPIRY, NOW)).toBe(number)
+        await client.scriptFlush()
+        await store.touch([{ tokenId: id, usedAt: NOW + number, expires: EXPIRY }], NOW)
+        expect(await store.lastUse(id)).toBe(NOW + number)
+      }
+      expect(await store.count(id, 3, EXPIRY, NOW)).toBeUndefined()
+    }))
+
+  const expectAllRefused = async (store: UsageStore, reason: RegExp) => {
+    const asked = performance.now()
+    await Promise.all([
+      expect(store.count('any', 15, EXPIRY, NOW)).rejects.toThrow(reason),
+      expect(store.counted('any')).rejects.toThrow(reason),
+      expect(store.touch([{ tokenId: 'any', usedAt: NOW, expires: EXPIRY }], NOW)).rejects.toThrow(reason),
+      expect(store.lastUse('any')).rejects.toThrow(reason),
+    ])
+    expect(performance.now() - asked).toBeLessThan(1_000)
+  }
+
+  test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
+    withRedis(async (store, redis) => {
+      await store.count(newId(), 15, EXPIRY, NOW)
+      await redis.stop()
+      await expectAllRefused(store, /./)
+      await using _again = await startRedis(redis.port)
+      const id = newId()
+      await expect.poll(() => store.count(id, 15, EXPIRY, NOW).catch(String), { timeout: 10_000 }).toBe(1)
+      expect(await store.counted(id)).toBe(1)
+    }),
+  )
+
+  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+    withRedis(async (store, _, client) => {
+      const id = newId()
+      await store.count(id, 15, EXPIRY, NOW)
+      await client.sendCommand(['CLIENT', 'PAUSE', '1500', 'ALL'])
+      await expectAllRefused(store, /has not answered within 800 ms/)
+      await sleep(1_000)
+      expect(await store.counted(id)).toBe(1)
+    }),
+  )
+})

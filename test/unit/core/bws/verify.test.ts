@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { verifyBwsToken } from '../../../../src/core/bws/verify.ts'
+import { type Claims, signJws } from '../../../../src/core/crypto/jws.ts'
+import { createKey } from '../../../../src/core/crypto/keyring.ts'
+import { FROZEN_TIME } from '../../../support/time.ts'
+
+const key = createKey('test', new Uint8Array(32))
+const verifier = { keyring: [key], issuer: 'BWS', audience: 'https://t.example.com' }
+const NOW = Math.floor(FROZEN_TIME / 1000)
+const CLAIMS = {
+  tokenid: 'id',
+  clnt: 'Client',
+  app: 'app-1',
+  bcid: 'bws/1/2',
+  traits: 3,
+  task: 771,
+  iss: 'BWS',
+  aud: 'https://t.example.com',
+  exp: NOW + 600,
+  nbf: NOW,
+}
+
+const verify = (claims: Claims) => verifyBwsToken(signJws(claims, key), verifier, FROZEN_TIME)
+
+test.each([
+  ['an array', [['up', 'down']]],
+  ['JSON text', '[["up","down"]]'],
+])('a challenge that is %s is read', (_what, challenge) => {
+  expect(verify({ ...CLAIMS, challenge })).toMatchObject({ token: { challenge: [['up', 'down']] } })
+})
+
+test.each<[what: string, changed: Claims]>([
+  ['a challenge that is no JSON', { challenge: '[[' }],
+  ['a challenge that is no list of lists', { challenge: '["up"]' }],
+  ['bits that no token has', { task: 0 }],
+  ['a time that is no number', { exp: '2030' }],
+  ['no id', { tokenid: undefined }],
+])('%s: no token of ours, whoever signed it', (_what, changed) => {
+  expect(verify({ ...CLAIMS, ...changed })).toEqual({ refused: 'invalid_token' })
+})

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { issueFidoToken } from '../../../../src/core/fido/issue.ts'
+import { DEFAULT_POLICY, type Policy } from '../../../../src/core/fido/uaf-request.ts'
+import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
+import { createPredictableRandomness } from '../../../support/randomness.ts'
+import { createFrozenClock } from '../../../support/time.ts'
+
+const OURS: Policy = { accepted: [[{ aaid: ['0001#0001'] }]] }
+const HIGH: Policy = { accepted: [[{ aaid: ['0001#0002'] }]] }
+
+/** The policy in the request that is stored. */
+async function policyFor(policies: Record<string, Policy>, asked: string | undefined): Promise<unknown> {
+  const records: TokenRecord[] = []
+  await issueFidoToken({ operation: 'registration', username: 'jeff', policy: asked }, undefined, {
+    store: {
+      create: async (record) => void records.push(record),
+      redeem: async () => ({ outcome: 'unknown' }),
+      revoke: async () => false,
+      findByToken: async () => undefined,
+      findBySession: async () => undefined,
+      sweep: async () => undefined,
+      close: async () => undefined,
+    },
+    clock: createFrozenClock(),
+    randomness: createPredictableRandomness(),
+    appId: 'https://fido.example.com/facets',
+    policies: new Map(Object.entries(policies)),
+    tokenLifetime: 1,
+    responseLifetime: { registration: 1, authentication: 1, deregistration: 1 },
+  })
+  const [request] = JSON.parse(records[0]?.uafRequest ?? '[]') as { policy: unknown }[]
+  return request?.policy
+}
+
+test.each<[what: string, asked: string | undefined, policies: Record<string, Policy>, policy: unknown]>([
+  ['none is named: the one called default', undefined, { high: HIGH, default: OURS }, OURS],
+  ['none is named, and none called default: every authenticator', undefined, { high: HIGH }, DEFAULT_POLICY],
+  ['one is named', 'high', { high: HIGH, default: OURS }, HIGH],
+])('N25: where %s', async (_what, asked, policies, policy) => {
+  expect(await policyFor(policies, asked)).toEqual(policy)
+})

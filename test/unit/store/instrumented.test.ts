@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { createMetrics } from '../../../src/observability/metrics.ts'
+import { instrumentStores } from '../../../src/store/instrumented.ts'
+import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
+
+/** Stores in memory, each of whose steps takes a second and a half of a time that stands still otherwise. */
+async function openSlowly() {
+  const uptime = createFrozenClock(FROZEN_TIME)
+  const metrics = createMetrics(createFrozenClock())
+  const stores = await openStores('sqlite::memory:', () => undefined)
+  const uses: Stores['uses'] = {
+    ...stores.uses,
+    counted(tokenId) {
+      uptime.advance(1_500)
+      return stores.uses.counted(tokenId)
+    },
+  }
+  const measured = instrumentStores({ ...stores, uses }, metrics, uptime)
+  const read = async (name: string) =>
+    (await metrics.registry.metrics()).split('\n').filter((line) => line.startsWith(name))
+  return { stores: measured, read }
+}
+
+test('each step is measured under its store and its name, in seconds', async () => {
+  const { stores, read } = await openSlowly()
+  expect(await read('trimint_store_duration_seconds_sum')).toEqual([])
+  expect(await stores.uses.counted('a')).toBe(0)
+  expect(await stores.uses.counted('b')).toBe(0)
+  expect(await stores.failures.list(FROZEN_TIME, 1)).toEqual([])
+  expect(await read('trimint_store_duration_seconds_sum')).toEqual([
+    'trimint_store_duration_seconds_sum{store="uses",operation="counted"} 3',
+    'trimint_store_duration_seconds_sum{store="failures",operation="list"} 0',
+  ])
+  expect(await read('trimint_store_errors_total{')).toEqual([])
+  await stores.close()
+})
+
+test('a step that fails is measured as well, counted, and fails for its caller as it did', async () => {
+  const { stores, read } = await openSlowly()
+  await stores.close()
+  await expect(stores.uses.counted('a')).rejects.toThrow('statement has been finalized')
+  expect(await read('trimint_store_errors_total{')).toEqual([
+    'trimint_store_errors_total{store="uses",operation="counted"} 1',
+  ])
+  expect(await read('trimint_store_duration_seconds_sum')).toEqual([
+    'trimint_store_duration_seconds_sum{store="uses",operation="counted"} 1.5',
+  ])
+})
