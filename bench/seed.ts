@@ -11,7 +11,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 
 /** Writes records that live for a day. @param store as the configuration names it. */
 export async function seedTokens(store: string, records: number): Promise<void> {
-  const stores = await openStores(store, () => undefined)
+  const stores = await openStores(store, { onError: () => undefined, onFatal: () => undefined })
   try {
     for (let written = 0; written < records; written += GROUP) {
       const group = Array.from({ length: Math.min(GROUP, records - written) }, () => stores.tokens.create(makeRecord()))

@@ -40,7 +40,11 @@ const uptime: Clock = () => systemUptime() * speed + ahead
 const clock: Clock = () => Math.floor(beganAt + uptime())
 
 const metrics = createMetrics(clock)
-const stores = instrumentStores(await openStores(configuration.store, () => undefined), metrics, systemUptime)
+const stores = instrumentStores(
+  await openStores(configuration.store, { onError: () => undefined, onFatal: () => undefined }),
+  metrics,
+  systemUptime,
+)
 const parts = {
   configuration,
   clock,

@@ -1,6 +1,14 @@
 import './process/signals.ts'
-import './optimiser.ts'
+import cluster from 'node:cluster'
 
-// One process by default: what several need is not even loaded.
-const isAlone = ['', '1'].includes(process.env.WORKERS ?? '')
-await (isAlone ? import('./app/start-trimint.ts') : import('./process/cluster/start.ts'))
+// WORKERS is validated where it is used; here it only decides what to load.
+const isCluster = !['', '1'].includes(process.env.WORKERS ?? '')
+
+if (isCluster && cluster.isPrimary) {
+  const { servePrimary } = await import('./process/cluster/primary.ts')
+  await servePrimary()
+} else {
+  const { serve } = await import('./process/serve.ts')
+  const link = cluster.isWorker ? (await import('./process/cluster/primary-link.ts')).connectToPrimary() : undefined
+  await serve(link)
+}

@@ -3,43 +3,71 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../core/clock.ts'
 
-/** Milliseconds that a start waits for a first look at the store. */
-const FIRST_STEP = 1_000
+/** How often background jobs run. Tests shorten them. */
+export interface Intervals {
+  /** Reads what other instances counted for the guard. */
+  readonly guardRefreshMs: number
+  /** Reads what other instances revoked: less than half of MAX_STALENESS_MS, so that one read may fail or be late. */
+  readonly revocationRefreshMs: number
+  /** Announces this instance's keys. */
+  readonly heartbeatMs: number
+  /** Writes the last uses of IDscan tokens that are due. */
+  readonly usageFlushMs: number
+  /** Deletes expired records. */
+  readonly sweepMs: number
+}
 
-/** Milliseconds between two log lines about a store that is away. */
-const STORE_ERROR_PAUSE = 10_000
+export const DEFAULT_INTERVALS: Intervals = {
+  guardRefreshMs: 1_000,
+  revocationRefreshMs: 400,
+  heartbeatMs: 3_000,
+  usageFlushMs: 1_000,
+  sweepMs: 60_000,
+}
+
+/** The first run of a job may delay the start by this much. */
+const MAX_FIRST_RUN_MS = 1_000
+
+const STORE_ERROR_LOG_INTERVAL_MS = 10_000
 
 export type OnStoreError = (error: unknown) => void
 
-/** Says that the store is away, and not again for every request that meets it. */
+/** Logs that the store is unavailable, at most every ten seconds. */
 export function createStoreErrorLog({ clock, logger }: { clock: Clock; logger: Logger }): OnStoreError {
-  let saidAt = Number.NEGATIVE_INFINITY
+  let loggedAt = Number.NEGATIVE_INFINITY
   return (error) => {
     const now = clock()
-    // A clock that has been set back since would keep it quiet for as long as that.
-    if (now >= saidAt && now < saidAt + STORE_ERROR_PAUSE) return
-    saidAt = now
+    // The first comparison is for a clock that was set back: it must not silence the log.
+    if (now >= loggedAt && now < loggedAt + STORE_ERROR_LOG_INTERVAL_MS) return
+    loggedAt = now
     logger.warn({ event: 'store.failed', error: (error as Error).message })
   }
 }
 
+export type ScheduleJob = (intervalMs: number, job: () => Promise<void>) => void
+
 /**
- * Takes a step before the first request, and again after every pause (milliseconds) for as long as the server is up. Nobody waits
- * for one that takes long: what needs its outcome asks for itself.
+ * Creates a scheduler for the life of an app: a job runs before the first request and then at its interval. A job that still
+ * runs at its next turn is not started again.
  */
-export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreError) {
-  return (pause: number, step: () => Promise<void>): void => {
+export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreError): ScheduleJob {
+  return (intervalMs, job) => {
     let timer: NodeJS.Timeout | undefined
-    let isUnderWay = false
-    const attempt = async (): Promise<void> => {
-      if (isUnderWay) return
-      isUnderWay = true
-      await step().catch(onStoreError)
-      isUnderWay = false
+    let isRunning = false
+    const run = async (): Promise<void> => {
+      if (isRunning) return
+      isRunning = true
+      await job().catch(onStoreError)
+      isRunning = false
     }
     app.addHook('onReady', async () => {
-      timer = setInterval(attempt, pause)
-      await Promise.race([attempt(), sleep(FIRST_STEP, undefined, { ref: false })])
+      timer = setInterval(run, intervalMs)
+      const deadline = new AbortController()
+      await Promise.race([
+        run(),
+        sleep(MAX_FIRST_RUN_MS, undefined, { signal: deadline.signal }).catch(() => undefined),
+      ])
+      deadline.abort()
     })
     app.addHook('onClose', async () => clearInterval(timer))
   }

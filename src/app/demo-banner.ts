@@ -2,9 +2,9 @@ import { DEMO_PASSWORD, DEMO_SECRET } from '../config/demo-config.ts'
 import type { Configuration } from '../config/schema.ts'
 import { IDSCAN_PATH } from '../contracts/idscan/path.ts'
 
-/** What a start without a configuration file says: ready lines to paste, one for each contract. */
+/** Returns what a start without a configuration file prints: a curl line for each contract. */
 export function formatDemoBanner(url: string, configuration: Configuration): string {
-  const lines = [`Trimint serves its built-in demo on ${url}, for this machine only. Paste to try:`, '']
+  const lines = [`Trimint serves its built-in demo on ${url}, reachable from this machine only. Try:`, '']
   if (configuration.bws) {
     lines.push(
       '  # BWS: a token for a face verification',
@@ -21,12 +21,12 @@ export function formatDemoBanner(url: string, configuration: Configuration): str
   }
   if (configuration.nevisfido) {
     lines.push(
-      "  # nevisFIDO: a token for a registration, by the vendor's own sample",
+      "  # nevisFIDO: a registration token, with the vendor's own sample request",
       `  curl -sS -H 'Accept: application/json' -H 'Content-Type: application/fido+uaf;charset=UTF-8' -d '{"context": "{ \\"username\\" : \\"jeff\\" }", "op" : "Reg"}' '${url}/nevisfido/token/create/registration'`,
       '',
     )
   }
-  if (configuration.docs) lines.push(`Every request, in a browser: ${url}/docs`)
+  if (configuration.docs) lines.push(`API reference, with a form for each request: ${url}/docs`)
   lines.push('Your own configuration: cp trimint.example.yaml trimint.yaml', '')
   return lines.join('\n')
 }

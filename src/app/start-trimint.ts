@@ -1,235 +1,291 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import closeWithGrace from 'close-with-grace'
-import Fastify from 'fastify'
-import { findChangedPaths } from '../config/config-diff.ts'
-import { type ConfigIssue, formatConfigIssue } from '../config/config-issue.ts'
+import { readFileSync } from 'node:fs'
+import Fastify, { type FastifyInstance } from 'fastify'
+import pino, { type Logger } from 'pino'
+import type { ConfigIssue } from '../config/config-issue.ts'
+import { createDemoConfiguration } from '../config/demo-config.ts'
 import { readEnvironment } from '../config/environment.ts'
-import { loadConfiguration } from '../config/load.ts'
+import { checkConfiguration, type LoadResult, parseConfiguration } from '../config/load.ts'
+import type { Configuration, ConfigurationInput } from '../config/schema.ts'
+import type { Clock } from '../core/clock.ts'
+import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
 import { createInstance } from '../core/heartbeat.ts'
 import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
+import type { Randomness } from '../core/randomness.ts'
 import { createRevocations } from '../core/revocations.ts'
 import { replyNotFound } from '../endpoints/errors.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
-import { createListener } from '../http/listener.ts'
-import { openLog } from '../observability/log-destination.ts'
-import { createLogger } from '../observability/logger.ts'
-import { createMetrics } from '../observability/metrics.ts'
-import { startTracing } from '../observability/tracing.ts'
-import { onHangup } from '../process/signals.ts'
+import { type ConnectionLimits, createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
+import { createMetrics, type Metrics } from '../observability/metrics.ts'
+import type { Tracing } from '../observability/tracing.ts'
 import { instrumentStores } from '../store/instrumented.ts'
-import { openStores } from '../store/open-stores.ts'
-import { formatDemoBanner } from './demo-banner.ts'
-import { buildServer } from './server.ts'
+import { openStores, type Stores } from '../store/open-stores.ts'
+import { DEFAULT_INTERVALS, type Intervals } from './background-jobs.ts'
+import { type Active, logWarning, type ReloadResult, reload } from './reload.ts'
+import { buildServer, type ServerDependencies } from './server.ts'
+import { drain, runShutdownSteps } from './shutdown.ts'
+import { StartError } from './start-error.ts'
 import { systemClock, systemUptime } from './system-clock.ts'
 import { systemRandomness } from './system-randomness.ts'
 
-/** Milliseconds that each of the last steps of a stop may take, when everybody who was connected is gone. */
-const LAST_STEP = 1_500
-
-/** Milliseconds until whatever hangs in spite of all is given up. */
-const LAST_RESORT = 8_000
-
-const { environment, faults } = readEnvironment(process.env)
-const loaded = load()
-if ('faults' in loaded) exitWith([...faults, ...loaded.faults])
-if (faults.length > 0) exitWith(faults)
-const { file } = loaded
-let { configuration } = loaded
-
-const log = openLog(process.stdout.fd)
-const requestLogger = createLogger(environment.LOG_LEVEL, systemClock, log)
-
-/** One of several workers hears from its parent what other processes hear by signals, and tells it what they say themselves. */
-const parent =
-  environment.WORKERS > 1 ? (await import('../process/cluster/primary-link.ts')).connectToParent() : undefined
-const logger = parent ? requestLogger.child({ worker: parent.worker }) : requestLogger
-
-const onStoreError = (error: Error) => logger.warn({ event: 'store.failed', error: error.message })
-const metrics = createMetrics(systemClock)
-parent?.speakForAll(metrics.registry)
-const opened = await openStores(configuration.store, onStoreError).catch(({ message }: Error) =>
-  exitWith([{ file: file ?? 'built-in', path: 'store', message: `cannot be opened: ${message}` }]),
-)
-const stores = instrumentStores(opened, metrics, systemUptime)
-
-const { METRICS_PORT } = environment
-const tracing = await startTracing(process.env)
-let draining = false
-let reloading: Promise<void> = Promise.resolve()
-const isDraining = (): boolean => draining
-const revocations = createRevocations({ store: stores.revocations, clock: systemClock, uptime: systemUptime })
-const exposeMetrics = METRICS_PORT === undefined
-const instance = createInstance(systemRandomness.uuid())
-const parts = {
-  clock: systemClock,
-  randomness: systemRandomness,
-  logger: requestLogger,
-  metrics,
-  exposeMetrics,
-  tracing: tracing?.plugin,
-  stores,
-  revocations,
-  jumpResistantClock: createJumpResistantClock(systemClock, systemUptime),
-  guardMemory: { counts: new Map() },
-  instance,
-  workers: environment.WORKERS,
-  isDraining,
-}
-const listener = createListener(configuration.tls)
-let app = await buildServer({ ...parts, configuration })
-await app.ready()
-listener.serve(app)
-
-let toldSignal: NodeJS.Signals | undefined
-const { close } = closeWithGrace(
-  {
-    delay: environment.DRAIN_TIMEOUT + LAST_RESORT,
-    logger: false,
-    skip: ['SIGHUP', ...(parent?.ignoredSignals ?? [])],
-  },
-  async ({ signal = toldSignal, err }) => {
-    if (err) logger.fatal({ event: 'server.failed', err })
-    else await drain(signal)
-    const lastSteps = {
-      reload: () => reloading,
-      server: () => app.close(),
-      metrics: closeMetrics,
-      store: () => stores.close(),
-      tracing: () => tracing?.close(),
-    }
-    for (const [step, take] of Object.entries(lastSteps)) await takeLastStep(step, take)
-    log.flushSync()
-  },
-)
-
-/** Outlives configurations and, so that the end can be watched, requests. */
-const metricsServer = Fastify()
-await metricsServer.register(metricsRoutes, metrics)
-metricsServer.setNotFoundHandler(replyNotFound)
-await metricsServer.ready()
-const metricsListener = createListener(undefined)
-metricsListener.serve(metricsServer)
-
-const url = await orExit('PORT', listener.listen(environment.HOST, environment.PORT))
-const metricsUrl =
-  METRICS_PORT === undefined
-    ? undefined
-    : await orExit('METRICS_PORT', metricsListener.listen(environment.HOST, METRICS_PORT))
-warn(loaded.warnings)
-const listening = {
-  url,
-  metrics: metricsUrl,
-  configuration: file ?? 'built-in',
-  contracts: contractsOf(configuration),
-}
-const banner = file === undefined ? formatDemoBanner(url, configuration) : undefined
-if (parent) {
-  logger.info({ event: 'worker.listening', instance: instance.id })
-  parent.onReload(requestReload)
-  parent.onEnd((signal) => {
-    toldSignal = signal
-    close()
-  })
-  parent.listening(listening, banner)
-} else {
-  logger.info({ event: 'server.listening', ...listening, instance: instance.id })
-  if (banner !== undefined) process.stderr.write(banner)
-  onHangup(requestReload)
+/** How Trimint is started. Everything is optional: without any option, the built-in demo runs with a store in memory. */
+export interface TrimintOptions {
+  /** The configuration as an object: what `trimint.yaml` contains. */
+  readonly configuration?: ConfigurationInput
+  /** A configuration file, in place of `configuration`. Each reload reads it again. */
+  readonly configFile?: string
+  /** Values for `${NAME}` in the configuration file. */
+  readonly variables?: Readonly<Record<string, string | undefined>>
+  /** Rejects secrets that are public or written in plain text, which are warnings otherwise. */
+  readonly production?: boolean
+  /** Loads the configuration at the start and at each reload, in place of the four options above. */
+  readonly load?: () => LoadResult
+  /** The address to listen on; 127.0.0.1 by default. */
+  readonly host?: string
+  /** The port to listen on; any free one by default. */
+  readonly port?: number
+  /** A port for `GET /metrics` alone. Without it, the main port serves `/metrics`. */
+  readonly metricsPort?: number
+  /** Silent by default. */
+  readonly logger?: Logger
+  /** Replaces some of the stores that the configuration names, or all of them. The caller closes them. */
+  readonly stores?: Partial<Stores>
+  readonly clock?: Clock
+  /** Milliseconds since any moment: a clock that is never set. */
+  readonly uptime?: Clock
+  readonly randomness?: Randomness
+  readonly intervals?: Partial<Intervals>
+  readonly connectionLimits?: Partial<ConnectionLimits>
+  /** Defaults of {@link Trimint.close}: no delay, and 30 s for requests under way. */
+  readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
+  /** How many processes share this machine's cores; 1 by default. */
+  readonly workers?: number
+  readonly metrics?: Metrics
+  /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
+  readonly renderMetrics?: () => Promise<string>
+  readonly tracing?: Tracing | undefined
+  /** Called when the store can no longer say what is durable. The process should end. */
+  readonly onFatal?: (error: Error) => void
 }
 
-function requestReload(): void {
-  if (draining) return
-  reloading = reloading.then(reload).catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
+export interface CloseOptions {
+  /** Milliseconds of turning not ready before the port closes. */
+  readonly delayMs?: number
+  /** Milliseconds until requests under way are abandoned; 0 abandons them at once. */
+  readonly timeoutMs?: number
+  readonly signal?: NodeJS.Signals | undefined
 }
 
-function load() {
-  return loadConfiguration(environment, process.env, systemClock(), systemRandomness)
+/** A running Trimint. */
+export interface Trimint extends AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  readonly url: string
+  readonly metricsUrl: string | undefined
+  /** Differs for each start: what other processes on the same store know it by. */
+  readonly instanceId: string
+  /** The file in force; undefined for one given as an object, and for the demo. */
+  readonly configFile: string | undefined
+  /** The configuration in force, every default in place. */
+  readonly configuration: Configuration
+  /**
+   * Replaces the configuration without dropping a request: completely or, where anything is wrong with it, not at all.
+   *
+   * @param next in place of loading it from the same source again.
+   */
+  reload(next?: ConfigurationInput): Promise<ReloadResult>
+  /** Answers requests under way, then closes everything. Never rejects; a second call waits for the first. */
+  close(options?: CloseOptions): Promise<void>
 }
 
-/** Puts the configuration file in force as it is now: all of it or, where anything is wrong with it, nothing. */
-async function reload(): Promise<void> {
-  const next = load()
-  if ('faults' in next) {
-    logger.error({ event: 'configuration.refused', faults: next.faults.map(formatConfigIssue) })
-    return
+const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
+
+/**
+ * Starts a Trimint in this process. It neither reads nor changes anything of `process`, and several do not affect each other.
+ *
+ * @example
+ * await using trimint = await startTrimint()
+ * const response = await fetch(`${trimint.url}/healthz`)
+ *
+ * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened on.
+ */
+export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
+  const { host = '127.0.0.1', port = 0, metricsPort } = options
+  const { clock = systemClock, randomness = systemRandomness, logger = pino({ enabled: false }) } = options
+  const uptime = options.uptime ?? systemUptime
+  const connectionLimits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connectionLimits }
+  const load = options.load ?? createLoader(options, clock, randomness)
+
+  const loaded = load()
+  if ('issues' in loaded) throw new StartError(loaded.issues)
+  const { configuration, file } = loaded
+
+  const metrics = options.metrics ?? createMetrics(clock)
+  const renderMetrics = options.renderMetrics ?? (() => metrics.registry.metrics())
+  const given = options.stores
+  const opened = hasEveryStore(given) ? undefined : await openStoresOf(configuration, file, options, logger)
+  const stores = { ...opened, ...given } as Stores
+  let isDraining = false
+
+  const dependencies: ServerDependencies = {
+    clock,
+    jumpResistantClock: createJumpResistantClock(clock, uptime),
+    randomness,
+    logger,
+    metrics,
+    renderMetrics: metricsPort === undefined ? renderMetrics : undefined,
+    tracing: options.tracing?.plugin,
+    stores: instrumentStores(stores, metrics, uptime),
+    revocations: createRevocations({ store: stores.revocations, clock, uptime }),
+    guardMemory: { counts: new Map() },
+    // Not from the options: two instances on one store need different ids, whatever a test makes random.
+    instance: createInstance(systemRandomness.uuid()),
+    workers: options.workers ?? 1,
+    intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
+    isDraining: () => isDraining,
   }
-  const changed = findChangedPaths(configuration, next.configuration)
-  // The store is open and the port is taken: whatever is said of these waits for the next start.
-  const { store, tls } = configuration
-  const keepsTls = (tls === undefined) === (next.configuration.tls === undefined)
-  const inForce = { ...next.configuration, store, tls: keepsTls ? next.configuration.tls : tls }
-  const replacement = await buildServer({ ...parts, configuration: inForce })
+  const build = (next: Configuration) => buildReadyServer(next, dependencies)
+
+  const active: Active = { app: await build(configuration), configuration }
+  const listener = createListener(configuration.tls, connectionLimits)
+  listener.serve(active.app)
+  const metricsServer =
+    metricsPort === undefined ? undefined : await createMetricsServer(renderMetrics, connectionLimits)
+
+  let reloading: Promise<unknown> = Promise.resolve()
+  let closing: Promise<void> | undefined
+
+  const closeAll = () =>
+    runShutdownSteps(
+      {
+        reload: () => reloading,
+        server: () => active.app.close(),
+        metrics: async () => metricsServer?.close(),
+        store: () => opened?.close(),
+        tracing: () => options.tracing?.close(),
+      },
+      logger,
+    )
+
+  async function listen(on: Listener, at: number, name: string): Promise<string> {
+    try {
+      return await on.listen(host, at)
+    } catch (error) {
+      await closeAll()
+      const { code, message } = error as NodeJS.ErrnoException
+      const path = code === 'EADDRINUSE' || code === 'EACCES' ? name : 'HOST'
+      throw new StartError([{ file: 'environment', path, message: `cannot listen: ${message}` }], { cause: error })
+    }
+  }
+  const url = await listen(listener, port, 'PORT')
+  const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsPort ?? 0, 'METRICS_PORT'))
+  for (const warning of loaded.warnings) logWarning(warning, logger)
+
+  const trimint: Trimint = {
+    url,
+    metricsUrl,
+    instanceId: dependencies.instance.id,
+    configFile: file,
+    get configuration() {
+      return active.configuration
+    },
+    reload(next) {
+      const result = reloading.then(async () => {
+        if (isDraining) return { changed: [], restart: [] }
+        const loadedNext = next ? parseConfiguration(next, { now: clock(), production: options.production }) : load()
+        return reload(loadedNext, { active, listener, logger, build })
+      })
+      reloading = result.catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
+      return result
+    },
+    close(closeOptions = {}) {
+      closing ??= (async () => {
+        isDraining = true
+        await drain(listener, logger, { ...DEFAULT_DRAIN, ...options.drain, ...closeOptions })
+        await closeAll()
+      })()
+      return closing
+    },
+    [Symbol.asyncDispose]: () => trimint.close(),
+  }
+  return trimint
+}
+
+/** Loads from the options' source: an object, a file, or the demo. */
+function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomness): () => LoadResult {
+  const { configuration, configFile, variables = {}, production = false, workers = 1 } = options
+  if (configFile !== undefined) {
+    const NODE_ENV = production ? 'production' : 'development'
+    const { environment } = readEnvironment({ NODE_ENV, WORKERS: String(workers) })
+    return () => checkConfiguration(configFile, readFileSync(configFile, 'utf8'), environment, variables, clock())
+  }
+  const publicUrl = `http://127.0.0.1:${options.port || 8080}`
+  const input = configuration ?? {
+    ...createDemoConfiguration({
+      publicUrl,
+      key: Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url'),
+    }),
+    store: 'sqlite::memory:',
+  }
+  return () => parseConfiguration(input, { now: clock(), production })
+}
+
+function hasEveryStore(stores: Partial<Stores> = {}): stores is Stores {
+  const { failures, tokens, revocations, uses, replicas } = stores
+  return Boolean(failures && tokens && revocations && uses && replicas)
+}
+
+async function openStoresOf(
+  { store }: Configuration,
+  file: string | undefined,
+  { onFatal = () => undefined }: TrimintOptions,
+  logger: Logger,
+): Promise<Stores> {
   try {
-    await replacement.ready()
+    return await openStores(store, {
+      onError: (error) => logger.warn({ event: 'store.failed', error: error.message }),
+      onFatal(error) {
+        logger.fatal({ event: 'store.lost', error: error.message })
+        onFatal(error)
+      },
+    })
   } catch (error) {
-    await replacement.close()
+    const issue: ConfigIssue = {
+      file: file ?? 'built-in',
+      path: 'store',
+      message: `cannot be opened: ${(error as Error).message}`,
+    }
+    throw new StartError([issue], { cause: error })
+  }
+}
+
+async function buildReadyServer(
+  configuration: Configuration,
+  dependencies: ServerDependencies,
+): Promise<FastifyInstance> {
+  const app = await buildServer(configuration, dependencies)
+  try {
+    await app.ready()
+    return app
+  } catch (error) {
+    await app.close()
     throw error
   }
-  if (inForce.tls) listener.setCertificate(inForce.tls)
-  listener.serve(replacement)
-  const replaced = app
-  app = replacement
-  configuration = inForce
-  await replaced.close()
-  warn(next.warnings)
-  const restart = findChangedPaths(inForce, next.configuration)
-  logger.info({ event: 'configuration.reloaded', changed, ...(restart.length > 0 ? { restart } : {}) })
 }
 
-/** Tells whoever sends requests to go elsewhere, serves them until they have, and finishes what is under way. */
-async function drain(signal: string | undefined): Promise<void> {
-  const timeout = environment.DRAIN_TIMEOUT
-  // Whoever types Ctrl-C waits for nobody to go elsewhere.
-  const delay = signal === 'SIGTERM' ? Math.min(environment.DRAIN_DELAY, timeout) : 0
-  draining = true
-  logger.info({ event: 'server.draining', signal, delay })
-  await sleep(delay)
-  logger.info({ event: 'server.closing', signal })
-  const closed = listener.close().then(() => true)
-  const isClosed = await Promise.race([closed, sleep(timeout - delay, false, { ref: false })])
-  if (isClosed) return
-  logger.warn({ event: 'server.cut_off', timeout })
-  listener.destroy()
-}
-
-async function closeMetrics(): Promise<void> {
-  if (METRICS_PORT === undefined) return
-  const closed = metricsListener.close()
-  metricsListener.destroy()
-  await closed
-}
-
-/** Whatever comes of one step of a stop, the others follow. */
-async function takeLastStep(step: string, take: () => Promise<unknown> | undefined): Promise<void> {
-  try {
-    const late = sleep(LAST_STEP, undefined, { ref: false }).then(() => Promise.reject(new Error('takes too long')))
-    await Promise.race([take(), late])
-  } catch (error) {
-    logger.warn({ event: 'server.unfinished', step, error: (error as Error).message })
+/** Outlives reloads and, so that a shutdown can be watched, the main port. */
+async function createMetricsServer(render: () => Promise<string>, limits: ConnectionLimits) {
+  const app = Fastify()
+  await app.register(metricsRoutes, { render })
+  app.setNotFoundHandler(replyNotFound)
+  await app.ready()
+  const listener = createListener(undefined, limits)
+  listener.serve(app)
+  return {
+    listener,
+    async close() {
+      const closed = listener.close()
+      listener.destroy()
+      await closed
+      await app.close()
+    },
   }
-}
-
-async function orExit(port: string, listening: Promise<string>): Promise<string> {
-  try {
-    return await listening
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const path = code === 'EADDRINUSE' || code === 'EACCES' ? port : 'HOST'
-    // Takes back what it has announced to other replicas.
-    await takeLastStep('server', () => app.close())
-    return exitWith([{ file: 'environment', path, message: `cannot listen: ${message}` }])
-  }
-}
-
-function warn(warnings: readonly ConfigIssue[]): void {
-  for (const warning of warnings) logger.warn({ event: 'configuration.warning', warning: formatConfigIssue(warning) })
-}
-
-function contractsOf({ bws, idscan, nevisfido }: typeof configuration): string[] {
-  return Object.entries({ bws, idscan, nevisfido }).flatMap(([name, section]) => (section ? [name] : []))
-}
-
-function exitWith(faults: readonly ConfigIssue[]): never {
-  process.stderr.write(`trimint cannot start:\n${faults.map((fault) => `  ${formatConfigIssue(fault)}\n`).join('')}`)
-  process.exit(1)
 }

@@ -64,3 +64,8 @@ export function createTokenServices(configuration: Configuration, parts: Parts):
     origin: { issuer: publicUrl, audience: nevisfido?.appId ?? publicUrl },
   }
 }
+
+/** Returns the names of the contracts that a configuration switches on. */
+export function enabledContracts({ bws, idscan, nevisfido }: Configuration): string[] {
+  return Object.entries({ bws, idscan, nevisfido }).flatMap(([name, section]) => (section ? [name] : []))
+}

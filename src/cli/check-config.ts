@@ -7,7 +7,7 @@ import { CommandError, type CommandIo } from './io.ts'
 export function checkConfig(io: CommandIo, file: string | undefined): void {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, file ? { ...environment, TRIMINT_CONFIG: file } : environment)
-  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
   for (const warning of loaded.warnings) io.stderr.write(`warning: ${formatConfigIssue(warning)}\n`)
   io.stdout.write(`${loaded.file ?? 'built-in development configuration'}: good\n${summarise(loaded.configuration)}`)
 }

@@ -4,8 +4,8 @@ import { type LoadResult, loadConfiguration } from '../config/load.ts'
 import { CommandError, type CommandIo } from './io.ts'
 
 export function environmentOf({ variables }: CommandIo): Environment {
-  const { environment, faults } = readEnvironment(variables)
-  if (faults.length > 0) throw new CommandError(formatFaults(faults))
+  const { environment, issues } = readEnvironment(variables)
+  if (issues.length > 0) throw new CommandError(formatFaults(issues))
   return environment
 }
 

@@ -17,7 +17,7 @@ export function decode(io: CommandIo, token: string, verify: boolean): void {
 
 function verifyToken(io: CommandIo, token: string, claims: Claims): void {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
   const now = io.clock()
   if (!verifyJws(token, createKeyring(loaded.configuration.keys), now))
     throw new CommandError('the signature is not by any key of the configuration')

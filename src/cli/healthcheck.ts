@@ -10,7 +10,7 @@ export async function healthcheck(io: CommandIo): Promise<void> {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
   // A file that went bad under a running server says nothing of that server: then both ways are tried.
-  const schemes = 'faults' in loaded ? ['http', 'https'] : [loaded.configuration.tls ? 'https' : 'http']
+  const schemes = 'issues' in loaded ? ['http', 'https'] : [loaded.configuration.tls ? 'https' : 'http']
   const outcomes: string[] = []
   for (const scheme of schemes) {
     const url = `${scheme}://${authority(environment)}/healthz`

@@ -20,7 +20,7 @@ export interface KeyFile {
 export function openKeyFile(io: CommandIo): KeyFile {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
-  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
   const { file, configuration } = loaded
   if (file === undefined) {
     throw new CommandError(

@@ -6,7 +6,7 @@ import { CommandError, type CommandIo } from './io.ts'
 /** Prints a line for each key that is configured: what it does, who has it, and when it can be removed. */
 export async function listKeys(io: CommandIo): Promise<void> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
   const { keys } = loaded.configuration
   const keyring = createKeyring(keys)
   const replicas = await readInstances(io, loaded.configuration)

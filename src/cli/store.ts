@@ -9,14 +9,14 @@ export async function withStores<Result>(
   use: (stores: Stores, configuration: Configuration) => Promise<Result>,
 ): Promise<Result> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('faults' in loaded) throw new CommandError(formatFaults(loaded.faults))
+  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
   const { configuration } = loaded
   if (isInMemory(configuration)) {
     throw new CommandError('the store is in the memory of the server: it cannot be reached from here')
   }
   let stores: Stores
   try {
-    stores = await openStores(configuration.store, () => undefined)
+    stores = await openStores(configuration.store, { onError: () => undefined, onFatal: () => undefined })
   } catch (error) {
     throw new CommandError(`the store cannot be opened: ${(error as Error).message}`)
   }

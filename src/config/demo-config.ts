@@ -26,17 +26,22 @@ export function isLoopback(host: string): boolean {
  * @param folder where its key is kept between starts.
  * @param randomness makes the key where there is none yet; without it that is an error.
  */
-export function createDemoConfiguration(
+export function loadDemoConfiguration(
   environment: Environment,
   folder: string,
   randomness: Randomness | undefined,
 ): ConfigurationInput {
   const host = environment.HOST.includes(':') ? `[${environment.HOST}]` : environment.HOST
   const publicUrl = `http://${host}:${environment.PORT || 8080}`
+  return createDemoConfiguration({ publicUrl, key: developmentKey(folder, randomness) })
+}
+
+/** Returns the built-in demo, signing with a base64url key. */
+export function createDemoConfiguration({ publicUrl, key }: { publicUrl: string; key: string }): ConfigurationInput {
   const secret = `plain:${DEMO_SECRET}`
   return {
     publicUrl,
-    keys: [{ id: 'development', secret: developmentKey(folder, randomness) }],
+    keys: [{ id: 'development', secret: key }],
     bws: { apps: [{ id: 'demo-app', secret, client: 'Demo', bcids: '*' }] },
     idscan: {
       accounts: [

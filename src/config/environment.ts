@@ -35,13 +35,13 @@ export type Variables = Readonly<Record<string, string | undefined>>
  * Reads and checks the environment. With faults, what is faulty has its default, so that the configuration can be looked at
  * as well and everything be told in one go.
  */
-export function readEnvironment(variables: Variables): { environment: Environment; faults: ConfigIssue[] } {
+export function readEnvironment(variables: Variables): { environment: Environment; issues: ConfigIssue[] } {
   const set = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''))
   const checked = check(environmentSchema, set)
-  if ('data' in checked) return { environment: checked.data, faults: [] }
+  if ('data' in checked) return { environment: checked.data, issues: [] }
   for (const { path } of checked.problems) delete set[String(path[0])]
-  const faults = checked.problems.map(({ path, message }) => ({ file: 'environment', path: formatPath(path), message }))
-  return { environment: environmentSchema.parse(set), faults }
+  const issues = checked.problems.map(({ path, message }) => ({ file: 'environment', path: formatPath(path), message }))
+  return { environment: environmentSchema.parse(set), issues }
 }
 
 export function isProduction(environment: Environment): boolean {

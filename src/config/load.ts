@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { digestSecret } from '../core/crypto/secrets.ts'
 import type { Randomness } from '../core/randomness.ts'
 import { type ConfigIssue, check, formatPath } from './config-issue.ts'
-import { createDemoConfiguration, DEMO_PASSWORD_HASH, DEMO_SECRET, isLoopback } from './demo-config.ts'
+import { DEMO_PASSWORD_HASH, DEMO_SECRET, isLoopback, loadDemoConfiguration } from './demo-config.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
-import { type Configuration, configurationSchema, isInMemory } from './schema.ts'
+import { type Configuration, type ConfigurationInput, configurationSchema, isInMemory } from './schema.ts'
 import { readDocument } from './yaml-document.ts'
 
 const DEFAULT_FILE = './trimint.yaml'
@@ -17,7 +17,7 @@ export type LoadResult =
       readonly file: string | undefined
       readonly warnings: readonly ConfigIssue[]
     }
-  | { readonly faults: readonly ConfigIssue[] }
+  | { readonly issues: readonly ConfigIssue[] }
 
 /**
  * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
@@ -43,7 +43,7 @@ export function loadConfiguration(
     const message = absent
       ? `no such file; in production write one, see trimint.example.yaml, or name it in TRIMINT_CONFIG`
       : `cannot be read (${code}); allowed: a readable configuration file`
-    return { faults: [{ file, path: '', message }] }
+    return { issues: [{ file, path: '', message }] }
   }
   return checkConfiguration(file, source, environment, variables, now)
 }
@@ -52,10 +52,10 @@ function loadDevelopment(environment: Environment, randomness: Randomness | unde
   if (!isLoopback(environment.HOST)) {
     const message =
       'the built-in development configuration serves this machine only; allowed: 127.0.0.1, localhost, ::1, or a configuration file'
-    return { faults: [{ file: 'environment', path: 'HOST', message }] }
+    return { issues: [{ file: 'environment', path: 'HOST', message }] }
   }
   try {
-    const input = createDemoConfiguration(environment, DATA_FOLDER, randomness)
+    const input = loadDemoConfiguration(environment, DATA_FOLDER, randomness)
     return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
   } catch (error) {
     const { code = 'development.key is damaged, delete it' } = error as NodeJS.ErrnoException
@@ -63,7 +63,7 @@ function loadDevelopment(environment: Environment, randomness: Randomness | unde
       code === 'ENOENT' && !randomness
         ? 'there is neither a configuration file nor, yet, the key of the demo (npm start makes it)'
         : `cannot keep the key of the demo (${code})`
-    return { faults: [{ file: DATA_FOLDER, path: '', message }] }
+    return { issues: [{ file: DATA_FOLDER, path: '', message }] }
   }
 }
 
@@ -106,8 +106,33 @@ export function checkConfiguration(
     const message = 'each of several WORKERS would have a store of its own; allowed: sqlite:path, redis:// or rediss://'
     faults.push(toFault(['store'], message))
   }
-  if (faults.length > 0 || 'problems' in checked) return { faults: faults.toSorted(byPlace) }
+  if (faults.length > 0 || 'problems' in checked) return { issues: faults.toSorted(byPlace) }
   return { configuration: checked.data, file, warnings }
+}
+
+/** Checks a configuration that is given as an object. Issues name the setting, since there is no file. */
+export function parseConfiguration(
+  input: ConfigurationInput,
+  { now, production = false }: { now: number; production?: boolean | undefined },
+): LoadResult {
+  const file = 'configuration'
+  const unsafe = findUnsafeSecrets(input).map(({ path, message }) => ({ file, path: formatPath(path), message }))
+  const checked = check(configurationSchema, input)
+  const issues: ConfigIssue[] = production ? [...unsafe] : []
+  if ('problems' in checked) {
+    return {
+      issues: [...issues, ...checked.problems.map(({ path, message }) => ({ file, path: formatPath(path), message }))],
+    }
+  }
+  if (checked.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
+    issues.push({
+      file,
+      path: 'keys',
+      message: 'every key has expired; allowed: at least one whose notAfter lies ahead',
+    })
+  }
+  if (issues.length > 0) return { issues }
+  return { configuration: checked.data, file: undefined, warnings: unsafe }
 }
 
 function byPlace(a: ConfigIssue, b: ConfigIssue): number {

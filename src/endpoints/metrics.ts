@@ -1,10 +1,15 @@
 import type { FastifyPluginAsync } from 'fastify'
-import type { Metrics } from '../observability/metrics.ts'
+import { Registry } from 'prom-client'
 
-/** `GET /metrics`, in Prometheus's text format. */
-export const metricsRoutes: FastifyPluginAsync<Pick<Metrics, 'registry'>> = async (app, { registry }) => {
+export interface MetricsRoutesOptions {
+  /** Returns all metrics in Prometheus' text format. */
+  readonly render: () => Promise<string>
+}
+
+/** `GET /metrics`, in Prometheus' text format. */
+export const metricsRoutes: FastifyPluginAsync<MetricsRoutesOptions> = async (app, { render }) => {
   app.get('/metrics', async (_request, reply) => {
-    reply.header('content-type', registry.contentType).header('cache-control', 'no-store')
-    return registry.metrics()
+    reply.header('content-type', Registry.PROMETHEUS_CONTENT_TYPE).header('cache-control', 'no-store')
+    return render()
   })
 }

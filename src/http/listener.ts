@@ -1,129 +1,145 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
-import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { replyToBrokenRequest } from '../endpoints/errors.ts'
-import { PlainResponse } from './plain-response.ts'
 import { createBatch } from './request-batching.ts'
 
-/** What a connection may cost. Every number is a limit on what a stranger can make the service hold on to. */
-const OPTIONS: ServerOptions<typeof IncomingMessage, typeof PlainResponse> = {
-  ServerResponse: PlainResponse,
-  /** Bytes. Node's own default, written down: a JWT in a header fits many times over. */
-  maxHeaderSize: 16 * 1024,
-  /** Milliseconds until the headers are in: a client that dribbles them (slowloris) is cut off. */
-  headersTimeout: 10_000,
-  /** Milliseconds until the whole request is in. */
-  requestTimeout: 15_000,
-  /** Milliseconds between two looks at the two above. */
-  connectionsCheckingInterval: 2_000,
-  /** Milliseconds between two requests: longer than the 60 s of nginx and AWS, so that the proxy closes first, not we. */
-  keepAliveTimeout: 72_000,
+/** What one connection may cost. Each is a limit on what a stranger can make Trimint hold. */
+export interface ConnectionLimits {
+  /** Bytes of a request's line and headers. */
+  readonly maxHeaderBytes: number
+  /** Until the headers have arrived: closes clients that send them byte by byte (slowloris). */
+  readonly headersTimeoutMs: number
+  /** Until the whole request has arrived. */
+  readonly requestTimeoutMs: number
+  /** Between two checks of the two time-outs above. */
+  readonly connectionsCheckingIntervalMs: number
+  /** Between two requests. Longer than the 60 s of nginx and AWS, so that the proxy closes first. */
+  readonly keepAliveTimeoutMs: number
+  /** Until the TLS handshake is done. */
+  readonly tlsHandshakeTimeoutMs: number
+  /** Without a byte in either direction, for clients that never read their answer. Longer than keepAliveTimeoutMs. */
+  readonly idleTimeoutMs: number
+  /** Unanswered requests on one connection. A client that pipelines more is disconnected. */
+  readonly maxPendingRequests: number
 }
 
-/** Milliseconds until TLS has been agreed on. */
-const HANDSHAKE_TIMEOUT = 10_000
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  maxHeaderBytes: 16 * 1024,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 15_000,
+  connectionsCheckingIntervalMs: 2_000,
+  keepAliveTimeoutMs: 72_000,
+  tlsHandshakeTimeoutMs: 10_000,
+  idleTimeoutMs: 90_000,
+  maxPendingRequests: 64,
+}
 
-/** Milliseconds without a byte either way, for clients that never read their answer; longer than keepAliveTimeout. */
-const CONNECTION_TIMEOUT = 90_000
+const IDLE_CHECK_INTERVAL_MS = 50
 
-/**
- * Requests on one connection that are not answered yet. One piece of the network holds a thousand, and each of them is taken
- * before the first answer goes out: a client that reads none would have the service hold them all.
- */
-export const MAX_PENDING_REQUESTS = 64
-
-/** Milliseconds between two looks for connections that have become idle while the server closes. */
-const IDLE_CHECK = 50
-
-/** A certificate chain and its private key, in PEM form. */
+/** A certificate chain and its private key, as PEM. */
 export interface Certificate {
   readonly cert: string
   readonly key: string
 }
 
-/** The port, and what stays the same while what answers behind it is exchanged. */
+/** A port. It stays open while the app behind it is replaced. */
 export interface Listener {
-  readonly server: Server | SecureServer
-  /** Hands all further requests to this app. What is under way stays with the one before. */
+  /** Sends all further requests to this app. Requests under way stay with the previous app. */
   serve(app: FastifyInstance): void
-  /** @returns the URL. */
+  /** Opens the port and returns its URL. */
   listen(host: string, port: number): Promise<string>
-  /** Presents this certificate on all further connections. Nothing without TLS. */
+  /** Presents this certificate on all further connections. Does nothing without TLS. */
   setCertificate(certificate: Certificate): void
-  /** Accepts nothing any more, and waits until everything that has been asked is answered. */
+  /** Accepts no further connections, and waits until every request is answered. */
   close(): Promise<void>
-  /** Cuts off whoever is left. */
+  /** Closes all connections at once. */
   destroy(): void
 }
 
-/** How many requests of a connection are without an answer; on the connection itself, since it is asked for with every request. */
-const PENDING_REQUESTS = Symbol('unanswered')
+// A property of the socket: a map would cost a lookup for each request and answer.
+const PENDING_REQUESTS = Symbol('pending requests')
 
 interface CountedSocket extends Socket {
   [PENDING_REQUESTS]?: number
 }
 
-function countAnswer(this: PlainResponse): void {
-  const socket: CountedSocket = this.req.socket
-  socket[PENDING_REQUESTS] = (socket[PENDING_REQUESTS] ?? 1) - 1
+/** Returns how many requests on a connection have no answer yet. */
+export function countPendingRequests(socket: CountedSocket): number {
+  return socket[PENDING_REQUESTS] ?? 0
 }
 
-/** RFC 9112 section 6.1: HTTP/1.0 has no chunks, so whoever handed this on may see its end elsewhere. */
-function isFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolean {
+function countAnswer(this: ServerResponse): void {
+  const socket: CountedSocket = this.req.socket
+  socket[PENDING_REQUESTS] = countPendingRequests(socket) - 1
+}
+
+/** RFC 9112 section 6.1: HTTP/1.0 has no chunked coding, so a proxy may see the end of this request elsewhere. */
+function hasFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolean {
   return httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined
 }
 
-/** @param certificate for https; http without. */
-export function createListener(certificate: Certificate | undefined): Listener {
+/**
+ * Creates a listener.
+ *
+ * @param certificate for https; http without one.
+ */
+export function createListener(
+  certificate: Certificate | undefined,
+  limits: ConnectionLimits = DEFAULT_CONNECTION_LIMITS,
+): Listener {
   let app: FastifyInstance | undefined
-  // Behind what all connections have brought in this turn: it comes with an event for each.
-  const arrival = createBatch(setImmediate)
+  const arrivals = createBatch(setImmediate)
 
-  const answer = (request: IncomingMessage, response: PlainResponse): void => {
+  const receive: RequestListener = (request, response) => {
     const socket: CountedSocket = request.socket
-    const count = (socket[PENDING_REQUESTS] ?? 0) + 1
-    socket[PENDING_REQUESTS] = count
-    // Cuts a connection off that asks for more than it is given.
-    if (count > MAX_PENDING_REQUESTS) socket.destroy()
+    const pending = countPendingRequests(socket) + 1
+    socket[PENDING_REQUESTS] = pending
+    if (pending > limits.maxPendingRequests) socket.destroy()
     if (socket.destroyed) return
     response.on('finish', countAnswer)
-    if (isFaultyFraming(request)) response.setHeader('connection', 'close')
-    arrival(() => {
-      // Whoever has gone meanwhile needs no answer.
+    if (hasFaultyFraming(request)) response.setHeader('connection', 'close')
+    arrivals(() => {
       if (!socket.destroyed) app?.routing(request, response)
     })
   }
 
-  const secure =
-    certificate && createSecureServer({ ...OPTIONS, handshakeTimeout: HANDSHAKE_TIMEOUT, ...certificate }, answer)
-  const server: Server | SecureServer = secure ?? createServer(OPTIONS, answer)
-  server.setTimeout(CONNECTION_TIMEOUT)
+  const options = {
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: limits.connectionsCheckingIntervalMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+  }
+  const secureServer =
+    certificate &&
+    createSecureServer({ ...options, handshakeTimeout: limits.tlsHandshakeTimeoutMs, ...certificate }, receive)
+  const server = secureServer ?? createServer(options, receive)
+  server.setTimeout(limits.idleTimeoutMs)
   server.on('clientError', replyToBrokenRequest)
 
   return {
-    server,
     serve(next) {
       app = next
     },
     async listen(host, port) {
-      // The name may stand for two addresses: which of them comes first would be a matter of luck.
+      // `localhost` may resolve to two addresses, in any order.
       server.listen(port, host === 'localhost' ? '127.0.0.1' : host)
       await once(server, 'listening')
       const { port: bound } = server.address() as AddressInfo
       return `${certificate ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${bound}`
     },
     setCertificate(next) {
-      secure?.setSecureContext(next)
+      secureServer?.setSecureContext(next)
     },
     async close() {
-      // A stop in the middle of a start: there is nothing to wait for.
       if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
-      // A connection that becomes idle after this is nobody's to close but ours.
-      const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK)
+      // server.close() ends the connections that are idle now, not those that become idle later.
+      const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_INTERVAL_MS)
       await closed
       clearInterval(timer)
     },

@@ -1,33 +1,49 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type DestinationStream } from 'pino'
 
+/** Lines beyond this are dropped and counted while the reader of the log does not keep up. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
+
+export interface LogProblems {
+  /** Called for each error of writing. */
+  readonly onError?: (error: Error) => void
+  /** Called for each line that is dropped. */
+  readonly onDrop?: () => void
+}
+
 export interface LogDestination extends DestinationStream {
-  /** Writes what has not been written, at once: before the end of the process. */
-  flushSync(): void
+  on(event: 'drain' | 'error', listener: () => void): unknown
+  off(event: 'drain' | 'error', listener: () => void): unknown
+  /** Returns false when the buffer is full until `drain`. */
+  write(lines: string): boolean
+  /** Writes what is buffered, or gives up after a time. */
+  close(timeoutMs: number): Promise<void>
+  /** Gives up what is buffered, so that the process can end at once. */
+  abandon(): void
 }
 
 /**
- * Writes lines to a file descriptor, beside the requests that they are about: one that is written at once costs a busy server up to
- * a third of its throughput. What one turn of the event loop has to say goes there in one piece, since pino's writer looks
- * through all that is waiting with each piece that it gets.
+ * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a third of
+ * its throughput. A full disk or a reader that has stopped costs lines, never requests.
  */
-export function openLog(fd: number): LogDestination {
-  const writer = pino.destination({ fd, sync: false })
-  let lines = ''
-  const hand = (): void => {
-    const gathered = lines
-    lines = ''
-    if (gathered !== '') writer.write(gathered)
-  }
+export function openLog(fd: number, { onError, onDrop }: LogProblems = {}): LogDestination {
+  const destination = pino.destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES })
+  destination.on('error', (error: Error) => onError?.(error))
+  destination.on('drop', () => onDrop?.())
   return {
-    write(line) {
-      if (lines === '') setImmediate(hand)
-      lines += line
+    on: (event, listener) => destination.on(event, listener),
+    off: (event, listener) => destination.off(event, listener),
+    write: (lines) => destination.write(lines),
+    async close(timeoutMs) {
+      const deadline = new AbortController()
+      const closed = once(destination, 'close', { signal: deadline.signal })
+      destination.end()
+      await Promise.race([closed, sleep(timeoutMs, undefined, { signal: deadline.signal })]).catch(() => undefined)
+      deadline.abort()
+      closed.catch(() => undefined)
+      destination.destroy()
     },
-    flushSync() {
-      writer.flushSync()
-      // Not by the writer: it would only begin to write them, and the end of the process would come first.
-      if (lines !== '') pino.destination({ fd, sync: true }).write(lines)
-      lines = ''
-    },
+    abandon: () => destination.destroy(),
   }
 }

@@ -26,6 +26,8 @@ export interface Metrics {
   /** Under way or waiting. */
   readonly passwordChecks: Gauge
   readonly guardBlocks: Counter<'scope'>
+  readonly logErrors: Counter
+  readonly logLinesDropped: Counter
   /** nevisFIDO's, made by this process, until their tokens expire. */
   readonly sessions: ExpiringCount
 }
@@ -36,11 +38,16 @@ export interface ExpiringCount {
   add(expires: number): void
 }
 
-/** @param clock milliseconds since the epoch. */
-export function createMetrics(clock: () => number): Metrics {
+/**
+ * Creates the metrics of one instance.
+ *
+ * @param clock milliseconds since the epoch.
+ * @param process adds the metrics of Node itself. They watch the whole process for as long as it lives.
+ */
+export function createMetrics(clock: () => number, { process: ofProcess = false } = {}): Metrics {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
+  if (ofProcess) collectDefaultMetrics({ register: registry })
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
     new Counter({ name: `trimint_${name}_total`, help, labelNames, registers })
   const histogram = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
@@ -72,6 +79,8 @@ export function createMetrics(clock: () => number): Metrics {
       help: 'Password checks that are under way or waiting.',
       registers,
     }),
+    logErrors: counter('log_errors', 'Errors of writing the log.', []),
+    logLinesDropped: counter('log_lines_dropped', 'Log lines dropped because the log could not be written.', []),
     guardBlocks: counter('guard_blocks', 'Blocks that began.', ['scope']),
     sessions: createExpiringCount(
       'trimint_sessions_live',

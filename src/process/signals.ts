@@ -1,14 +1,28 @@
-let handler: (() => void) | undefined
-let isMissed = false
+type Handler = (signal: NodeJS.Signals) => void
 
-// From the first moment on: where nobody listens, SIGHUP ends a process.
-process.on('SIGHUP', () => {
-  if (handler) handler()
-  else isMissed = true
-})
+// Without a listener, these signals end the process; as process 1 of a container, they are lost. So this file is loaded first.
+const SIGNALS = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
+type HandledSignal = (typeof SIGNALS)[number]
 
-/** Takes a step at each SIGHUP, and at once where one has come before. */
-export function onHangup(step: () => void): void {
-  handler = step
-  if (isMissed) step()
+const received = new Set<HandledSignal>()
+const handlers = new Map<HandledSignal, Handler>()
+
+for (const signal of SIGNALS) process.on(signal, handle)
+
+function handle(signal: NodeJS.Signals): void {
+  const handler = handlers.get(signal as HandledSignal)
+  if (handler) handler(signal)
+  else received.add(signal as HandledSignal)
+}
+
+/** Calls a handler for each further signal, and at once for one that was received before. */
+export function onSignal(signal: HandledSignal, handler: Handler): void {
+  handlers.set(signal, handler)
+  if (received.delete(signal)) handler(signal)
+}
+
+/** Stops handling a signal here; returns whether it was received before. */
+export function releaseSignal(signal: HandledSignal): boolean {
+  process.removeListener(signal, handle)
+  return received.delete(signal)
 }

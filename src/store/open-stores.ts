@@ -19,6 +19,13 @@ export interface Stores {
   close(): Promise<void>
 }
 
+export interface StoreListeners {
+  /** Called for a connection that is lost; the store reconnects. */
+  readonly onError: (error: Error) => void
+  /** Called when the store can no longer say what is durable; the process should end. */
+  readonly onFatal: (error: Error) => void
+}
+
 const SQLITE = 'sqlite:'
 
 /**
@@ -28,7 +35,7 @@ const SQLITE = 'sqlite:'
  * @param onError told of a connection that is lost; it comes back by itself.
  * @throws Error for a file that cannot be opened. A Redis that is away is no error: what needs it fails until it is back.
  */
-export async function openStores(store: string, onError: (error: Error) => void): Promise<Stores> {
+export async function openStores(store: string, { onError }: StoreListeners): Promise<Stores> {
   if (store.startsWith(SQLITE)) return withClose(openSqlite(store.slice(SQLITE.length)))
   // Loaded where it is needed alone: the client of Redis is a good part of what a start takes, in time and in memory.
   const { openRedis } = await import('./redis/open.ts')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createKey, fingerprintOf } from '../../src/core/crypto/keyring.ts'
-import { createInstance, HEARTBEAT_TTL_MS } from '../../src/core/heartbeat.ts'
+import { HEARTBEAT_TTL_MS } from '../../src/core/heartbeat.ts'
 import { issueBws } from '../support/lifecycle.ts'
 import { KEY, startService } from '../support/service.ts'
 import { openStore } from '../support/stores.ts'
@@ -19,9 +19,10 @@ describe('a service that runs', () => {
       configuration,
       stores: { replicas },
       clock: createFrozenClock(),
-      instance: createInstance('this one'),
     })
-    expect(await replicas.running(FROZEN_TIME)).toMatchObject([{ instance: 'this one', keys: [FIRST, SECOND] }])
+    expect(await replicas.running(FROZEN_TIME)).toMatchObject([
+      { instance: service.trimint.instanceId, keys: [FIRST, SECOND] },
+    ])
     const until = FROZEN_TIME + 10 * 3_600_000 + HEARTBEAT_TTL_MS
     expect(await replicas.neededUntil()).toEqual(new Map([[FIRST, until]]))
     await service.close()

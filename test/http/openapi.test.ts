@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createOpenApi } from '../../openapi/document.ts'
 import { OPEN } from '../support/nevisfido.ts'
-import { startService } from '../support/service.ts'
+import { startServiceAndApp } from '../support/service.ts'
 
 interface Parameter {
   readonly name: string
@@ -28,17 +28,18 @@ interface Document {
 const document = JSON.parse(createOpenApi()) as Document
 
 test('every route but those of the reference itself is described, and every description has its route', async () => {
-  await using service = await startService({
+  const { service, app } = await startServiceAndApp({
     configuration: { idscan: { accounts: [] }, nevisfido: OPEN, docs: false },
   })
+  await using _service = service
   const described = Object.keys(document.paths)
   for (const path of described) {
     for (const method of Object.keys(document.paths[path] ?? {})) {
       const url = path.replaceAll(/\{(\w+)\}/g, ':$1')
-      expect(service.app.hasRoute({ method: method.toUpperCase() as 'GET', url }), `${method} ${path}`).toBe(true)
+      expect(app.hasRoute({ method: method.toUpperCase() as 'GET', url }), `${method} ${path}`).toBe(true)
     }
   }
-  const tree = service.app.printRoutes({ commonPrefix: false })
+  const tree = app.printRoutes({ commonPrefix: false })
   const served = [...tree.matchAll(/(\/\S*) \(/g)].map(([, path = '']) => path.replaceAll(/:(\w+)/g, '{$1}'))
   // A path that may have a slash behind it has a branch of its own for it.
   const paths = new Set(served.filter((path) => path !== '/'))

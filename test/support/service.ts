@@ -1,19 +1,15 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
-import { buildServer } from '../../src/app/server.ts'
-import { systemClock, systemUptime } from '../../src/app/system-clock.ts'
+import { startTrimint, type Trimint, type TrimintOptions } from '../../src/app/start-trimint.ts'
+import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
-import { type ConfigurationInput, configurationSchema } from '../../src/config/schema.ts'
+import type { ConfigurationInput } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { createInstance, type Instance } from '../../src/core/heartbeat.ts'
-import { createJumpResistantClock } from '../../src/core/jump-resistant-clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
-import { createRevocations } from '../../src/core/revocations.ts'
-import { createListener, type Listener } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
-import { instrumentStores } from '../../src/store/instrumented.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
 import { trackSecret, trackSecretsIn, writeDown, writeLog } from './leak-recorder.ts'
@@ -43,8 +39,7 @@ export interface RequestOptions {
 export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  readonly app: FastifyInstance
-  readonly listener: Listener
+  readonly trimint: Trimint
   readonly metrics: Metrics
   readonly stores: Stores
   /** Every line it has logged. */
@@ -64,25 +59,27 @@ export interface ServiceOptions {
   readonly randomness?: Randomness
   /** Those that are shared with another service, or behave in their own way; closed by the test. */
   readonly stores?: Partial<Stores>
-  readonly isDraining?: () => boolean
-  readonly instance?: Instance
+  readonly intervals?: TrimintOptions['intervals']
+  readonly connectionLimits?: TrimintOptions['connectionLimits']
+  /** Begins to shut down at once, and serves for this many milliseconds more. */
+  readonly drainingMs?: number
 }
 
-/** Parses a configuration as a file would be, with one app unless told otherwise. */
-function configure(overrides: Partial<ConfigurationInput> = {}) {
+/** Completes a configuration: one app unless told otherwise. */
+function configure(overrides: Partial<ConfigurationInput> = {}): ConfigurationInput {
   trackSecret(KEY)
-  return configurationSchema.parse({
+  return {
     publicUrl: 'https://tokens.example.com/some/path',
     keys: [{ secret: KEY }],
     bws: { apps: [APP] },
     // A test machine may be busy with other tests.
     overload: false,
     ...overrides,
-  })
+  }
 }
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
-  const { clock = systemClock, randomness = systemRandomness } = options
+  const { clock = systemClock, randomness = systemRandomness, intervals = {}, connectionLimits = {} } = options
   const log: Record<string, unknown>[] = []
   const destination = new Writable({
     write(chunk, _encoding, done) {
@@ -91,36 +88,25 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       done()
     },
   })
-  const logger = createLogger('trace', clock, destination)
-  const configuration = configure(options.configuration)
   const file = TRACED ? await createStoreFile() : undefined
-  const own = await openStores(file?.store ?? 'sqlite::memory:', () => undefined)
-  const metrics = createMetrics(clock)
-  const stores = instrumentStores({ ...own, ...options.stores }, metrics, systemUptime)
-  const uptime = options.uptime ?? clock
-  const revocations = createRevocations({ store: stores.revocations, clock, uptime })
-  const isDraining = options.isDraining ?? (() => false)
-  const instance = options.instance ?? createInstance(systemRandomness.uuid())
-  const app = await buildServer({
-    configuration,
+  const own = await openStores(file?.store ?? 'sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
+  const metrics = createMetrics(clock, { process: true })
+  const stores = { ...own, ...options.stores }
+  const trimint = await startTrimint({
+    configuration: configure(options.configuration),
     clock,
+    uptime: options.uptime ?? clock,
     randomness,
-    logger,
+    logger: createLogger('trace', clock, destination),
     metrics,
-    exposeMetrics: true,
     stores,
-    revocations,
-    jumpResistantClock: createJumpResistantClock(clock, uptime),
-    guardMemory: { counts: new Map() },
-    instance,
-    isDraining,
+    intervals,
+    connectionLimits,
   })
-  await app.ready()
-  const listener = createListener(configuration.tls)
-  watchRefusals(listener.server)
-  listener.serve(app)
-  const url = await listener.listen('127.0.0.1', 0)
+  const { url } = trimint
   const port = Number(new URL(url).port)
+  const stopWatching = watchRefusals(port)
+  if (options.drainingMs !== undefined) void trimint.close({ delayMs: options.drainingMs })
   const client = new Client(url, { pipelining: 1, connect: { rejectUnauthorized: false } })
 
   async function request(
@@ -142,15 +128,14 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
 
   async function close(): Promise<void> {
     await client.close()
-    listener.destroy()
-    await listener.close()
-    await app.close()
+    await trimint.close({ timeoutMs: 0 })
+    stopWatching()
     writeDown('metrics', await metrics.registry.metrics())
     await own.close()
     await file?.writeDown()
   }
 
-  return { url, port, app, listener, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }
+  return { url, port, trimint, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
 /** The value of an `Authorization` header (RFC 7617). */
@@ -159,4 +144,13 @@ export function basic(id: string, secret: string): string {
   trackSecret(credentials)
   if (secret.length > 4) trackSecret(secret)
   return `Basic ${credentials}`
+}
+
+/** Starts a service, and returns its Fastify app beside it. */
+export async function startServiceAndApp(options: ServiceOptions): Promise<{ service: Service; app: FastifyInstance }> {
+  const created: FastifyInstance[] = []
+  const record = (message: unknown): void => void created.push((message as { fastify: FastifyInstance }).fastify)
+  subscribe('fastify.initialization', record)
+  const service = await startService(options).finally(() => unsubscribe('fastify.initialization', record))
+  return { service, app: created[0] as FastifyInstance }
 }

@@ -8,6 +8,6 @@ export async function openStore<Kind extends Name>(
   store: string,
   onError: (error: Error) => void = () => undefined,
 ): Promise<Stores[Kind]> {
-  const stores = await openStores(store, onError)
+  const stores = await openStores(store, { onError, onFatal: onError })
   return { ...stores[kind], close: () => stores.close() }
 }

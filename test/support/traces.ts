@@ -1,25 +1,52 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeDown, writeRefusal } from './leak-recorder.ts'
 
-/** Writes down every refusal that a server sends, whoever asks. */
-export function watchRefusals(server: Pick<Server, 'prependListener'>): void {
-  server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
-    const said: string[] = []
-    // What is handed over together with the status is in no list of headers.
-    for (const step of ['setHeader', 'writeHead', 'write', 'end'] as const) {
-      const original = response[step] as (...values: unknown[]) => unknown
-      Object.defineProperty(response, step, {
-        value: (...values: unknown[]) => {
-          said.push(...values.map(toText))
-          return Reflect.apply(original, response, values)
-        },
-      })
-    }
-    response.once('finish', () => writeRefusal(response.statusCode, said.join('\n')))
-  })
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+/** Records every refusal that a server of this process sends. Returns a function that ends this. */
+export function watchRefusals(port: number): () => void {
+  const record = (message: unknown): void => {
+    const { request, response } = message as Exchange
+    if (request.socket.localPort === port) recordRefusal(response)
+  }
+  subscribe('http.server.request.start', record)
+  return () => void unsubscribe('http.server.request.start', record)
+}
+
+function recordRefusal(response: ServerResponse): void {
+  const said: string[] = []
+  // Headers that are passed together with the status are in no list of headers.
+  for (const step of ['setHeader', 'writeHead', 'write', 'end'] as const) {
+    const original = response[step] as (...values: unknown[]) => unknown
+    Object.defineProperty(response, step, {
+      value: (...values: unknown[]) => {
+        said.push(...values.map(toText))
+        return Reflect.apply(original, response, values)
+      },
+    })
+  }
+  response.once('finish', () => writeRefusal(response.statusCode, said.join('\n')))
+}
+
+/** Counts the open connections to a port of this process, from now on. */
+export function watchConnections(port: number): { count(): number; stop(): void } {
+  const sockets = new Set<Socket>()
+  const record = (message: unknown): void => {
+    const { socket } = message as { socket: Socket }
+    if (socket.localPort !== port) return
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  }
+  subscribe('net.server.socket', record)
+  return { count: () => sockets.size, stop: () => void unsubscribe('net.server.socket', record) }
 }
 
 function toText(value: unknown): string {

@@ -1,58 +1,57 @@
 import type { Readable } from 'node:stream'
 
-/** Milliseconds for which lines are gathered: to hand them on costs much the same, however many they are. */
-const GATHERED_FOR = 20
+/** Forwarding costs about the same for one line as for many. */
+const GATHER_MS = 20
 
 const LINE_FEED = 0x0a
 
-/** Where lines go: a SonicBoom, such as pino's destinations are. */
 export interface LineDestination {
-  /** False when it would rather have no more until `drain`. */
+  /** Returns false when the buffer is full until `drain`. */
   write(lines: string): boolean
   on(event: 'drain' | 'error', listener: () => void): unknown
   off(event: 'drain' | 'error', listener: () => void): unknown
 }
 
 /**
- * Hands on what comes, in whole lines: so lines of several writers stay whole, whatever their destination is. Written to a pipe by several
- * processes they would not: it mixes what is longer than 4 KiB, or comes when it is full.
+ * Forwards a log in whole lines, so that lines of several processes do not mix: a pipe splits writes of more than 4 KiB
+ * (PIPE_BUF). Reads nothing while the destination is full, which lets the writer of the log drop lines.
  */
-export function handOnLines(from: Readable, to: LineDestination): void {
-  let begun: Buffer = Buffer.alloc(0)
+export function forwardLines(from: Readable, to: LineDestination): void {
+  let incomplete: Buffer = Buffer.alloc(0)
   let isGathering = false
   let isFull = false
 
   function gather(): void {
     if (isGathering || isFull) return
     isGathering = true
-    setTimeout(handOn, GATHERED_FOR)
+    setTimeout(forward, GATHER_MS)
   }
 
-  function handOn(): void {
+  function forward(): void {
     isGathering = false
-    const pieces = [begun]
-    // Only one that has come to nothing is told of more.
-    for (let piece = from.read(); piece !== null; piece = from.read()) pieces.push(piece)
-    const bytes = Buffer.concat(pieces)
+    const chunks = [incomplete]
+    // 'readable' is emitted again only after read() has returned null.
+    for (let chunk = from.read(); chunk !== null; chunk = from.read()) chunks.push(chunk)
+    const bytes = Buffer.concat(chunks)
     const end = bytes.lastIndexOf(LINE_FEED) + 1
-    begun = bytes.subarray(end)
-    // One whose reader has gone takes everything, and says nothing.
+    incomplete = bytes.subarray(end)
+    // pino's destination returns undefined after EPIPE: it accepts everything and discards it.
     if (end > 0) isFull = to.write(bytes.toString('utf8', 0, end)) === false
   }
 
-  function goOn(): void {
+  function resume(): void {
     if (!isFull) return
     isFull = false
     gather()
   }
 
   from.on('readable', gather)
-  to.on('drain', goOn)
-  to.on('error', goOn)
+  to.on('drain', resume)
+  to.on('error', resume)
   from.once('end', () => {
-    to.off('drain', goOn)
-    to.off('error', goOn)
-    // Of a process that died while it wrote: nothing of others is to follow it on its line.
-    if (begun.length > 0) to.write(`${begun.toString()}\n`)
+    to.off('drain', resume)
+    to.off('error', resume)
+    // A process that was killed leaves part of a line. The next line must not continue it.
+    if (incomplete.length > 0) to.write(`${incomplete.toString()}\n`)
   })
 }

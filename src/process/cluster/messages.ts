@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 
-/** What a process has counted and measured, as JSON. */
+/** The metrics of one process, as prom-client's JSON. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
 /** What a worker serves, as the log says it. */
@@ -11,19 +11,17 @@ export interface Listening {
   readonly contracts: readonly string[]
 }
 
-/** From the parent to a worker. */
-export type Order =
-  | { readonly order: 'reload' }
-  | { readonly order: 'end'; readonly signal: NodeJS.Signals | undefined }
-  /** Asks what this worker has counted. */
-  | { readonly order: 'count'; readonly question: number }
-  /** Answers what all of them have counted. */
-  | { readonly order: 'total'; readonly question: number; readonly text: string }
+export type PrimaryMessage =
+  | { readonly type: 'reload' }
+  | { readonly type: 'shutdown'; readonly signal: NodeJS.Signals | undefined }
+  /** Asks for a snapshot. */
+  | { readonly type: 'collect' }
+  /** Answers `render`: the metrics of all workers, in Prometheus' text format. */
+  | { readonly type: 'rendered'; readonly text: string }
 
-/** From a worker to the parent. */
-export type Report =
-  | { readonly report: 'listening'; readonly listening: Listening; readonly banner: string | undefined }
-  /** Answers {@link Order} `count`. */
-  | { readonly report: 'counted'; readonly question: number; readonly snapshot: Snapshot }
-  /** Asks for {@link Order} `total`. */
-  | { readonly report: 'asked'; readonly question: number }
+export type WorkerMessage =
+  | { readonly type: 'listening'; readonly listening: Listening; readonly banner: string | undefined }
+  /** Answers `collect`. */
+  | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
+  /** Asks for the metrics of all workers. */
+  | { readonly type: 'render' }

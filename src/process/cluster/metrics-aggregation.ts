@@ -1,22 +1,21 @@
 import { AggregatorRegistry } from 'prom-client'
 import type { Snapshot } from './messages.ts'
 
-/** What all workers together have counted, those that are gone included: or a sum would fall when one of them ends. */
-export interface Tally {
-  /** Keeps what a worker has counted that is gone, by its last snapshot; what it held at that time went with it. */
+/** Adds up the metrics of all workers, including those that have exited: a counter must not fall. */
+export interface MetricsAggregation {
+  /** Keeps the counters and histograms of a worker that has exited. */
   retire(snapshot: Snapshot): void
-  /** In Prometheus's text format. */
-  format(live: readonly Snapshot[]): Promise<string>
+  /** Returns the sum in Prometheus' text format. */
+  render(live: readonly Snapshot[]): Promise<string>
 }
 
-/** What only ever grows. */
-const KEPT: readonly unknown[] = ['counter', 'histogram']
+const KEPT_TYPES: readonly unknown[] = ['counter', 'histogram']
 
-export function createTally(): Tally {
+export function createMetricsAggregation(): MetricsAggregation {
   let retired: Promise<Snapshot> = Promise.resolve([])
 
   async function add(before: Promise<Snapshot>, snapshot: Snapshot): Promise<Snapshot> {
-    const kept = snapshot.filter(({ type }) => KEPT.includes(type))
+    const kept = snapshot.filter(({ type }) => KEPT_TYPES.includes(type))
     return AggregatorRegistry.aggregate([await before, kept]).getMetricsAsJSON()
   }
 
@@ -24,7 +23,7 @@ export function createTally(): Tally {
     retire(snapshot) {
       retired = add(retired, snapshot)
     },
-    async format(live) {
+    async render(live) {
       return AggregatorRegistry.aggregate([...live, await retired]).metrics()
     },
   }

@@ -1,55 +1,53 @@
-import closeWithGrace from 'close-with-grace'
-import pino from 'pino'
 import { systemClock, systemUptime } from '../../app/system-clock.ts'
 import { readEnvironment } from '../../config/environment.ts'
+import { openLog } from '../../observability/log-destination.ts'
 import { createLogger } from '../../observability/logger.ts'
-import { onHangup } from '../signals.ts'
-import { createCrew } from './supervisor.ts'
-import { prepareMembers, startMember } from './worker-handle.ts'
+import { exitGracefully, FORCE_EXIT_AFTER_MS } from '../graceful-exit.ts'
+import { reportLogProblems, serve } from '../serve.ts'
+import { onSignal } from '../signals.ts'
+import { createSupervisor } from './supervisor.ts'
+import { setUpWorkers, startWorker } from './worker-handle.ts'
 
-// What WORKERS starts: it serves nothing itself, hands connections to its workers, writes what they log, and takes the operator's signals.
+/** Longer than a worker may take, so that workers exit by themselves where they can. */
+const FORCE_EXIT_AFTER_WORKERS_MS = FORCE_EXIT_AFTER_MS + 3_000
 
-/** Milliseconds: longer than a worker takes at most (process.ts), so that each ends by itself where it can. */
-const LAST_RESORT = 9_000
+/** Runs WORKERS processes that serve: distributes connections, forwards their logs, and passes signals on. */
+export async function servePrimary(): Promise<void> {
+  const { environment, issues } = readEnvironment(process.env)
+  const { WORKERS, DRAIN_TIMEOUT, LOG_LEVEL } = environment
+  if (issues.length > 0 || WORKERS === 1) return serve()
 
-const { environment } = readEnvironment(process.env)
-const { WORKERS, DRAIN_TIMEOUT, LOG_LEVEL } = environment
+  const ignored = { inc: () => undefined }
+  const log = openLog(process.stdout.fd, reportLogProblems(ignored, ignored))
+  const logger = createLogger(LOG_LEVEL, systemClock, log)
 
-const destination = pino.destination({ fd: process.stdout.fd, sync: false })
-// Each worker may be waiting for it.
-destination.setMaxListeners(0)
-const logger = createLogger(LOG_LEVEL, systemClock, destination)
+  setUpWorkers()
+  const supervisor = createSupervisor({
+    size: WORKERS,
+    // A number, because `auto` could be evaluated differently by a worker.
+    startWorker: (onRender) => startWorker({ WORKERS: String(WORKERS) }, log, onRender),
+    logger,
+    uptime: systemUptime,
+  })
+  // A worker that is stuck would not notice that its primary is gone.
+  process.once('exit', () => supervisor.kill())
 
-prepareMembers()
-const crew = createCrew({
-  size: WORKERS,
-  // Counted once: all are to know the same number.
-  start: (onAsked) => startMember({ WORKERS: String(WORKERS) }, destination, onAsked),
-  logger,
-  uptime: systemUptime,
-})
+  let isShuttingDown = false
+  exitGracefully({ timeoutMs: DRAIN_TIMEOUT + FORCE_EXIT_AFTER_WORKERS_MS, log }, async ({ signal, err }) => {
+    isShuttingDown = true
+    if (err) logger.fatal({ event: 'server.failed', err })
+    const isOrderly = await supervisor.shutDown(signal)
+    if (!isOrderly) throw new Error('a worker did not exit with 0')
+  })
 
-// However this ends: one that is stuck would not notice that its parent is gone.
-process.once('exit', () => crew.kill())
-
-let isEnding = false
-closeWithGrace({ delay: DRAIN_TIMEOUT + LAST_RESORT, logger: false, skip: ['SIGHUP'] }, async ({ signal, err }) => {
-  isEnding = true
-  if (err) logger.fatal({ event: 'server.failed', err })
-  const isOrderly = await crew.end(signal)
-  destination.flushSync()
-  if (!isOrderly) throw new Error('a worker did not end as it should')
-})
-
-const started = await crew.start()
-// Of one that is told to end meanwhile, there is nothing more to say.
-if (!isEnding) {
+  const started = await supervisor.start()
+  if (isShuttingDown) return
   if ('code' in started) {
-    // It has said why.
-    destination.flushSync()
+    // The worker has reported the reason.
+    await log.close(1_000)
     process.exit(started.code ?? 1)
   }
   logger.info({ event: 'server.listening', ...started.listening, workers: WORKERS })
   if (started.banner !== undefined) process.stderr.write(started.banner)
-  onHangup(() => crew.reload())
+  onSignal('SIGHUP', () => supervisor.reload())
 }

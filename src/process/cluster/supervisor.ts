@@ -1,132 +1,140 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../core/clock.ts'
-import { createTally } from './metrics-aggregation.ts'
-import type { Announcement, Ending, Member } from './worker-handle.ts'
+import { createMetricsAggregation } from './metrics-aggregation.ts'
+import type { Announcement, Exit, WorkerHandle } from './worker-handle.ts'
 
-/** Milliseconds after which a worker that has ended is replaced at once: it was able to serve. */
-const STEADY = 10_000
+/** A worker that lived this long is replaced at once. */
+const STABLE_AFTER_MS = 10_000
 
-/** Milliseconds until one that was not is replaced: the first time, and at most. Each time it is twice as long. */
-const PAUSE = { first: 1_000, most: 30_000 }
+/** Any other is replaced after a pause that doubles from the first to the longest. */
+const FIRST_RESTART_PAUSE_MS = 1_000
+const MAX_RESTART_PAUSE_MS = 30_000
 
-/** Milliseconds between two times that all workers are asked what they have counted, whether or not anybody wants to know, … */
-const LOOK = 10_000
+/** A worker that misses this many heartbeats in a row is killed: no health check reaches a single worker. */
+const HEARTBEAT_INTERVAL_MS = 10_000
+const MAX_MISSED_HEARTBEATS = 6
 
-/** … and how often in a row one may owe its answer until it is taken for stuck. */
-const MOST_MISSED = 6
+/** The log of a worker that has exited may take this long to be forwarded. */
+const LOG_FORWARDING_TIMEOUT_MS = 1_000
 
-export interface CrewParts {
+export interface SupervisorDependencies {
   readonly size: number
-  /** Starts one more worker. */
-  readonly start: (onAsked: (member: Member, question: number) => void) => Member
+  readonly startWorker: (onRender: (worker: WorkerHandle) => void) => WorkerHandle
   readonly logger: Logger
   readonly uptime: Clock
 }
 
-export interface Crew {
+export interface Supervisor {
   /**
-   * Starts the first worker and, once that serves, the others: so what keeps all of them from starting is told once.
+   * Starts the first worker and, when it serves, the others: a fault that stops all of them is reported once.
    *
-   * @returns what they serve, or how the first one has ended.
+   * @returns what they serve, or how the first one exited.
    */
-  start(): Promise<Announcement | Ending>
-  /** Has every worker read its configuration again. */
+  start(): Promise<Announcement | Exit>
+  /** Lets every worker reload its configuration. */
   reload(): void
-  /** Has every worker end, and replaces none. Waits until all are gone; whether each has ended as it should. */
-  end(signal: NodeJS.Signals | undefined): Promise<boolean>
-  /** Ends at once whoever is left. */
+  /** Shuts all workers down; returns whether all of them exited with 0. */
+  shutDown(signal: NodeJS.Signals | undefined): Promise<boolean>
   kill(): void
 }
 
-/** Keeps as many workers as there are to be. */
-export function createCrew({ size, start, logger, uptime }: CrewParts): Crew {
-  const members = new Set<Member>()
-  /** Those that may have read their configuration before the last reload. */
-  const outdated = new Set<Member>()
-  const tally = createTally()
-  let isEnding = false
+/** Keeps a number of workers running. */
+export function createSupervisor({ size, startWorker, logger, uptime }: SupervisorDependencies): Supervisor {
+  const workers = new Set<WorkerHandle>()
+  /** Workers that may have loaded their configuration before the latest reload. */
+  const outdated = new Set<WorkerHandle>()
+  const metrics = createMetricsAggregation()
+  let rendering: Promise<string> | undefined
+  let isShuttingDown = false
 
-  const membersUp = (): Member[] => [...members].filter((member) => member.isUp())
+  const listeningWorkers = (): WorkerHandle[] => [...workers].filter((worker) => worker.isListening())
 
-  function launch(): Member {
-    const member = start(answerTotal)
-    members.add(member)
-    member.up.then((announcement) => {
-      if (outdated.delete(member)) member.tell({ order: 'reload' })
-      if (announcement) watch(member)
+  function launch(): WorkerHandle {
+    const worker = startWorker(sendMetrics)
+    workers.add(worker)
+    worker.listening.then((announcement) => {
+      if (outdated.delete(worker)) worker.send({ type: 'reload' })
+      if (announcement) watch(worker)
     })
-    member.ended.then(() => {
-      members.delete(member)
-      outdated.delete(member)
-      tally.retire(member.snapshot())
+    worker.exited.then(() => {
+      workers.delete(worker)
+      outdated.delete(worker)
+      metrics.retire(worker.snapshot())
     })
-    return member
+    return worker
   }
 
-  /** Replaces a worker whenever it ends. */
-  async function keep(member: Member): Promise<void> {
+  async function keepReplacing(first: WorkerHandle): Promise<void> {
     let pause = 0
-    for (let current = member; ; current = launch()) {
+    for (let worker = first; ; worker = launch()) {
       const startedAt = uptime()
-      const { code, signal } = await current.ended
-      if (isEnding) return
-      const isSteady = uptime() - startedAt >= STEADY
-      pause = isSteady ? 0 : Math.min(PAUSE.most, Math.max(PAUSE.first, 2 * pause))
-      logger.error({ event: 'worker.ended', worker: current.id, code, signal, pause })
+      const { code, signal } = await worker.exited
+      if (isShuttingDown) return
+      const isStable = uptime() - startedAt >= STABLE_AFTER_MS
+      pause = isStable ? 0 : Math.min(MAX_RESTART_PAUSE_MS, Math.max(FIRST_RESTART_PAUSE_MS, 2 * pause))
+      logger.error({ event: 'worker.ended', worker: worker.id, code, signal, pause })
       await sleep(pause)
-      if (isEnding) return
+      if (isShuttingDown) return
     }
   }
 
-  async function answerTotal(asker: Member, question: number): Promise<void> {
-    await Promise.all(membersUp().map((member) => member.count()))
-    const text = await tally.format([...members].map((member) => member.snapshot()))
-    asker.tell({ order: 'total', question, text })
+  async function sendMetrics(worker: WorkerHandle): Promise<void> {
+    rendering ??= renderMetrics().finally(() => {
+      rendering = undefined
+    })
+    worker.send({ type: 'rendered', text: await rendering })
   }
 
-  /** Nobody else sees one that is stuck: connections go to those that take them, and so do questions after health. */
-  function watch(member: Member): void {
+  async function renderMetrics(): Promise<string> {
+    await Promise.all(listeningWorkers().map((worker) => worker.collect()))
+    return metrics.render([...workers].map((worker) => worker.snapshot()))
+  }
+
+  function watch(worker: WorkerHandle): void {
     let missed = 0
-    const look = setInterval(async () => {
-      missed = (await member.count()) ? 0 : missed + 1
-      if (missed < MOST_MISSED || isEnding) return
-      logger.error({ event: 'worker.stuck', worker: member.id })
-      member.kill()
-    }, LOOK)
-    member.ended.then(() => clearInterval(look))
+    const heartbeat = setInterval(async () => {
+      missed = (await worker.collect()) ? 0 : missed + 1
+      if (missed < MAX_MISSED_HEARTBEATS || isShuttingDown) return
+      logger.error({ event: 'worker.stuck', worker: worker.id })
+      worker.kill()
+    }, HEARTBEAT_INTERVAL_MS)
+    worker.exited.then(() => clearInterval(heartbeat))
   }
 
   return {
     async start() {
       const first = launch()
-      const announcement = await first.up
-      if (!announcement || isEnding) return first.ended
+      const announcement = await first.listening
+      if (!announcement || isShuttingDown) return first.exited
       const others = Array.from({ length: size - 1 }, launch)
-      for (const member of [first, ...others]) void keep(member)
-      await Promise.all(others.map(({ up }) => up))
+      for (const worker of [first, ...others]) void keepReplacing(worker)
+      await Promise.all(others.map(({ listening }) => listening))
       return announcement
     },
     reload() {
-      for (const member of members) {
-        if (member.isUp()) member.tell({ order: 'reload' })
-        else outdated.add(member)
+      for (const worker of workers) {
+        if (worker.isListening()) worker.send({ type: 'reload' })
+        else outdated.add(worker)
       }
     },
-    async end(signal) {
-      isEnding = true
-      const all = [...members]
-      const told = membersUp()
-      for (const member of all) {
-        if (told.includes(member)) member.tell({ order: 'end', signal })
-        else member.kill()
+    async shutDown(signal) {
+      isShuttingDown = true
+      const all = [...workers]
+      const listening = listeningWorkers()
+      for (const worker of all) {
+        if (listening.includes(worker)) worker.send({ type: 'shutdown', signal })
+        else worker.kill()
       }
-      await Promise.all(all.map(({ closed }) => closed))
-      const endings = await Promise.all(told.map(({ ended }) => ended))
-      return endings.every(({ code }) => code === 0)
+      const exits = await Promise.all(listening.map(({ exited }) => exited))
+      await Promise.race([
+        Promise.all(all.map(({ closed }) => closed)),
+        sleep(LOG_FORWARDING_TIMEOUT_MS, undefined, { ref: false }),
+      ])
+      return exits.every(({ code }) => code === 0)
     },
     kill() {
-      for (const member of members) member.kill()
+      for (const worker of workers) worker.kill()
     },
   }
 }

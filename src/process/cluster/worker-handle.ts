@@ -1,103 +1,101 @@
 import cluster from 'node:cluster'
-import { handOnLines, type LineDestination } from './log-forwarding.ts'
-import type { Order, Report, Snapshot } from './messages.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { forwardLines, type LineDestination } from './log-forwarding.ts'
+import type { PrimaryMessage, Snapshot, WorkerMessage } from './messages.ts'
 
-/** Milliseconds that a worker has to say what it has counted; then what it said the last time is taken. */
-const ANSWER_TIMEOUT = 3_000
+/** After this time, a worker's previous snapshot is used. */
+const SNAPSHOT_TIMEOUT_MS = 3_000
 
-/** What a worker says once it serves. */
-export type Announcement = Extract<Report, { report: 'listening' }>
+export type Announcement = Extract<WorkerMessage, { type: 'listening' }>
 
-export interface Ending {
+export interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
 }
 
-/** One worker, as its parent sees it. */
-export interface Member {
+/** A worker, as the primary sees it. */
+export interface WorkerHandle {
   readonly id: number
-  /** What it serves, once it does; undefined where it has ended before. */
-  readonly up: Promise<Announcement | undefined>
-  readonly ended: Promise<Ending>
-  /** All that it has logged is handed on. */
+  /** What it serves, as soon as it does; undefined when it has exited before. */
+  readonly listening: Promise<Announcement | undefined>
+  readonly exited: Promise<Exit>
+  /** Resolved when its log has been forwarded to the end. */
   readonly closed: Promise<void>
-  isUp(): boolean
-  /** What it had counted when it was last asked. */
+  isListening(): boolean
+  /** Returns its latest snapshot. */
   snapshot(): Snapshot
-  /** Asks what it has counted: whether it has answered. */
-  count(): Promise<boolean>
-  /** Nothing but the end reaches one that is not up yet. */
-  tell(order: Order): void
+  /** Asks for a new snapshot; returns false when it does not answer in time. */
+  collect(): Promise<boolean>
+  send(message: PrimaryMessage): void
   kill(): void
 }
 
-/** How each worker is started: by this process's own command line, its log through a pipe. */
-export function prepareMembers(): void {
-  // Whoever is free gets the next connection. The kernel, left to itself, gives most of them to a few.
+/** Sets how workers are started: with this process's command line, and their log in a pipe. */
+export function setUpWorkers(): void {
+  // Left to itself, the kernel gives most connections to few processes.
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
 }
 
-/** @param onAsked whenever it wants to know what all workers together have counted. */
-export function startMember(
+/** @param onRender called when the worker asks for the metrics of all workers. */
+export function startWorker(
   environment: Readonly<Record<string, string>>,
   log: LineDestination,
-  onAsked: (member: Member, question: number) => void,
-): Member {
+  onRender: (worker: WorkerHandle) => void,
+): WorkerHandle {
   const worker = cluster.fork(environment)
   const child = worker.process
-  if (child.stdout) handOnLines(child.stdout, log)
-  const ended = Promise.withResolvers<Ending>()
+  if (child.stdout) forwardLines(child.stdout, log)
+  const exited = Promise.withResolvers<Exit>()
   const closed = Promise.withResolvers<void>()
   const announced = Promise.withResolvers<Announcement>()
-  const unanswered = new Map<number, (isAnswered: boolean) => void>()
-  let isUp = false
+  let isListening = false
   let snapshot: Snapshot = []
-  let questions = 0
+  let collecting: PromiseWithResolvers<boolean> | undefined
 
-  const member: Member = {
+  const handle: WorkerHandle = {
     id: worker.id,
-    up: Promise.race([announced.promise, ended.promise.then(() => undefined)]),
-    ended: ended.promise,
+    listening: Promise.race([announced.promise, exited.promise.then(() => undefined)]),
+    exited: exited.promise,
     closed: closed.promise,
-    isUp: () => isUp,
+    isListening: () => isListening,
     snapshot: () => snapshot,
-    count() {
-      questions += 1
-      const question = questions
-      const { promise, resolve } = Promise.withResolvers<boolean>()
-      const timer = setTimeout(resolve, ANSWER_TIMEOUT, false)
-      unanswered.set(question, resolve)
-      member.tell({ order: 'count', question })
-      return promise.finally(() => {
-        clearTimeout(timer)
-        unanswered.delete(question)
-      })
+    async collect() {
+      if (!collecting) {
+        collecting = Promise.withResolvers()
+        handle.send({ type: 'collect' })
+      }
+      const deadline = new AbortController()
+      const timedOut = sleep(SNAPSHOT_TIMEOUT_MS, false, { signal: deadline.signal }).catch(() => false)
+      const isAnswered = await Promise.race([collecting.promise, exited.promise.then(() => false), timedOut])
+      deadline.abort()
+      return isAnswered
     },
-    tell(order) {
-      // One that is about to be gone hears nothing; its end is seen elsewhere.
-      if (worker.isConnected()) worker.send(order, undefined, undefined, () => undefined)
+    send(message) {
+      // A worker that is about to exit receives nothing; its exit is handled elsewhere.
+      if (worker.isConnected()) worker.send(message, undefined, undefined, () => undefined)
     },
     kill: () => void child.kill('SIGKILL'),
   }
 
-  worker.on('message', (report: Report) => {
-    if (report.report === 'asked') onAsked(member, report.question)
-    else if (report.report === 'counted') {
-      snapshot = report.snapshot
-      unanswered.get(report.question)?.(true)
-    } else if (report.report === 'listening') {
-      isUp = true
-      announced.resolve(report)
+  worker.on('message', (message: WorkerMessage) => {
+    if (message.type === 'render') onRender(handle)
+    else if (message.type === 'snapshot') {
+      snapshot = message.snapshot
+      collecting?.resolve(true)
+      collecting = undefined
+    } else if (message.type === 'listening') {
+      isListening = true
+      announced.resolve(message)
     }
   })
-  child.once('exit', (code, signal) => ended.resolve({ code, signal }))
+  child.once('exit', (code, signal) => exited.resolve({ code, signal }))
   child.once('close', (code, signal) => {
-    // One that could not even be started has no exit.
-    ended.resolve({ code, signal })
+    // A process that could not be started emits no 'exit'.
+    exited.resolve({ code, signal })
     closed.resolve()
   })
-  // Of the channel to one that is gone.
+  // The channel to a process that is gone emits errors.
   worker.on('error', () => undefined)
-  return member
+  return handle
 }

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { systemRandomness } from '../../../src/app/system-randomness.ts'
 import { BCID, CALLER, getToken, messageOf, QUERY } from '../../support/bws.ts'
 import { startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
 
 const service = await startService()
 afterAll(() => service.close())
@@ -70,8 +71,10 @@ describe('when something breaks inside', () => {
   })
 
   test('B22: no live key is 500, never an unverifiable token', async () => {
-    const keys = [{ secret: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4', notAfter: '2020-01-01' }]
-    await using service = await startService({ configuration: { keys } })
+    const keys = [{ secret: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4', notAfter: '2030-01-01' }]
+    const clock = createFrozenClock(Date.parse('2029-12-31'))
+    await using service = await startService({ configuration: { keys }, clock })
+    clock.advance(2 * 86_400_000)
     expect((await getToken(service, QUERY)).status).toBe(500)
   })
 })

@@ -23,7 +23,7 @@ const configuration: ConfigurationInput = {
   resourceServers: RESOURCE_SERVERS,
 }
 const file = write('trimint.yaml', configuration)
-const stores = await openStores(store, () => undefined)
+const stores = await openStores(store, { onError: () => undefined, onFatal: () => undefined })
 const service = await startService({ configuration, stores })
 afterAll(async () => {
   await service.close()

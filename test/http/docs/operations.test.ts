@@ -205,7 +205,7 @@ describe('back up and restore', () => {
     })
   }
 
-  const open = (store: string) => openStores(store, () => undefined)
+  const open = (store: string) => openStores(store, { onError: () => undefined, onFatal: () => undefined })
   const found = async ({ tokens }: Stores, digest: string) => (await tokens.findByToken(digest, 1_500)) !== undefined
 
   test.each([

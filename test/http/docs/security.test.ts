@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { configurationSchema } from '../../../src/config/schema.ts'
-import { MAX_PENDING_REQUESTS } from '../../../src/http/listener.ts'
+import { DEFAULT_CONNECTION_LIMITS as LIMITS } from '../../../src/http/listener.ts'
 import { readTable } from '../../support/markdown.ts'
-import { KEY, startService } from '../../support/service.ts'
+import { KEY, startServiceAndApp } from '../../support/service.ts'
 
 // The numbers that the page on security gives are those that are in force.
 
@@ -12,15 +12,15 @@ const valuesUnder = (heading: string): Record<string, string> =>
 const seconds = (milliseconds: number): string => `${milliseconds / 1000} s`
 
 test('what a connection may cost', async () => {
-  await using service = await startService()
-  const { server } = service.listener
+  const { service, app } = await startServiceAndApp({})
+  await using _service = service
   expect(valuesUnder('Limits')).toMatchObject({
-    'until they are in': seconds(server.headersTimeout),
-    'until the whole request is in': seconds(server.requestTimeout),
-    body: `${Number(service.app.initialConfig.bodyLimit) / 1024} KiB`,
-    'requests on a connection that are not answered yet': String(MAX_PENDING_REQUESTS),
-    'between two requests': seconds(server.keepAliveTimeout),
-    'without a byte either way': seconds(server.timeout),
+    'until they are in': seconds(LIMITS.headersTimeoutMs),
+    'until the whole request is in': seconds(LIMITS.requestTimeoutMs),
+    body: `${Number(app.initialConfig.bodyLimit) / 1024} KiB`,
+    'requests on a connection that are not answered yet': String(LIMITS.maxPendingRequests),
+    'between two requests': seconds(LIMITS.keepAliveTimeoutMs),
+    'without a byte either way': seconds(LIMITS.idleTimeoutMs),
   })
   const headersOf = async (bytes: number) =>
     (await service.request('/healthz', { headers: { x: 'x'.repeat(bytes) } })).status

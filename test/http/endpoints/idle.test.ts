@@ -61,7 +61,7 @@ async function startReplica(configuration = ENFORCED): Promise<Replica> {
 beforeEach(async () => {
   clock = createFrozenClock()
   isAway = false
-  stores = await openStores('sqlite::memory:', () => undefined)
+  stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   ;[a, b] = await Promise.all([startReplica(), startReplica()])
 })
 afterEach(async () => {

@@ -28,7 +28,7 @@ describe('GET /readyz', () => {
   })
 
   test('is 503 while the process is about to end, and only that: everything else goes on', async () => {
-    await using service = await startService({ isDraining: () => true })
+    await using service = await startService({ drainingMs: 1_000 })
     expect(await service.request('/readyz')).toMatchObject({
       status: 503,
       body: '{"status":"not_ready","reasons":["draining"]}',
@@ -38,7 +38,7 @@ describe('GET /readyz', () => {
   })
 
   test.each(['/token', '/nothing', '/%zz'])('while it is, an answer at %s ends its connection', async (path) => {
-    await using service = await startService({ isDraining: () => true })
+    await using service = await startService({ drainingMs: 1_000 })
     expect((await service.request(path)).headers.connection).toBe('close')
   })
 

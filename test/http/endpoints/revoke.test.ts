@@ -325,7 +325,7 @@ const STORE_NAMES = ['failures', 'tokens', 'revocations', 'uses', 'replicas'] as
 type StoreName = (typeof STORE_NAMES)[number]
 
 async function openTestStores(): Promise<TestStores> {
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const lost = new Set<StoreName>()
 
   function breakable<Name extends StoreName>(name: Name): Stores[Name] {

@@ -258,8 +258,8 @@ function load(source: string, NODE_ENV: string): LoadResult {
 function faultsIn(result: LoadResult, source: string): string[] {
   const lineCount = source.split('\n').length
   if ('configuration' in result) return []
-  if (result.faults.length === 0) return ['neither a configuration nor a fault']
-  return result.faults.flatMap((fault) => {
+  if (result.issues.length === 0) return ['neither a configuration nor a fault']
+  return result.issues.flatMap((fault) => {
     const text = formatConfigIssue(fault)
     const hasPlace = fault.line !== undefined && fault.line >= 1 && fault.line <= lineCount && (fault.column ?? 0) >= 1
     return [

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MAX_PENDING_REQUESTS } from '../../../src/http/listener.ts'
+import { DEFAULT_CONNECTION_LIMITS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
 import { CAMPAIGN, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { createConformance } from '../../support/fuzz/conformance.ts'
@@ -16,7 +16,7 @@ import { trackSecret } from '../../support/leak-recorder.ts'
 // of its own contract, as the OpenAPI document has them.
 
 /** On one connection, at most. */
-const BATCH = FULL ? MAX_PENDING_REQUESTS : 32
+const BATCH = FULL ? DEFAULT_CONNECTION_LIMITS.maxPendingRequests : 32
 
 /** Batches of each configuration, and of one connection. */
 const BATCHES = FULL ? 10_800 : 60

@@ -9,6 +9,7 @@ import { stringify } from 'yaml'
 import type { ConfigurationInput } from '../../../src/config/schema.ts'
 import { findLastingPort } from '../ports.ts'
 import { KEY, startService } from '../service.ts'
+import { watchConnections } from '../traces.ts'
 
 /** What is fuzzed: the service of this process, or, for the full form, a process of its own. */
 export interface Target extends AsyncDisposable {
@@ -28,10 +29,14 @@ export async function startHere(
   configuration: Fuzzed,
   limits: { readonly head?: number; readonly whole?: number } = {},
 ): Promise<Target> {
-  const service = await startService({ configuration })
-  const { server } = service.listener
-  if (limits.head) server.headersTimeout = limits.head
-  if (limits.whole) server.requestTimeout = limits.whole
+  const service = await startService({
+    configuration,
+    connectionLimits: {
+      ...(limits.head ? { headersTimeoutMs: limits.head } : {}),
+      ...(limits.whole ? { requestTimeoutMs: limits.whole } : {}),
+    },
+  })
+  const connections = watchConnections(service.port)
   const unhandled: string[] = []
   const onRejection = (reason: unknown): void => void unhandled.push(`unhandled rejection: ${reason}`)
   process.on('unhandledRejection', onRejection)
@@ -41,10 +46,11 @@ export async function startHere(
       const bad = service.log.splice(0).filter(({ level }) => level === 'error' || level === 'fatal')
       return [...bad.map((line) => JSON.stringify(line)), ...unhandled.splice(0)]
     },
-    sockets: () => new Promise((done) => server.getConnections((_error, count) => done(count))),
+    sockets: async () => connections.count(),
     memory: () => 0,
     async [Symbol.asyncDispose]() {
       process.off('unhandledRejection', onRejection)
+      connections.stop()
       await service.close()
     },
   }

@@ -4,14 +4,16 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { MAX_PENDING_REQUESTS } from '../../../src/http/listener.ts'
+import { DEFAULT_CONNECTION_LIMITS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { deploy, issueAt, type Replica, redeemAt } from '../../support/replicas.ts'
-import { type Service, startService } from '../../support/service.ts'
+import { startService } from '../../support/service.ts'
+import { watchConnections } from '../../support/traces.ts'
 
 // What a client can do to a connection, and to all connections, and what others notice of it: nothing.
 
+const { maxPendingRequests } = DEFAULT_CONNECTION_LIMITS
 const TIMEOUT = 180_000
 const PATIENT = { timeout: 120_000, interval: 20 }
 
@@ -109,32 +111,30 @@ test('as many requests as are allowed at a time are answered, in their order', a
   socket.resume().on('data', (chunk) => {
     answers += chunk
   })
-  const paths = Array.from({ length: MAX_PENDING_REQUESTS }, (_, at) => (at % 2 === 0 ? '/healthz' : '/nothing'))
+  const paths = Array.from({ length: maxPendingRequests }, (_, at) => (at % 2 === 0 ? '/healthz' : '/nothing'))
   for (let round = 1; round <= 3; round++) {
     socket.write(paths.map(request).join(''))
-    await expect.poll(() => answers.match(/HTTP\/1.1 /g)?.length).toBe(round * MAX_PENDING_REQUESTS)
+    await expect.poll(() => answers.match(/HTTP\/1.1 /g)?.length).toBe(round * maxPendingRequests)
   }
   const statuses = [...answers.matchAll(/HTTP\/1.1 ([0-9]+)/g)].map(([, status]) => status)
   expect(statuses).toEqual(Array.from({ length: statuses.length }, (_, at) => (at % 2 === 0 ? '200' : '404')))
   socket.destroy()
 })
 
-/** In the full form the time-outs are the real ones. */
-function hurry({ listener: { server } }: Service): void {
-  if (FULL) return
-  Object.assign(server, { timeout: 500, headersTimeout: 500, requestTimeout: 1_000 })
-}
+/** The full form waits for the real time-outs. */
+const CONNECTION_LIMITS = FULL
+  ? {}
+  : { idleTimeoutMs: 500, headersTimeoutMs: 500, requestTimeoutMs: 1_000, connectionsCheckingIntervalMs: 100 }
 
 test('a client that does not read its answers is closed in the end', { timeout: TIMEOUT }, async () => {
-  await using service = await startService()
-  hurry(service)
+  await using service = await startService({ connectionLimits: CONNECTION_LIMITS })
+  const connections = watchConnections(service.port)
   const [socket] = (await openSome(1, service.port)) as [Socket]
   // More than the two ends of a connection hold by themselves.
-  socket.write(request('/docs/swagger-ui-bundle.js').repeat(MAX_PENDING_REQUESTS / 2))
-  const connections = () => new Promise((done) => service.listener.server.getConnections((_, count) => done(count)))
+  socket.write(request('/docs/swagger-ui-bundle.js').repeat(maxPendingRequests / 2))
   expect(await service.request('/healthz')).toMatchObject({ status: 200 })
-  expect(await connections()).toBe(2)
-  await expect.poll(connections, PATIENT).toBeLessThan(2)
+  expect(connections.count()).toBe(2)
+  await expect.poll(connections.count, PATIENT).toBeLessThan(2)
   socket.destroy()
   expect(await service.request('/healthz')).toMatchObject({ status: 200 })
 })
@@ -148,8 +148,7 @@ test.each(DRIBBLERS)(
   'clients that send $what a byte at a time are closed',
   { timeout: TIMEOUT },
   async ({ head, told }) => {
-    await using service = await startService()
-    hurry(service)
+    await using service = await startService({ connectionLimits: CONNECTION_LIMITS })
     const crowd = await openSome(50, service.port)
     const answers = crowd.map(async (socket) => {
       socket.write(head)

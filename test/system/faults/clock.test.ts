@@ -79,7 +79,7 @@ describe.each(kinds)('on $store', ({ name }) => {
       uptime.advance(time)
       await vi.advanceTimersByTimeAsync(time)
     }
-    const stores: Stores = await openStores(name, () => undefined)
+    const stores: Stores = await openStores(name, { onError: () => undefined, onFatal: () => undefined })
     {
       await using service = await startService({ configuration: CONFIGURATION, clock, uptime, stores })
       const { kept, spent, good, revoked, used } = await prepare(service)

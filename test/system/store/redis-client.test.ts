@@ -61,7 +61,10 @@ describe('a start', () => {
   test('does not wait for a Redis that is away', async () => {
     const asked = performance.now()
     const errors: Error[] = []
-    const stores = await openStores('redis://127.0.0.1:1/0', (error) => errors.push(error))
+    const stores = await openStores('redis://127.0.0.1:1/0', {
+      onError: (error) => errors.push(error),
+      onFatal: nothing,
+    })
     expect(performance.now() - asked).toBeLessThan(4_000) // milliseconds: one that says nothing is waited for five seconds
     expect(errors.length).toBeGreaterThanOrEqual(5)
     await expect(stores.uses.counted('a'), 'which is said at once').rejects.toThrow('The client is offline')
@@ -71,7 +74,7 @@ describe('a start', () => {
   test('waits five seconds for one that takes a connection and says nothing, and closing lets go of it at once', async () => {
     await using server = await startSilentServer()
     vi.useFakeTimers({ toFake: ['setTimeout'] })
-    const opening = openStores(server.url, nothing)
+    const opening = openStores(server.url, { onError: nothing, onFatal: nothing })
     let isOpen = false
     void opening.then(() => {
       isOpen = true

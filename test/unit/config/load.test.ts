@@ -20,7 +20,7 @@ afterAll(() => {
 })
 
 function environmentOf(variables: Variables): Environment {
-  const { environment, faults } = readEnvironment(variables)
+  const { environment, issues: faults } = readEnvironment(variables)
   if (faults.length > 0) throw new Error(faults.map(formatConfigIssue).join('\n'))
   return environment
 }
@@ -37,11 +37,11 @@ function loadText(text: string, variables: Variables = {}) {
 }
 
 function faultsOf(result: ReturnType<typeof load>): string[] {
-  return 'faults' in result ? result.faults.map((fault) => formatConfigIssue(fault).replace(/^.*given\.yaml:/, '')) : []
+  return 'issues' in result ? result.issues.map((fault) => formatConfigIssue(fault).replace(/^.*given\.yaml:/, '')) : []
 }
 
 function configurationOf(result: ReturnType<typeof load>) {
-  if ('faults' in result) throw new Error(result.faults.map(formatConfigIssue).join('\n'))
+  if ('issues' in result) throw new Error(result.issues.map(formatConfigIssue).join('\n'))
   return result.configuration
 }
 
@@ -557,7 +557,7 @@ describe('the environment', () => {
       DRAIN_DELAY: '5',
       DRAIN_TIMEOUT: '2h',
     })
-    expect(read.faults.map(({ path }) => path)).toEqual([
+    expect(read.issues.map(({ path }) => path)).toEqual([
       'PORT',
       'METRICS_PORT',
       'LOG_LEVEL',
@@ -569,7 +569,7 @@ describe('the environment', () => {
   test.each(['prod', 'Production', 'PRODUCTION', 'staging'])(
     'NODE_ENV=%s is a fault: it would be served as what is not production',
     (NODE_ENV) => {
-      expect(readEnvironment({ NODE_ENV }).faults).toMatchObject([
+      expect(readEnvironment({ NODE_ENV }).issues).toMatchObject([
         { path: 'NODE_ENV', message: expect.stringMatching(/development, test, production/) },
       ])
     },

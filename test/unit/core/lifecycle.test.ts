@@ -18,7 +18,7 @@ const BWS = signJws({ tokenid: 'b', clnt: 'c', app: 'app-1', bcid: '', traits: 3
 const IDSCAN = signJws({ jti: 'i', sub: 'psc', iat: NOW, ...COMMON }, key)
 
 async function start() {
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const clock = createFrozenClock()
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
   const verifier = { keyring: [key], issuer: 'i', audience: 'a' }

@@ -138,7 +138,7 @@ describe.each(built)('%s of docker-compose.yml', (_name, service) => {
   const variables = { ...environmentOf(service), TRIMINT_CONFIG: file }
 
   test('sets what the code reads or its configuration names, nothing else', () => {
-    const { environment, faults } = readEnvironment(variables)
+    const { environment, issues: faults } = readEnvironment(variables)
     expect(faults).toEqual([])
     const named = readFileSync(file, 'utf8').match(/(?<=^[^#]*\$\{)\w+/gm) ?? []
     for (const name of Object.keys(variables)) expect([...Object.keys(environment), ...named]).toContain(name)
@@ -147,7 +147,7 @@ describe.each(built)('%s of docker-compose.yml', (_name, service) => {
   test('has a configuration without a fault', () => {
     const { environment } = readEnvironment(variables)
     const loaded = loadConfiguration(environment, variables, systemClock())
-    expect('faults' in loaded ? loaded.faults : []).toEqual([])
+    expect('issues' in loaded ? loaded.issues : []).toEqual([])
   })
 
   test('gets SIGKILL only long after it should have ended', () => {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { createBatch, noBatch } from '../../../src/http/request-batching.ts'
+import { createBatch } from '../../../src/http/request-batching.ts'
 
 /** Two requests that come in the same turn and pass two stages, as what they do in which order. */
 async function passTwo(createOne: () => (step: () => void) => void): Promise<string[]> {
@@ -58,8 +58,4 @@ describe('a stage', () => {
     expect(thrown).toHaveLength(1)
     expect(thrown[0]).toThrow('broken')
   })
-})
-
-test('without stages each request goes from end to end', async () => {
-  expect(await passTwo(() => noBatch)).toEqual(['a first', 'a second', 'b first', 'b second'])
 })

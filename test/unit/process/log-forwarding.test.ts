@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { handOnLines, type LineDestination } from '../../../src/process/cluster/log-forwarding.ts'
+import { forwardLines, type LineDestination } from '../../../src/process/cluster/log-forwarding.ts'
 
 function createDestination(takes = true) {
   const written: string[] = []
@@ -19,8 +19,8 @@ function createDestination(takes = true) {
 test('lines come whole, in whatever pieces they were sent, and whoever else writes meanwhile', async () => {
   const { destination, written } = createDestination()
   const [one, other] = [new PassThrough(), new PassThrough()]
-  handOnLines(one, destination)
-  handOnLines(other, destination)
+  forwardLines(one, destination)
+  forwardLines(other, destination)
   const euro = Buffer.from('{"€":1}\n')
   one.write(euro.subarray(0, 3))
   await sleep(50)
@@ -37,7 +37,7 @@ test('lines come whole, in whatever pieces they were sent, and whoever else writ
 test('what comes while lines are gathered comes along', async () => {
   const { destination, written } = createDestination()
   const from = new PassThrough()
-  handOnLines(from, destination)
+  forwardLines(from, destination)
   from.write('one\n')
   await sleep(5)
   from.write('two\n')
@@ -48,7 +48,7 @@ test('what comes while lines are gathered comes along', async () => {
 test('what a process has begun to write when it dies stands on a line of its own', async () => {
   const { destination, written } = createDestination()
   const from = new PassThrough()
-  handOnLines(from, destination)
+  forwardLines(from, destination)
   from.end('{"whole":1}\n{"brok')
   await expect.poll(() => written.join('')).toBe('{"whole":1}\n{"brok\n')
 })
@@ -58,7 +58,7 @@ test.each(['drain', 'error'] as const)(
   async (event) => {
     const { destination, written, emit } = createDestination(false)
     const from = new PassThrough()
-    handOnLines(from, destination)
+    forwardLines(from, destination)
     from.write('one\n')
     await expect.poll(() => written).toEqual(['one\n'])
     from.write('two\n')
@@ -74,7 +74,7 @@ test('where nobody reads any more, lines pile up nowhere', async () => {
   const { destination, written } = createDestination()
   Object.assign(destination, { write: (lines: string) => void written.push(lines) })
   const from = new PassThrough()
-  handOnLines(from, destination)
+  forwardLines(from, destination)
   for (const line of ['one\n', 'two\n']) {
     from.write(line)
     await expect.poll(() => written.at(-1)).toBe(line)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createMetrics, type Metrics } from '../../../src/observability/metrics.ts'
 import type { Snapshot } from '../../../src/process/cluster/messages.ts'
-import { createTally } from '../../../src/process/cluster/metrics-aggregation.ts'
+import { createMetricsAggregation } from '../../../src/process/cluster/metrics-aggregation.ts'
 
 /** As it comes from another process. */
 const takeSnapshot = async ({ registry }: Metrics): Promise<Snapshot> =>
@@ -16,7 +16,7 @@ function count(issued: number): Metrics {
 }
 
 test('what several count is added up, and said once', async () => {
-  const text = await createTally().format([await takeSnapshot(count(2)), await takeSnapshot(count(3))])
+  const text = await createMetricsAggregation().render([await takeSnapshot(count(2)), await takeSnapshot(count(3))])
   expect(text).toMatch(/^trimint_tokens_issued_total\{contract="bws"\} 5$/m)
   expect(text).toMatch(/^trimint_password_checks 5$/m)
   expect(text).toMatch(/^trimint_http_request_duration_seconds_count\{route="\/token",status="200"\} 2$/m)
@@ -24,11 +24,11 @@ test('what several count is added up, and said once', async () => {
 })
 
 test('what only grows does not fall when one ends; what it held is gone', async () => {
-  const tally = createTally()
+  const tally = createMetricsAggregation()
   const live = [await takeSnapshot(count(2))]
   tally.retire(await takeSnapshot(count(3)))
   tally.retire(await takeSnapshot(count(4)))
-  const text = await tally.format(live)
+  const text = await tally.render(live)
   expect(text).toMatch(/^trimint_tokens_issued_total\{contract="bws"\} 9$/m)
   expect(text).toMatch(/^trimint_http_request_duration_seconds_count\{route="\/token",status="200"\} 3$/m)
   expect(text).toMatch(/^trimint_password_checks 2$/m)

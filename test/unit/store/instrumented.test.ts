@@ -8,7 +8,7 @@ import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
 async function openSlowly() {
   const uptime = createFrozenClock(FROZEN_TIME)
   const metrics = createMetrics(createFrozenClock())
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const uses: Stores['uses'] = {
     ...stores.uses,
     counted(tokenId) {

@@ -18,7 +18,7 @@ function issue(tokenid: string, app: string, nbf = NOW): string {
 }
 
 async function start() {
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const clock = createFrozenClock()
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
   const tokens = createBwsTokens({

@@ -10,7 +10,7 @@ import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
 const LIFETIME = 300_000 // milliseconds
 
 async function start() {
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const clock = createFrozenClock()
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
   const issuer: FidoIssuer = {

@@ -27,7 +27,7 @@ const issue = (sub: string, iat = NOW): string =>
   )
 
 async function start(timeout?: number) {
-  const stores = await openStores('sqlite::memory:', () => undefined)
+  const stores = await openStores('sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const clock = createFrozenClock()
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
   const tokens = createIdscanTokens({

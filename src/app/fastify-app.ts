@@ -1,0 +1,96 @@
+import { METHODS } from 'node:http'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginCallback,
+  type FastifyReply,
+  LogController,
+} from 'fastify'
+import type { Logger } from 'pino'
+import { canonicalTarget } from '../contracts/idscan/path.ts'
+import type { Randomness } from '../core/randomness.ts'
+import { replyNotFound, replyWithServiceError } from '../endpoints/errors.ts'
+import { registerRequestBatching } from '../http/request-batching.ts'
+import { createRequestIds } from '../http/request-id.ts'
+import type { Metrics } from '../observability/metrics.ts'
+
+export interface FastifyAppOptions {
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly randomness: Randomness
+  readonly trustProxy: boolean | string[]
+  readonly tracing: FastifyPluginCallback | undefined
+  readonly isDraining: () => boolean
+}
+
+/** The largest body of any contract is a UAF request of a few kilobytes. */
+const MAX_BODY_BYTES = 64 * 1024
+
+/** A path is at most as long as the headers that hold it (listener.ts). */
+const MAX_PARAMETER_LENGTH = 16 * 1024
+
+/** Creates a Fastify app with what every request shares, and without routes. */
+export async function createFastifyApp(options: FastifyAppOptions): Promise<FastifyInstance> {
+  const { logger, metrics, randomness, trustProxy, tracing, isDraining } = options
+  const closeWhileDraining = (reply: FastifyReply): void => {
+    if (isDraining()) reply.header('connection', 'close')
+  }
+
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    loggerInstance: logger as FastifyBaseLogger,
+    // Fastify's own lines contain the URL, which may contain secrets. The audit line replaces them.
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
+    trustProxy,
+    rewriteUrl: ({ url = '' }) => canonicalTarget(url),
+    genReqId: createRequestIds(randomness),
+    // Answer requests under way while the app closes.
+    return503OnClosing: false,
+    // No hook runs for a path that cannot be decoded.
+    frameworkErrors(error, request, reply) {
+      closeWhileDraining(reply)
+      replyWithServiceError(error, request, reply)
+    },
+    // No route has a JSON Schema: zod validates input. This keeps Fastify from loading its schema compilers.
+    schemaController: { compilersFactory: { buildValidator: rejectSchema, buildSerializer: rejectSchema } },
+    routerOptions: {
+      // An operation that does not exist is 404, however long its name (N2).
+      maxParamLength: MAX_PARAMETER_LENGTH,
+      // Only BWS reads the query, with its own parser (B4).
+      querystringParser: () => ({}),
+    },
+  })
+  // Contracts answer every method, including those that Fastify does not know (B2).
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  }
+
+  if (tracing) await app.register(tracing)
+  app.addHook('onRequest', (request, reply, done) => {
+    // Before the body is read, so that a faulty body is not reported for a path that does not exist.
+    if (request.is404) replyNotFound(request, reply)
+    else done()
+  })
+  // A trace follows one request through its callbacks, and would lose it in a batch.
+  if (!tracing) registerRequestBatching(app)
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('x-request-id', request.id)
+    // Also for requests that arrived before draining began.
+    closeWhileDraining(reply)
+    done(null, payload)
+  })
+  app.addHook('onResponse', ({ routeOptions }, reply, done) => {
+    // One label for all paths without a route: clients can invent any number of them.
+    const route = routeOptions.url ?? 'none'
+    metrics.requestDuration.observe({ route, status: reply.statusCode }, reply.elapsedTime / 1000)
+    done()
+  })
+  app.setErrorHandler(replyWithServiceError)
+  app.setNotFoundHandler(replyNotFound)
+  return app
+}
+
+function rejectSchema(): never {
+  throw new Error('routes cannot have a JSON Schema; validate input with zod')
+}
