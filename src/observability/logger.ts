@@ -2,9 +2,9 @@ import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Clock } from '../core/clock.ts'
 
 /**
- * The log: JSON lines, `time` in milliseconds since the epoch.
+ * Creates the log: JSON lines, `time` in milliseconds since the epoch.
  *
- * Whatever hands it a request or a reply, only what cannot hold a secret is written: no URL, no header, no body.
+ * Of a request or a reply it writes only what cannot contain a secret: no URL, no header, no body.
  */
 export function createLogger(level: string, clock: Clock, destination: DestinationStream): Logger {
   return pino(

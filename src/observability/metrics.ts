@@ -2,12 +2,13 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import packageJson from '../../package.json' with { type: 'json' }
 import type { PasswordChecker } from '../core/crypto/passwords.ts'
 
-/** Seconds. Most of what is asked takes less than a millisecond; a password takes tens. */
+/** Seconds. Most requests take less than a millisecond, a password check takes tens. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
 /**
- * What is counted and measured, in Prometheus's terms. Kept for as long as the process lives, whatever configuration is in force.
- * Every label is one of a few values that are known beforehand. What each is for: docs/operations.md.
+ * The metrics of one instance. They outlive reloads. Every label has few values, all known in advance.
+ *
+ * @see docs/operations.md
  */
 export interface Metrics {
   readonly registry: Registry
@@ -17,22 +18,21 @@ export interface Metrics {
   readonly introspected: Counter<'contract'>
   readonly revoked: Counter<'contract'>
   readonly refused: Counter<'contract' | 'reason'>
-  /** By the place of the secret in its list: what is counted no more can be removed. */
+  /** By the position of the secret in its list: a secret that is no longer counted can be removed. */
   readonly secretsUsed: Counter<'holder' | 'slot'>
-  /** By the pattern of the route, and the status. */
   readonly requestDuration: Histogram<'route' | 'status'>
   readonly storeDuration: Histogram<'store' | 'operation'>
   readonly storeErrors: Counter<'store' | 'operation'>
-  /** Under way or waiting. */
+  /** Running or queued. */
   readonly passwordChecks: Gauge
   readonly guardBlocks: Counter<'scope'>
   readonly logErrors: Counter
   readonly logLinesDropped: Counter
-  /** nevisFIDO's, made by this process, until their tokens expire. */
+  /** nevisFIDO sessions that this process created and whose tokens have not expired. */
   readonly sessions: ExpiringCount
 }
 
-/** How many of something there are that go away by themselves. */
+/** A gauge of things that expire. */
 export interface ExpiringCount {
   /** @param expires milliseconds since the epoch. */
   add(expires: number): void
@@ -55,7 +55,7 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
 
   const buildInfo = new Gauge({
     name: 'trimint_build_info',
-    help: 'Always 1; the labels say what runs.',
+    help: 'Always 1; the labels name the versions.',
     labelNames: ['version', 'node'],
     registers,
     aggregator: 'first',
@@ -66,32 +66,32 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     registry,
     issued: counter('tokens_issued', 'Tokens issued.', ['contract']),
     redeemed: counter('tokens_redeemed', 'Tokens redeemed.', ['contract']),
-    checked: counter('tokens_checked', 'Tokens that a gateway check found good.', ['contract']),
-    introspected: counter('tokens_introspected', 'Tokens that introspection found good.', ['contract']),
+    checked: counter('tokens_checked', 'Tokens that a gateway check accepted.', ['contract']),
+    introspected: counter('tokens_introspected', 'Active tokens that were introspected.', ['contract']),
     revoked: counter('tokens_revoked', 'Tokens revoked over HTTP.', ['contract']),
-    refused: counter('requests_refused', 'Requests refused, by the reasons of the audit log.', ['contract', 'reason']),
-    secretsUsed: counter('secrets_used', 'Right secrets, by their place in `secrets`, from 0.', ['holder', 'slot']),
-    requestDuration: histogram('http_request_duration', 'From a request to its answer.', ['route', 'status']),
-    storeDuration: histogram('store_duration', 'What the store takes for a step.', ['store', 'operation']),
-    storeErrors: counter('store_errors', 'Steps that the store did not take.', ['store', 'operation']),
+    refused: counter('requests_refused', 'Refused requests, by the reasons of the audit log.', ['contract', 'reason']),
+    secretsUsed: counter('secrets_used', 'Correct secrets, by their position in `secrets`, from 0.', ['holder', 'slot']),
+    requestDuration: histogram('http_request_duration', 'Time from a request to its answer.', ['route', 'status']),
+    storeDuration: histogram('store_duration', 'Time of one store operation.', ['store', 'operation']),
+    storeErrors: counter('store_errors', 'Failed store operations.', ['store', 'operation']),
     passwordChecks: new Gauge({
       name: 'trimint_password_checks',
-      help: 'Password checks that are under way or waiting.',
+      help: 'Password checks that are running or queued.',
       registers,
     }),
     logErrors: counter('log_errors', 'Errors of writing the log.', []),
     logLinesDropped: counter('log_lines_dropped', 'Log lines dropped because the log could not be written.', []),
-    guardBlocks: counter('guard_blocks', 'Blocks that began.', ['scope']),
+    guardBlocks: counter('guard_blocks', 'Blocks by the brute-force guard.', ['scope']),
     sessions: createExpiringCount(
       'trimint_sessions_live',
-      'Sessions of nevisFIDO, made by this process, whose token has not expired.',
+      'nevisFIDO sessions created by this process whose token has not expired.',
       registry,
       clock,
     ),
   }
 }
 
-/** One number for each second, so that its size is that of the longest lifetime, not of the load. */
+/** Keeps one number a second, so that its size depends on the longest lifetime, not on the load. */
 function createExpiringCount(name: string, help: string, registry: Registry, clock: () => number): ExpiringCount {
   const bySecond = new Map<number, number>()
   const forget = (now: number): void => {
@@ -110,14 +110,14 @@ function createExpiringCount(name: string, help: string, registry: Registry, clo
     add(expires) {
       const second = Math.ceil(expires / 1000)
       const count = bySecond.get(second)
-      // Once a second, whether or not anybody ever asks for the number.
+      // Once a second, also when nothing scrapes the metrics.
       if (count === undefined) forget(clock() / 1000)
       bySecond.set(second, (count ?? 0) + 1)
     },
   }
 }
 
-/** The same checker, what is under way or waiting counted. */
+/** Returns a checker that counts its running and queued checks. */
 export function measurePasswords({ check }: PasswordChecker, { passwordChecks }: Metrics): PasswordChecker {
   return {
     async check(...given) {

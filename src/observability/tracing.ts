@@ -1,20 +1,21 @@
 import type { FastifyPluginCallback } from 'fastify'
-import type { Variables } from '../config/environment.ts'
 
 export interface Tracing {
-  /** To be registered before any route. */
+  /** Register it before any route. */
   readonly plugin: FastifyPluginCallback
-  /** Sends what has not been sent. */
+  /** Sends the remaining spans. */
   close(): Promise<void>
 }
 
 /**
- * OpenTelemetry, where any `OTEL_…` variable is set; its packages are not even loaded otherwise. The variables are OpenTelemetry's own
- * (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, …), and so are their defaults, but for the service's name.
+ * Starts OpenTelemetry when any `OTEL_…` variable is set, and loads its packages only then. Variables and defaults are
+ * OpenTelemetry's (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …); `OTEL_SERVICE_NAME` defaults to `trimint`.
  */
-export async function startTracing(variables: Variables): Promise<Tracing | undefined> {
-  const isAsked = Object.entries(variables).some(([name, value]) => name.startsWith('OTEL_') && value)
-  if (!isAsked || variables.OTEL_SDK_DISABLED === 'true') return undefined
+export async function startTracing(
+  variables: Readonly<Record<string, string | undefined>>,
+): Promise<Tracing | undefined> {
+  const isRequested = Object.entries(variables).some(([name, value]) => name.startsWith('OTEL_') && value)
+  if (!isRequested || variables.OTEL_SDK_DISABLED === 'true') return undefined
   const [{ FastifyOtelInstrumentation }, { OTLPTraceExporter }, sdk, { defaultResource, resourceFromAttributes }] =
     await Promise.all([
       import('@fastify/otel'),
@@ -29,7 +30,7 @@ export async function startTracing(variables: Variables): Promise<Tracing | unde
   })
   provider.register()
   const instrumentation = new FastifyOtelInstrumentation({
-    // The route's pattern in place of the path: what callers put into a query is nobody else's.
+    // The route's pattern, not the URL: a query may contain secrets.
     requestHook: (span, { routeOptions }) => void span.setAttribute('url.path', routeOptions.url ?? ''),
   })
   instrumentation.setTracerProvider(provider)
