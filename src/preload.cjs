@@ -1,4 +1,4 @@
-// Preloaded by the npm scripts, before anything else is read; and so the one file that an old Node has to understand.
+// Loaded before any other file by the npm scripts. It must run on every old Node: no syntax newer than ES5.
 var required = 24
 var major = Number(process.versions.node.split('.')[0])
 if (major < required) {
@@ -12,7 +12,5 @@ if (major < required) {
   process.exit(1)
 }
 
-// What Node makes of the sources is kept from one start to the next, in a folder of whoever installed this: one that others can
-// write into, such as the system's for temporary files, could have us run their code. Where it cannot be written, a start
-// takes longer, and that is all.
+// Keep compiled sources between starts. In the installation's own folder: others could place code in a shared one.
 require('node:module').enableCompileCache(require('node:path').join(__dirname, '../node_modules/.cache/trimint'))
