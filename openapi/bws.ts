@@ -1,6 +1,6 @@
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi'
-import { BWS_PATHS } from '../src/contracts/bws/routes.ts'
 import { bwsError, bwsTokenQuery } from '../src/contracts/bws/schema.ts'
+import { BWS_PATHS } from '../src/contracts/bws/token.ts'
 import { noStore, requestId, retryAfter } from './headers.ts'
 
 // As long as a real one, and signed by nobody.

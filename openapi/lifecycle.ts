@@ -6,8 +6,8 @@ import type {
   ZodOpenApiResponseObject,
 } from 'zod-openapi'
 import { serviceError } from '../src/endpoints/errors.ts'
-import { activeToken, inactiveToken } from '../src/endpoints/introspection.ts'
-import { tokenForm } from '../src/endpoints/lifecycle.ts'
+import { activeToken, inactiveToken } from '../src/endpoints/introspection-reply.ts'
+import { tokenForm } from '../src/endpoints/token-requests.ts'
 import { noStore, requestId, retryAfter } from './headers.ts'
 
 const headers = { ...requestId, ...noStore }

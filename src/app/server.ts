@@ -2,32 +2,26 @@ import { availableParallelism } from 'node:os'
 import type { FastifyInstance, FastifyPluginCallback } from 'fastify'
 import type { Logger } from 'pino'
 import { longestLifetime } from '../config/longest-lifetime.ts'
-import { type Configuration, secretSlots } from '../config/schema.ts'
-import { createBwsApps } from '../contracts/bws/apps.ts'
-import { bwsAuthzRoutes } from '../contracts/bws/authz.ts'
-import { bwsRoutes } from '../contracts/bws/routes.ts'
-import { createIdscanAccounts } from '../contracts/idscan/accounts.ts'
-import { idscanAuthzRoutes } from '../contracts/idscan/authz.ts'
-import { idscanRoutes } from '../contracts/idscan/routes.ts'
-import { createNevisfidoOptions } from '../contracts/nevisfido/options.ts'
-import { nevisfidoRoutes } from '../contracts/nevisfido/routes.ts'
+import type { Configuration } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { createKeyring } from '../core/crypto/keyring.ts'
 import { createPasswordChecker } from '../core/crypto/passwords.ts'
 import { createGuard, type Guard, type GuardMemory, noGuard } from '../core/guard.ts'
 import { createHeartbeat, type Instance } from '../core/heartbeat.ts'
-import { createIdscanLogin } from '../core/idscan/login.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
 import { docsRoutes } from '../endpoints/docs/routes.ts'
 import { healthRoutes } from '../endpoints/health.ts'
-import { lifecycleRoutes } from '../endpoints/lifecycle.ts'
+import { introspectionRoutes } from '../endpoints/introspection.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
+import { revocationRoutes } from '../endpoints/revocation.ts'
 import { registerLoadShedding } from '../http/load-shedding.ts'
 import { createAuditLog } from '../observability/audit-log.ts'
 import { type Metrics, measurePasswords } from '../observability/metrics.ts'
 import type { Stores } from '../store/open-stores.ts'
 import { createJobScheduler, createStoreErrorLog, type Intervals, type OnStoreError } from './background-jobs.ts'
+import { toResourceServers } from './contract-options.ts'
+import { createContracts } from './contracts.ts'
 import { createFastifyApp } from './fastify-app.ts'
 import { createTokenServices } from './token-services.ts'
 
@@ -65,7 +59,6 @@ export async function buildServer(
   const onStoreError = createStoreErrorLog(dependencies)
   const guard = createServerGuard(configuration, dependencies, onStoreError)
   const keyring = createKeyring(configuration.keys)
-  const issuer = { keyring, clock, randomness }
   const tokens = createTokenServices(configuration, { keyring, stores, revocations, clock })
 
   scheduleJobs(app, configuration, dependencies, { guard, keyring, idleTimeout: tokens.idleTimeout, onStoreError })
@@ -75,45 +68,21 @@ export async function buildServer(
   // Load shedding covers all but the routes above: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) await registerLoadShedding(busy, configuration.overload)
-    if (configuration.bws) {
-      const apps = createBwsApps(configuration.bws, configuration.publicUrl)
-      await busy.register(bwsRoutes, { apps, issuer, guard, audit })
+    const contractDependencies = {
+      issuer: { keyring, clock, randomness },
+      tokens,
+      tokenStore: stores.tokens,
+      passwords: measurePasswords(createPasswordChecker(passwordCheckLimits(dependencies.workers)), metrics),
+      sessions: metrics.sessions,
+      guard,
+      audit,
     }
-    if (tokens.bws) await busy.register(bwsAuthzRoutes, { tokens: tokens.bws, audit })
-    if (configuration.idscan) {
-      const { idscan, publicUrl } = configuration
-      const login = createIdscanLogin({
-        accounts: createIdscanAccounts(idscan),
-        usernameCase: idscan.usernameCase,
-        passwords: measurePasswords(createPasswordChecker(passwordCheckLimits(dependencies.workers)), metrics),
-        guard,
-        ...issuer,
-      })
-      await busy.register(idscanRoutes, {
-        login,
-        issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime: idscan.lifetime },
-        audit,
-        idleTimeout: idscan.idleTimeout,
-        requireArea: idscan.requireArea,
-        corsOrigins: new Set(idscan.corsOrigins),
-        secure: new URL(publicUrl).protocol === 'https:',
-      })
-    }
-    if (tokens.idscan) await busy.register(idscanAuthzRoutes, { tokens: tokens.idscan, audit })
-    if (configuration.nevisfido && tokens.nevisfido) {
-      const options = createNevisfidoOptions(configuration.nevisfido, { store: stores.tokens, clock, randomness })
-      await busy.register(nevisfidoRoutes, {
-        ...options,
-        tokens: tokens.nevisfido,
-        sessions: metrics.sessions,
-        guard,
-        audit,
-      })
-    }
+    for (const contract of createContracts(configuration, contractDependencies)) await contract.register(busy)
     const { lifecycle, origin } = tokens
-    const resourceServers = new Map(configuration.resourceServers.map((server) => [server.id, secretSlots(server)]))
+    const resourceServers = toResourceServers(configuration)
     if (configuration.docs) await busy.register(docsRoutes)
-    await busy.register(lifecycleRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
+    await busy.register(introspectionRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
+    await busy.register(revocationRoutes, { lifecycle, resourceServers, guard, clock, audit })
   })
   return app
 }

@@ -1,6 +1,4 @@
 import type { Configuration } from '../config/schema.ts'
-import { bwsAudience } from '../contracts/bws/apps.ts'
-import { createIdscanAccounts } from '../contracts/idscan/accounts.ts'
 import { type BwsTokens, createBwsTokens } from '../core/bws/tokens.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Keyring } from '../core/crypto/keyring.ts'
@@ -9,8 +7,9 @@ import { createIdleTimeout, type IdleTimeout } from '../core/idscan/idle.ts'
 import { createIdscanTokens, type IdscanTokens } from '../core/idscan/tokens.ts'
 import { createLifecycle, type Lifecycle } from '../core/lifecycle.ts'
 import type { Revocations } from '../core/revocations.ts'
-import type { Origin } from '../endpoints/introspection.ts'
+import type { Origin } from '../endpoints/introspection-reply.ts'
 import type { Stores } from '../store/open-stores.ts'
+import { bwsAudience, toIdscanAccounts } from './contract-options.ts'
 
 /** What can be done with tokens after their issue, under each contract that is on and under all of them. */
 export interface TokenServices {
@@ -49,7 +48,7 @@ export function createTokenServices(configuration: Configuration, parts: Parts):
     idscan &&
     createIdscanTokens({
       verifier: { keyring, issuer: publicUrl, audience: publicUrl },
-      accounts: new Map(createIdscanAccounts(idscan).map((account) => [account.username, account])),
+      accounts: new Map(toIdscanAccounts(idscan).map((account) => [account.username, account])),
       revocations,
       idleTimeout,
       clock,

@@ -3,7 +3,7 @@ import { createTokenServices, type TokenServices } from '../app/token-services.t
 import type { Configuration } from '../config/schema.ts'
 import { createKeyring } from '../core/crypto/keyring.ts'
 import { createRevocations, type Holder, MAX_STALENESS_MS, type Revocations } from '../core/revocations.ts'
-import { toIntrospection } from '../endpoints/introspection.ts'
+import { toIntrospection } from '../endpoints/introspection-reply.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { withStores } from './store.ts'
 

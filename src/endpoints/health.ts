@@ -17,14 +17,14 @@ const ALIVE: z.output<typeof health> = { status: 'ok' }
 
 export interface HealthRoutesOptions {
   readonly isDraining: () => boolean
-  /** What is read from the store all the time, and so tells whether it is there. */
+  /** Read from the store all the time, and so shows whether it is available. */
   readonly revocations: Revocations
 }
 
 /**
- * `GET /healthz`: alive. Touches nothing else, so that a store that is away never gets a healthy process killed.
+ * `GET /healthz`: the process is alive. Depends on nothing else, so that an unavailable store never gets a healthy process killed.
  *
- * `GET /readyz`: whether requests should be sent here.
+ * `GET /readyz`: whether this process should get requests.
  */
 export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, { isDraining, revocations }) => {
   app.addHook('onRequest', async (_request, reply) => {

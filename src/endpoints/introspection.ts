@@ -1,128 +1,34 @@
-import { z } from 'zod'
-import { BWS_TASKS } from '../core/bws/task.ts'
-import { BWS_TRAITS } from '../core/bws/traits.ts'
-import type { BwsToken } from '../core/bws/verify.ts'
-import { numericDate } from '../core/clock.ts'
-import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
-import { IDSCAN_AREAS } from '../core/idscan/account.ts'
-import type { IdscanClaims } from '../core/idscan/verify.ts'
-import type { Inspection } from '../core/lifecycle.ts'
-import type { TokenRecord } from '../core/ports/token-store.ts'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Inspection, Lifecycle } from '../core/lifecycle.ts'
+import { requestFields } from '../observability/audit-log.ts'
+import { type Origin, toIntrospection } from './introspection-reply.ts'
+import type { ResourceServerOptions } from './resource-servers.ts'
+import { serveTokenRequests } from './token-requests.ts'
 
-const seconds = (description: string) => z.int().meta({ description: `${description} Seconds since the epoch.` })
-
-const bwsDetails = z.object({
-  contract: z.literal('bws'),
-  task: z.enum(BWS_TASKS),
-  client: z.string().meta({ description: 'The name of the client.' }),
-  triesAllowed: z.int().min(1).max(15),
-  triesLeft: z.int().min(1).max(15),
-  liveDetection: z.boolean(),
-  challenge: z.array(z.array(z.string())).optional().meta({ description: 'A row of movements for each try.' }),
-  autoEnroll: z.boolean(),
-  traits: z.array(z.enum(BWS_TRAITS)),
-  bcid: z.string().optional(),
-})
-
-const idscanDetails = z.object({
-  contract: z.literal('idscan'),
-  area: z.enum(IDSCAN_AREAS).optional(),
-  role: z.string().optional(),
-  fullName: z.string().optional(),
-  tenant: z.string().optional(),
-})
-
-const nevisfidoDetails = z.object({
-  contract: z.literal('nevisfido'),
-  operation: z.enum(FIDO_OPERATIONS),
-  state: z.literal('created').meta({ description: 'Of the token.' }),
-  status: z.literal('tokenCreated').meta({ description: 'Of its session.' }),
-})
-
-/** A token that is good (RFC 7662 section 2.2); what is not set is absent. */
-export const activeToken = z.object({
-  active: z.literal(true),
-  token_type: z.literal('bearer'),
-  iss: z.string(),
-  sub: z.string().optional().meta({ description: 'The App-ID, the login name, or the user of nevisFIDO.' }),
-  aud: z.string(),
-  client_id: z.string().optional().meta({ description: 'The App-ID, or the caller of nevisFIDO.' }),
-  iat: seconds('Issued at.').optional(),
-  nbf: seconds('Not valid before.').optional(),
-  exp: seconds('Not valid from then on.'),
-  jti: z.string().meta({ description: 'The id of the token, as in the audit log.' }),
-  trimint: z.discriminatedUnion('contract', [bwsDetails, idscanDetails, nevisfidoDetails]),
-})
-
-/** Everything else. */
-export const inactiveToken = z.object({ active: z.literal(false) })
-
-export type Introspection = z.output<typeof activeToken> | z.output<typeof inactiveToken>
-
-/** What stands in no nevisFIDO token, since it says nothing by itself. */
-export interface Origin {
-  readonly issuer: string
-  /** The nevisFIDO appId. */
-  readonly audience: string
+export interface IntrospectionOptions extends ResourceServerOptions {
+  readonly lifecycle: Lifecycle
+  readonly origin: Origin
 }
 
-/** What introspection says of a token (RFC 7662). */
-export function toIntrospection(inspection: Inspection | undefined, origin: Origin): Introspection {
-  switch (inspection?.contract) {
+/** `POST /introspect`: tells resource servers what a token of any contract is (RFC 7662). */
+export const introspectionRoutes: FastifyPluginAsync<IntrospectionOptions> = async (app, options) => {
+  const { lifecycle, origin, audit } = options
+  await serveTokenRequests(app, '/introspect', options, async ({ token, ...caller }, request) => {
+    const inspection = await lifecycle.inspect(token)
+    if (inspection) audit.introspected({ ...requestFields(request), ...nameToken(inspection), ...caller })
+    return toIntrospection(inspection, origin)
+  })
+}
+
+/** Returns the token's id in the audit log. */
+function nameToken(inspection: Inspection) {
+  const { contract } = inspection
+  switch (contract) {
     case 'bws':
-      return describeBws(inspection.token, inspection.triesLeft)
+      return { contract, tokenId: inspection.token.tokenId }
     case 'idscan':
-      return describeIdscan(inspection.claims)
+      return { contract, tokenId: inspection.claims.jti }
     case 'nevisfido':
-      return describeFido(inspection.record, origin)
-    case undefined:
-      return { active: false }
-  }
-}
-
-function describeBws(token: BwsToken, triesLeft: number): Introspection {
-  const { task, maxtries, livedetection, autoenroll } = token.options
-  return {
-    active: true,
-    token_type: 'bearer',
-    iss: token.issuer,
-    sub: token.app,
-    aud: token.audience,
-    client_id: token.app,
-    nbf: token.notBefore,
-    exp: token.expires,
-    jti: token.tokenId,
-    trimint: {
-      contract: 'bws',
-      task,
-      client: token.client,
-      triesAllowed: maxtries,
-      triesLeft,
-      liveDetection: livedetection,
-      challenge: token.challenge?.map((row) => [...row]),
-      autoEnroll: autoenroll,
-      traits: [...token.traits],
-      bcid: token.bcid || undefined,
-    },
-  }
-}
-
-function describeIdscan({ jti, sub, name, role, area, tenant, iss, aud, iat, nbf, exp }: IdscanClaims): Introspection {
-  const trimint = { contract: 'idscan', area, role, fullName: name, tenant } as const
-  return { active: true, token_type: 'bearer', iss, sub, aud, iat, nbf, exp, jti, trimint }
-}
-
-function describeFido(record: TokenRecord, { issuer, audience }: Origin): Introspection {
-  return {
-    active: true,
-    token_type: 'bearer',
-    iss: issuer,
-    sub: record.username,
-    aud: audience,
-    client_id: record.client,
-    iat: numericDate(record.createdAt),
-    exp: numericDate(record.expiresAt),
-    jti: record.tokenDigest,
-    trimint: { contract: 'nevisfido', operation: record.operation, state: 'created', status: 'tokenCreated' },
+      return { contract, tokenId: inspection.record.tokenDigest }
   }
 }

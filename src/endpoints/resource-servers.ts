@@ -1,97 +1,59 @@
-import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { clientNetwork } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
-import { matchSecret, type SecretSlot } from '../core/crypto/secrets.ts'
+import type { SecretSlot } from '../core/crypto/secrets.ts'
 import type { Guard } from '../core/guard.ts'
-import { clientIp } from '../http/client-ip.ts'
+import { type Credentials, registerBasicAuth } from '../http/basic-auth.ts'
 import { Refusal } from '../http/refusal.ts'
 import type { AuditLog } from '../observability/audit-log.ts'
 
-/** Who checks tokens, by id. */
-type ResourceServers = ReadonlyMap<string, readonly SecretSlot[]>
-
-/** One of them, who has proved it. */
-interface ResourceServer {
-  readonly resourceServer: string
-  /** Which of its secrets was given. */
-  readonly secretSlot: number
-}
-
 export interface ResourceServerOptions {
-  readonly resourceServers: ResourceServers
+  /** By id. */
+  readonly resourceServers: ReadonlyMap<string, { readonly secrets: readonly SecretSlot[] }>
   readonly guard: Guard
   readonly clock: Clock
   readonly audit: AuditLog
 }
 
-/** What a form may hold of its caller (RFC 6749 section 2.3.1). */
+/** An authenticated resource server. */
+export interface ResourceServer {
+  readonly resourceServer: string
+  /** The position of the secret that was given, counted from 0. */
+  readonly secretSlot: number
+}
+
+/** Credentials in a form (RFC 6749 section 2.3.1). */
 interface FormCredentials {
   readonly client_id?: string | undefined
   readonly client_secret?: string | undefined
 }
 
-/** Says which resource server a request comes from, or refuses it. */
-export type AuthenticateResourceServer = (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  form: FormCredentials,
-) => Promise<ResourceServer>
-
-/** HTTP Basic, or id and secret in the form; not both. */
-export async function createAuthenticateResourceServer(
+/** Returns what authenticates a resource server by HTTP Basic, or by id and secret in the form; not both. */
+export async function createResourceServerAuthentication(
   app: FastifyInstance,
   { resourceServers, guard, clock, audit }: ResourceServerOptions,
-): Promise<AuthenticateResourceServer> {
-  const callers = new WeakMap<FastifyRequest, ResourceServer>()
-  await app.register(basicAuth, {
-    authenticate: { realm: 'Trimint' },
-    strictCredentials: false,
-    async validate(id, secret, request) {
-      callers.set(request, await check(candidatesOf(id, secret), request))
-    },
+): Promise<(request: FastifyRequest, reply: FastifyReply, form: FormCredentials) => Promise<ResourceServer>> {
+  const basicAuth = await registerBasicAuth(app, {
+    kind: 'resource_server',
+    holders: resourceServers,
+    guard,
+    clock,
+    audit,
+    readings: (given) => [given, decodeCredentials(given)],
   })
 
-  async function check(candidates: readonly Credentials[], request: FastifyRequest): Promise<ResourceServer> {
-    const attempt = { address: clientNetwork(clientIp(request)) }
-    const retryAfter = guard.blockedFor(attempt)
-    if (retryAfter > 0) throw new Refusal('blocked', { retryAfter })
-    let known: string | undefined
-    for (const { id, secret } of candidates) {
-      const slots = resourceServers.get(id)
-      if (slots) known = id
-      const secretSlot = matchSecret(secret, slots, clock())
-      if (secretSlot === undefined) continue
-      audit.secretUsed('resource_server', secretSlot)
-      return { resourceServer: id, secretSlot }
-    }
-    await guard.fail(attempt)
-    throw known === undefined
-      ? new Refusal('unknown_resource_server')
-      : new Refusal('bad_secret', { resourceServer: known })
-  }
-
   return async (request, reply, { client_id: id, client_secret: secret }) => {
-    if (!request.headers.authorization && id !== undefined && secret !== undefined) {
-      return check([{ id, secret }], request)
-    }
-    if (secret) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
-    await new Promise<void>((resolve, reject) => {
-      app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
-    })
-    return callers.get(request) as ResourceServer
+    const isInForm = !request.headers.authorization && id !== undefined && secret !== undefined
+    if (secret && !isInForm) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
+    const authenticated = isInForm
+      ? await basicAuth.check(request, [{ id, secret }])
+      : await basicAuth.authenticate(request, reply)
+    return { resourceServer: authenticated.id, secretSlot: authenticated.secretSlot }
   }
 }
 
-interface Credentials {
-  readonly id: string
-  readonly secret: string
-}
-
-/** As they are sent, and as they are meant by those who encode them first, as RFC 6749 section 2.3.1 says. */
-function candidatesOf(id: string, secret: string): Credentials[] {
-  const decoded = { id: decodeForm(id), secret: decodeForm(secret) }
-  return [{ id, secret }, decoded]
+/** RFC 6749 section 2.3.1 has clients encode id and secret as in a form before they build the header. Not all do. */
+function decodeCredentials({ id, secret }: Credentials): Credentials {
+  return { id: decodeForm(id), secret: decodeForm(secret) }
 }
 
 function decodeForm(text: string): string {

@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, isIPv6, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import { replyToBrokenRequest } from '../endpoints/errors.ts'
+import { replyToBrokenRequest } from './broken-request.ts'
 import { createBatch } from './request-batching.ts'
 
 /** What one connection may cost. Each is a limit on what a stranger can make Trimint hold. */
@@ -67,8 +68,8 @@ interface CountedSocket extends Socket {
 }
 
 /** Returns how many requests on a connection have no answer yet. */
-export function countPendingRequests(socket: CountedSocket): number {
-  return socket[PENDING_REQUESTS] ?? 0
+function countPendingRequests(socket: Duplex): number {
+  return (socket as CountedSocket)[PENDING_REQUESTS] ?? 0
 }
 
 function countAnswer(this: ServerResponse): void {
@@ -118,7 +119,9 @@ export function createListener(
     createSecureServer({ ...options, handshakeTimeout: limits.tlsHandshakeTimeoutMs, ...certificate }, receive)
   const server = secureServer ?? createServer(options, receive)
   server.setTimeout(limits.idleTimeoutMs)
-  server.on('clientError', replyToBrokenRequest)
+  server.on('clientError', (error: Error & { code: string }, socket) => {
+    replyToBrokenRequest(error, socket, countPendingRequests(socket) > 0)
+  })
 
   return {
     serve(next) {

@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance } from 'fastify'
-import { OVERLOAD_PAUSE, Refusal } from './refusal.ts'
+import { OVERLOAD_RETRY_AFTER_MS, Refusal } from './refusal.ts'
 
 export interface LoadSheddingOptions {
   /** Milliseconds. */
@@ -22,7 +22,7 @@ export async function registerLoadShedding(app: FastifyInstance, options: LoadSh
     maxEventLoopDelay: eventLoopDelay,
     maxHeapUsedBytes: (getHeapStatistics().heap_size_limit * heap) / 100,
     pressureHandler: async () => {
-      throw new Refusal('overloaded', { retryAfter: OVERLOAD_PAUSE })
+      throw new Refusal('overloaded', { retryAfterMs: OVERLOAD_RETRY_AFTER_MS })
     },
   })
 }

@@ -1,5 +1,49 @@
 import type { StoreUnavailableError } from '../core/availability.ts'
-import type { RefusalReason } from '../observability/audit-log.ts'
+
+/** Why a request is refused. A closed and stable list: dashboards and alarms depend on it (docs/audit.md). */
+export const REFUSAL_REASONS = [
+  'method_not_allowed',
+  'missing_authorization',
+  'malformed_authorization',
+  'unknown_app',
+  'unknown_account',
+  'unknown_client',
+  'unknown_resource_server',
+  'bad_secret',
+  'bad_password',
+  'bad_bearer',
+  'account_disabled',
+  'blocked',
+  'overloaded',
+  'bad_body',
+  'body_too_large',
+  'unsupported_grant_type',
+  'unsupported_media_type',
+  'not_acceptable',
+  'bad_contents',
+  'bad_parameter',
+  'foreign_id',
+  'task_not_allowed',
+  'bcid_not_allowed',
+  'area_not_allowed',
+  'user_not_allowed',
+  'unknown_user',
+  'unknown_token',
+  'token_spent',
+  'token_expired',
+  'wrong_operation',
+  'invalid_token',
+  'token_not_yet_valid',
+  'token_revoked',
+  'token_idle',
+  'wrong_task',
+  'tries_used_up',
+  'wrong_area',
+  'store_unavailable',
+  'internal_error',
+] as const
+
+export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
 interface RefusalDetails {
   readonly app?: string | undefined
@@ -9,39 +53,34 @@ interface RefusalDetails {
   readonly operation?: string | undefined
   readonly tokenId?: string | undefined
   readonly parameters?: readonly string[]
-  /** For the log alone: what went wrong behind it. */
+  /** Written to the audit log, never sent. */
   readonly cause?: string
-  /** For the caller; each contract has its own words for the reasons that need none. */
+  /** Sent to the caller in place of the contract's words for the reason. */
   readonly message?: string
-  /** Milliseconds until another attempt makes sense. */
-  readonly retryAfter?: number
+  /** Until another attempt can succeed. */
+  readonly retryAfterMs?: number
 }
 
-/** A request that is refused. The contract's errors.ts turns the reason into its vendor's reply. */
+/** A request that is refused. A contract's table of refusals says what the caller gets to see. */
 export class Refusal extends Error {
-  readonly reason: RefusalReason
+  override readonly name = 'Refusal'
+  readonly code: RefusalReason
   readonly details: RefusalDetails
 
-  constructor(reason: RefusalReason, details: RefusalDetails = {}) {
-    super(details.message ?? reason)
-    this.reason = reason
+  constructor(code: RefusalReason, details: RefusalDetails = {}) {
+    super(details.message ?? code)
+    this.code = code
     this.details = details
   }
 }
 
-/** How long a caller should wait for a store that is away, in milliseconds. */
-const STORE_PAUSE = 1_000
+const STORE_RETRY_AFTER_MS = 1_000
+export const OVERLOAD_RETRY_AFTER_MS = 1_000
 
-/** How long a caller should wait for a process that is too busy, in milliseconds. */
-export const OVERLOAD_PAUSE = 1_000
-
-/** The value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, at least one. */
-export function toRetryAfter(milliseconds: number): string {
-  return String(Math.max(1, Math.ceil(milliseconds / 1000)))
-}
-
-/** A request that cannot be decided, because the store cannot be asked. */
+/** Returns the refusal of a request that cannot be decided without the store. */
 export function storeUnavailableRefusal({ cause }: StoreUnavailableError): Refusal {
-  const details = { retryAfter: STORE_PAUSE, cause: cause instanceof Error ? cause.message : String(cause) }
-  return new Refusal('store_unavailable', details)
+  return new Refusal('store_unavailable', {
+    retryAfterMs: STORE_RETRY_AFTER_MS,
+    cause: cause instanceof Error ? cause.message : String(cause),
+  })
 }

@@ -1,134 +1,89 @@
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { clientIp } from '../http/client-ip.ts'
+import type { RefusalReason } from '../http/refusal.ts'
 import type { Metrics } from './metrics.ts'
 
-/** Why a request was refused. Closed, and stable: dashboards and alarms are built on these (docs/audit.md). */
-export const REFUSAL_REASONS = [
-  'method_not_allowed',
-  'missing_authorization',
-  'malformed_authorization',
-  'unknown_app',
-  'unknown_account',
-  'unknown_client',
-  'unknown_resource_server',
-  'bad_secret',
-  'bad_password',
-  'bad_bearer',
-  'account_disabled',
-  'blocked',
-  'overloaded',
-  'bad_body',
-  'body_too_large',
-  'unsupported_grant_type',
-  'unsupported_media_type',
-  'not_acceptable',
-  'bad_contents',
-  'bad_parameter',
-  'foreign_id',
-  'task_not_allowed',
-  'bcid_not_allowed',
-  'area_not_allowed',
-  'user_not_allowed',
-  'unknown_user',
-  'unknown_token',
-  'token_spent',
-  'token_expired',
-  'wrong_operation',
-  'invalid_token',
-  'token_not_yet_valid',
-  'token_revoked',
-  'token_idle',
-  'wrong_task',
-  'tries_used_up',
-  'wrong_area',
-  'store_unavailable',
-  'internal_error',
-] as const
-
-export type RefusalReason = (typeof REFUSAL_REASONS)[number]
-
-/** What every decision says. */
-interface Decision {
-  /** `service` for what is asked of no contract: introspection and revocation. */
+/** What every line of the audit log says. */
+export interface Decision {
+  /** `service` for introspection and revocation. */
   readonly contract: 'bws' | 'idscan' | 'nevisfido' | 'service'
-  /** The App-ID; only of an app that exists, since anything else may be a secret in the wrong place. */
+  /** The App-ID of an existing app. Anything else may be a secret in the wrong field, and is not logged. */
   readonly app?: string | undefined
-  /** The login name; only of an account that exists, for the same reason. */
+  /** The login name of an existing account, for the same reason. */
   readonly account?: string | undefined
-  /** The caller of nevisFIDO: a client's id, or issuer and subject of a JWT that was verified. */
+  /** The nevisFIDO client: its id, or issuer and subject of its verified JWT. */
   readonly client?: string | undefined
-  /** Who introspects or revokes. */
+  /** The id of the resource server that introspects or revokes. */
   readonly resourceServer?: string | undefined
-  /** Which of the caller's `secrets` was given, counted from 0. */
+  /** The position in the caller's `secrets` of the one that was given, counted from 0. */
   readonly secretSlot?: number | undefined
-  /** nevisFIDO's operation, or what a token is checked for. */
+  /** The nevisFIDO operation, or the operation or area that a gateway checks a token for. */
   readonly operation?: string | undefined
-  /** The caller's address, as `trustProxy` makes it out; absent where the caller has gone before the decision. */
+  /** The caller's address according to `trustProxy`; absent where the caller disconnected before the decision. */
   readonly address: string | undefined
   readonly requestId: string
-  /** The trace that the caller takes part in (W3C Trace Context), or one of ours where tracing is on. */
+  /** The caller's trace (W3C Trace Context), or Trimint's own where tracing is on. */
   readonly traceId: string | undefined
 }
 
-/** A request that is traced (tracing.ts); where none is, the method is not there. */
+/** A traced request (tracing.ts). Without tracing, the method is absent. */
 interface Traceable {
   opentelemetry?(): { readonly span: { spanContext(): { readonly traceId: string } } | null }
 }
 
-/** What every line says of the request. */
+/** Returns the audit fields of a request. */
 export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
   const span = (request as Traceable).opentelemetry?.().span
   const traceId = span ? span.spanContext().traceId : readTraceId(request.headers.traceparent)
   return { address: clientIp(request), requestId: request.id, traceId }
 }
 
-/** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is none. */
+/** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is invalid. */
 function readTraceId(traceparent: unknown): string | undefined {
   if (typeof traceparent !== 'string') return undefined
   return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/.exec(traceparent)?.[1]
 }
 
-/** About a token that there is. */
-interface Known extends Decision {
+interface TokenDecision extends Decision {
   readonly tokenId: string
 }
 
-interface Checked extends Known {
-  /** Where one was counted: how many are left. */
+interface Checked extends TokenDecision {
+  /** Tries left after this one; absent where no try was counted. */
   readonly triesLeft?: number | undefined
 }
 
 interface Refused extends Decision {
   readonly reason: RefusalReason
   readonly tokenId?: string | undefined
-  /** The names of the parameters that are at fault, never their values. */
+  /** Names of the invalid parameters, never their values. */
   readonly parameters?: readonly string[] | undefined
-  /** With `store_unavailable`: what the store said. */
+  /** With `store_unavailable`: the store's error. */
   readonly cause?: string | undefined
 }
 
-/** Who is known by a secret of their own. */
-type SecretHolder = 'app' | 'client' | 'resource_server'
+/** The kinds of caller that authenticate with a machine secret. */
+export type SecretHolder = 'app' | 'client' | 'resource_server'
 
-/** Where decisions are written down and counted: one line each. */
+/** Writes one line for each decision, and counts it. */
 export interface AuditLog {
-  issued(decision: Known): void
-  redeemed(decision: Known): void
+  issued(decision: TokenDecision): void
+  redeemed(decision: TokenDecision): void
   checked(decision: Checked): void
-  introspected(decision: Known): void
-  revoked(decision: Known): void
+  introspected(decision: TokenDecision): void
+  revoked(decision: TokenDecision): void
   refused(decision: Refused): void
-  /** Counts only: the line says it with what was done. */
+  /** Counts only. The line of the decision that follows names the slot. */
   secretUsed(holder: SecretHolder, slot: number): void
 }
 
 /**
- * Writes decisions to a log: what changed something at level info, what was refused at level warn. What was merely looked at is at
- * level debug, since every request of every protected service would be a line.
+ * Creates the audit log. Changes are written at level info and refusals at level warn. Look-ups are written at level debug, since
+ * every request to a protected service causes one.
  */
 export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
-  // What is the same on every line of a kind is written as JSON once.
+  // pino serializes a child's bindings once, not for every line.
   const lines = (event: string): Logger => logger.child({ event: `token.${event}` })
   const issued = lines('issued')
   const redeemed = lines('redeemed')

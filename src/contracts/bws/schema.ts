@@ -3,9 +3,9 @@ import { parseBcid } from '../../core/bws/bcid.ts'
 import { CHALLENGES } from '../../core/bws/challenges.ts'
 import { BWS_TASKS, MAX_TRIES } from '../../core/bws/task.ts'
 import { BWS_TRAITS } from '../../core/bws/traits.ts'
-import { createParameterReader, type ReadParameters } from '../../http/form-parameters.ts'
+import { createParameterReader } from '../../http/form-parameters.ts'
 
-// The one description of the request. Each parameter's message says what is allowed; errors.ts puts the name before it.
+// Each parameter's message completes the sentence "<name> must be …".
 
 function wholeNumber({ minimum, maximum }: { minimum: number; maximum: number }) {
   const error = `an integer from ${minimum} to ${maximum}`
@@ -67,31 +67,31 @@ const parameters = z.object({
   }),
 })
 
-/** The query as text, its parameters not checked yet. */
+/** Reads the query as text, its parameters not yet checked. */
 export const readBwsTokenQuery = createParameterReader(Object.keys(parameters.shape))
 
 const hasSubject = ({ task, bcid }: Pick<z.output<typeof parameters>, 'task' | 'bcid'>): boolean =>
   bcid !== undefined || task === 'livenessdetection'
 
-/** The query of `GET /token`, names in lower case. */
+/** The query of `GET /token`, its names in lower case. */
 export const bwsTokenQuery = parameters.refine(hasSubject, {
   path: ['bcid'],
   error: 'storage.partition.classid, the last two signed 32-bit integers, with "." or "/" between',
-  // Even when other parameters are faulty, so that one reply names them all.
+  // Also when other parameters are invalid, so that one reply names them all.
   when: () => true,
 })
 
 const compiledParameters = z.compile(parameters)
 
-/** The same as {@link bwsTokenQuery} says, in a fraction of the time where nothing is wrong. */
-export function checkBwsTokenQuery(
-  values: ReadParameters['values'],
-): z.ZodSafeParseResult<z.output<typeof bwsTokenQuery>> {
-  const query = compiledParameters.safeParse(values)
-  return query.success && hasSubject(query.data) ? query : bwsTokenQuery.safeParse(values)
+/** Parses as {@link bwsTokenQuery} does, and faster where nothing is wrong: a refined schema cannot be compiled. */
+export const bwsTokenQueryParser = {
+  safeParse(values: unknown): z.ZodSafeParseResult<z.output<typeof bwsTokenQuery>> {
+    const query = compiledParameters.safeParse(values)
+    return query.success && hasSubject(query.data) ? query : bwsTokenQuery.safeParse(values)
+  },
 }
 
-/** What a token may be shown for (B33). */
+/** The operations that a gateway can check a token for (B33). */
 export const operationParams = z.object({ operation: z.enum(['upload', ...BWS_TASKS]).meta({ example: 'verify' }) })
 
 /** Every error of this contract (B20). */

@@ -2,11 +2,11 @@
 export const IDSCAN_PATH = '/idscanenterprisesvc/token'
 
 /**
- * Any spelling of the path, with or without a slash behind it, becomes {@link IDSCAN_PATH} (I1); every other target stays as
- * it is. The query is cut: it is neither read nor logged (I14).
+ * Returns {@link IDSCAN_PATH} for any spelling of it, with or without a trailing slash (I1), and every other target unchanged. Drops
+ * the query, which is neither read nor logged (I14).
  */
 export function canonicalTarget(target: string): string {
-  // Most requests end here, after one comparison. RFC 9112 section 3.2.2: a target may also be a whole URL.
+  // Most requests end here. RFC 9112 section 3.2.2: a target may also be a whole URL.
   const second = target.charCodeAt(1)
   if (second !== LOWER_I && second !== UPPER_I && target.startsWith('/')) return target
   const end = target.indexOf('?')

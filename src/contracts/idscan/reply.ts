@@ -2,10 +2,8 @@ import type { IdscanAccount } from '../../core/idscan/account.ts'
 import type { IdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanTokenReply } from './schema.ts'
 
-const MOST_WRITTEN = 16
-
 /**
- * The vendor's reply to a login (I16 to I19).
+ * Returns the vendor's reply to a login (I16 to I19).
  *
  * @param idleTimeout seconds.
  */
@@ -33,7 +31,7 @@ export function createReply(
 }
 
 /**
- * The two cookies without which two real clients fail (I20). No `Expires`: its comma breaks clients that split by hand.
+ * Returns the two cookies that real clients rely on (I20). No `Expires`: its comma breaks clients that split headers by hand.
  *
  * @param csrf random bytes; never checked.
  */
@@ -43,15 +41,16 @@ export function createCookies(token: string, csrf: Uint8Array, secure: boolean):
   return [`token=${token}; ${attributes}; HttpOnly`, `csrftoken=${csrfToken}; ${attributes}`]
 }
 
-// Two times stand in each reply, and all replies of a second have the same two.
-const written = new Map<number, string>()
+// All replies of one second carry the same two dates.
+const MAX_CACHED_DATES = 16
+const cachedDates = new Map<number, string>()
 
 /** @param numericDate seconds since the epoch. */
 function toHttpDate(numericDate: number): string {
-  const known = written.get(numericDate)
-  if (known !== undefined) return known
+  const cached = cachedDates.get(numericDate)
+  if (cached !== undefined) return cached
   const text = new Date(numericDate * 1000).toUTCString()
-  if (written.size >= MOST_WRITTEN) written.clear()
-  written.set(numericDate, text)
+  if (cachedDates.size >= MAX_CACHED_DATES) cachedDates.clear()
+  cachedDates.set(numericDate, text)
   return text
 }

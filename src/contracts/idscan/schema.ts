@@ -2,16 +2,16 @@ import { z } from 'zod'
 import { IDSCAN_AREAS } from '../../core/idscan/account.ts'
 import { createParameterReader } from '../../http/form-parameters.ts'
 
-// The one description of the request and its replies. Each message says what is allowed; errors.ts puts the name before it.
+// Each parameter's message completes the sentence "<name> must be …".
 
 const given = { error: 'given and not empty' }
 
-/** Judged before everything else (I6). */
+/** Checked before everything else (I6). */
 export const grantType = z.literal('password').meta({ description: 'Exactly `password`.' })
 
 const area = z.enum(IDSCAN_AREAS, { error: `one of ${IDSCAN_AREAS.join(', ')}` })
 
-/** The form, names in lower case. */
+/** The form, its names in lower case. */
 export const idscanTokenForm = z.object({
   grant_type: grantType,
   username: z.string(given).min(1, given).meta({ description: 'Login name, compared exactly.', example: 'demo' }),
@@ -27,7 +27,7 @@ export const idscanTokenForm = z.object({
 /** The same, where the configuration has `requireArea: true` (I11). */
 export const idscanTokenFormWithArea = idscanTokenForm.extend({ area })
 
-/** The form as text, its parameters not checked yet. */
+/** Reads the form as text, its parameters not yet checked. */
 export const readIdscanForm = createParameterReader(Object.keys(idscanTokenForm.shape))
 
 const NAME = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name'
@@ -56,8 +56,8 @@ export type IdscanTokenReply = z.output<typeof idscanTokenReply>
 /** Every error of this contract (RFC 6749 section 5.2). */
 export const idscanError = z.object({ error: z.string(), error_description: z.string() })
 
-/** What a token may be shown for (I31). */
+/** The areas that a gateway can check a token for (I31). */
 export const areaParams = z.object({ area: z.enum(IDSCAN_AREAS).meta({ example: 'scanning' }) })
 
-/** Every refusal of a token (I30, I31). */
+/** Every error of the check for gateways (I30, I31). */
 export const idscanAccessError = z.object({ Message: z.string() })

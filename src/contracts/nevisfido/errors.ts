@@ -1,73 +1,51 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { StoreUnavailableError } from '../../core/availability.ts'
-import { Refusal, storeUnavailableRefusal } from '../../http/refusal.ts'
-import { type AuditLog, type RefusalReason, requestFields } from '../../observability/audit-log.ts'
+import type { z } from 'zod'
+import type { RefusalTable } from '../../http/error-handler.ts'
+import type { failureReply } from './schema.ts'
 
-/** FIDO UAF status codes, as the contract page gives them to each reason. */
-const STATUS_CODES: Partial<Readonly<Record<RefusalReason, number>>> = {
-  bad_body: 1400,
-  missing_authorization: 1401,
-  malformed_authorization: 1401,
-  unknown_client: 1401,
-  bad_secret: 1401,
-  bad_bearer: 1401,
-  blocked: 1401,
-  user_not_allowed: 1403,
-  unknown_user: 1403,
-  unknown_token: 1404,
-  token_expired: 1408,
-  token_spent: 1491,
-  bad_contents: 1498,
-  wrong_operation: 1498,
+type Words = [statusCode?: number]
+
+/** Refusals that are HTTP's own have no body. */
+const HTTP_REFUSALS = { method_not_allowed: [405], not_acceptable: [406], unsupported_media_type: [415] } as const
+
+const NO_CREDENTIALS = [200, 1401] as const
+const NOT_FOR_USER = [200, 1403] as const
+const BAD_CONTENTS = [200, 1498] as const
+
+const common = {
+  contract: 'nevisfido',
+  body: ([statusCode]: Words): z.output<typeof failureReply> | undefined =>
+    statusCode === undefined ? undefined : { statusCode },
+  contentType: 'application/json',
+  allow: 'POST',
+  retryAfter: false,
+  bodyReasons: { 413: 'bad_body', 415: 'unsupported_media_type' },
+} as const
+
+/** Create and redeem answer with HTTP 200 and a FIDO UAF status code (N13, N18 to N22). */
+export const numericRefusals: RefusalTable<Words> = {
+  ...common,
+  replies: {
+    ...HTTP_REFUSALS,
+    bad_body: [200, 1400],
+    missing_authorization: NO_CREDENTIALS,
+    malformed_authorization: NO_CREDENTIALS,
+    unknown_client: NO_CREDENTIALS,
+    bad_secret: NO_CREDENTIALS,
+    bad_bearer: NO_CREDENTIALS,
+    blocked: NO_CREDENTIALS,
+    user_not_allowed: NOT_FOR_USER,
+    unknown_user: NOT_FOR_USER,
+    unknown_token: [200, 1404],
+    token_expired: [200, 1408],
+    token_spent: [200, 1491],
+    bad_contents: BAD_CONTENTS,
+    wrong_operation: BAD_CONTENTS,
+    internal_error: [200, 1500],
+  },
 }
 
-/** The few that are HTTP's own; none has a body. */
-const HTTP_STATUSES: Partial<Readonly<Record<RefusalReason, number>>> = {
-  method_not_allowed: 405,
-  not_acceptable: 406,
-  unsupported_media_type: 415,
-}
-
-/** Create and redeem say everything with HTTP 200 (N13); status has codes of its own (N26). */
-export type HttpStatusOf = (statusCode: number) => number
-
-export const alwaysOk: HttpStatusOf = () => 200
-export const statusServiceCode: HttpStatusOf = (statusCode) => (statusCode === 1500 ? 503 : 400)
-
-/** The one place where an error of this contract becomes a reply. */
-export function createErrorHandler(audit: AuditLog, httpStatusOf: HttpStatusOf) {
-  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const { reason, details } = toRefusal(error)
-    if (reason === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    audit.refused({
-      contract: 'nevisfido',
-      reason,
-      client: details.client,
-      operation: details.operation,
-      cause: details.cause,
-      ...requestFields(request),
-    })
-    reply.header('cache-control', 'no-store')
-    const httpStatus = HTTP_STATUSES[reason]
-    if (httpStatus === 405) reply.header('allow', 'POST')
-    if (httpStatus !== undefined) return reply.code(httpStatus).send()
-    const statusCode = STATUS_CODES[reason] ?? 1500
-    return setJson(reply.code(httpStatusOf(statusCode))).send({ statusCode })
-  }
-}
-
-/** `application/json` exactly: with a serializer of its own, since Fastify puts a charset behind the type otherwise (N14). */
-export function setJson(reply: FastifyReply, mediaType = 'application/json'): FastifyReply {
-  return reply.header('content-type', mediaType).header('cache-control', 'no-store').serializer(JSON.stringify)
-}
-
-function toRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error
-  if (error instanceof StoreUnavailableError) return storeUnavailableRefusal(error)
-  const { code = '', statusCode } = error as { code?: string; statusCode?: number }
-  if (code === 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER') return new Refusal('malformed_authorization')
-  if (statusCode === 415) return new Refusal('unsupported_media_type')
-  // A body that is too large, or shorter or longer than it was announced.
-  if (statusCode === 413 || statusCode === 400) return new Refusal('bad_body')
-  return new Refusal('internal_error')
+/** The status service has HTTP statuses for its failures (N26). */
+export const statusRefusals: RefusalTable<Words> = {
+  ...common,
+  replies: { ...HTTP_REFUSALS, bad_body: [400, 1400], internal_error: [503, 1500] },
 }

@@ -1,62 +1,45 @@
-import { type NevisfidoConfiguration, secretSlots } from '../../config/schema.ts'
+import type { JSONWebKeySet } from 'jose'
+import type { SecretSlot } from '../../core/crypto/secrets.ts'
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import type { FidoTokens } from '../../core/fido/tokens.ts'
+import type { Guard } from '../../core/guard.ts'
+import type { AuditLog } from '../../observability/audit-log.ts'
 import type { ExpiringCount } from '../../observability/metrics.ts'
-import type { BearerIssuer } from './bearer.ts'
-import type { ClientAuthenticationOptions } from './callers.ts'
-import type { Negotiation } from './negotiation.ts'
 
-export interface NevisfidoOptions extends Omit<ClientAuthenticationOptions, 'clock'> {
+export interface NevisfidoOptions {
   readonly issuer: FidoIssuer
   readonly tokens: FidoTokens
   /** Counts sessions until their token expires. */
   readonly sessions: ExpiringCount
   readonly negotiation: Negotiation
-  /** Operations that need credentials. */
+  /** Operations that require credentials. */
   readonly protect: ReadonlySet<FidoOperation>
   /** The credential repository (N12). */
-  readonly users: ReadonlySet<string> | '*'
+  readonly users: Users
+  /** By id. */
+  readonly clients: ReadonlyMap<string, Client>
   readonly bearer: BearerIssuer | undefined
+  readonly guard: Guard
+  readonly audit: AuditLog
 }
 
-/** What the configuration says of this contract, every default in place. */
-export function createNevisfidoOptions(
-  configuration: NevisfidoConfiguration,
-  parts: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
-): Omit<NevisfidoOptions, 'tokens' | 'sessions' | 'guard' | 'audit'> {
-  const { appId, clients, protect, users, negotiation, policies = {}, responseLifetime } = configuration
-  return {
-    issuer: {
-      ...parts,
-      appId,
-      policies: new Map(Object.entries(policies)),
-      tokenLifetime: configuration.tokenLifetime * 1000,
-      responseLifetime: {
-        registration: responseLifetime.registration * 1000,
-        authentication: responseLifetime.authentication * 1000,
-        deregistration: responseLifetime.deregistration * 1000,
-      },
-    },
-    clients: new Map(
-      clients.map((client) => [
-        client.id,
-        { id: client.id, secrets: secretSlots(client), users: toUsers(client.users) },
-      ]),
-    ),
-    bearer: configuration.bearer && toBearerIssuer(configuration.bearer),
-    protect: new Set(protect),
-    users: toUsers(users),
-    negotiation,
-  }
+/** As the vendor documents it, or as its framework, Spring MVC, does it (N6). */
+export type Negotiation = 'strict' | 'lenient'
+
+/** User names, or `*` for all. */
+export type Users = ReadonlySet<string> | '*'
+
+/** A caller that authenticates with HTTP Basic. */
+export interface Client {
+  readonly secrets: readonly SecretSlot[]
+  /** Whom it may act for. */
+  readonly users: Users
 }
 
-function toUsers(users: '*' | readonly string[]): ReadonlySet<string> | '*' {
-  return users === '*' ? '*' : new Set(users)
+/** The issuer whose JWTs authenticate callers. */
+export interface BearerIssuer {
+  readonly issuer: string
+  readonly audience: string
+  readonly keys: { readonly url: string } | { readonly jwks: JSONWebKeySet }
 }
-
-function toBearerIssuer({ issuer, audience, jwksUrl, jwks }: Bearer): BearerIssuer {
-  return { issuer, audience, keys: jwksUrl === undefined ? { jwks: jwks ?? { keys: [] } } : { url: jwksUrl } }
-}
-
-type Bearer = NonNullable<NevisfidoConfiguration['bearer']>

@@ -3,12 +3,12 @@ import { digestId } from '../../core/fido/issue.ts'
 import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
-import { alwaysOk, setJson } from './errors.ts'
+import { numericRefusals } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
-import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, UAF } from './service.ts'
+import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UAF } from './service.ts'
 
-/** What each outcome of a redemption that is none is told as. */
+/** The refusal for each failed redemption. */
 const REDEMPTION_REFUSALS = {
   unknown: 'unknown_token',
   spent: 'token_spent',
@@ -16,13 +16,13 @@ const REDEMPTION_REFUSALS = {
   misdirected: 'wrong_operation',
 } as const
 
-/** The service that a token goes to (N17 to N25). */
+/** Redeems tokens (N17 to N25). */
 export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { tokens, audit, negotiation }) => {
   serve(app, {
     url: '/nevisfido/token/redeem/:operation',
     mediaTypes: { consumes: JSON_TYPE, charset: 'optional', produces: UAF },
     negotiation,
-    httpStatusOf: alwaysOk,
+    refusals: numericRefusals,
     audit,
     exists: hasKnownOperation,
     handler: redeem,

@@ -5,7 +5,7 @@ import { redeemService } from './redeem.ts'
 import { statusService } from './status.ts'
 
 /**
- * nevisFIDO's Create Token Service, and the two that its token and its session go to.
+ * nevisFIDO's Create Token Service, and the services that redeem its tokens and tell the status of its sessions.
  *
  * @see docs/contracts/nevisfido.md
  */

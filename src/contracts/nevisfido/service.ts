@@ -1,62 +1,66 @@
-import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import { z } from 'zod'
 import type { FidoOperation } from '../../core/fido/operation.ts'
+import { createErrorHandler } from '../../http/error-handler.ts'
 import { Refusal } from '../../http/refusal.ts'
 import type { AuditLog } from '../../observability/audit-log.ts'
-import type { Authenticate } from './callers.ts'
-import { createErrorHandler, type HttpStatusOf } from './errors.ts'
-import { createMediaTypeMatcher, type MediaTypes, type Negotiation } from './negotiation.ts'
+import type { numericRefusals } from './errors.ts'
+import { createMediaTypeMatcher, type MediaTypes } from './negotiation.ts'
+import type { Negotiation } from './options.ts'
 import { operationParams } from './schema.ts'
 
 export const UAF = 'application/fido+uaf'
 export const JSON_TYPE = 'application/json'
 
-/** What the three services of this contract have in common. */
-export interface ServiceDescription {
+/** What differs between the three services of this contract. */
+interface ServiceDescription {
   readonly url: string
   readonly mediaTypes: MediaTypes
   readonly negotiation: Negotiation
-  readonly httpStatusOf: HttpStatusOf
+  readonly refusals: typeof numericRefusals
   readonly audit: AuditLog
-  /** Whether there is something at this path at all; asked first. */
+  /** Whether the path exists; 404 where not. */
   readonly exists?: (request: FastifyRequest) => boolean
-  /** Credentials; asked after the media types, before the body is read. */
-  readonly authenticate?: Authenticate
-  /** Returns the body. Where a promise brings the reply itself, Fastify waits for its end, with a dozen listeners. */
+  /** Checks credentials, before the body is read. */
+  readonly authenticate?: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+  /** Returns the body. */
   readonly handler: RouteHandlerMethod
 }
 
 /**
- * Serves POST at a path, with or without a slash behind it, in the order of N1: path, method, Content-Type, Accept, credentials,
- * body. The handler gets the body as bytes, see {@link readJson}.
+ * Serves POST at a path, with or without a trailing slash, in the order of N1: path, method, Content-Type, Accept, credentials, body.
+ * The handler gets the body as bytes, see {@link readJson}.
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
-  const { url, mediaTypes, negotiation, exists, handler } = service
-  const judge = createMediaTypeMatcher(mediaTypes, negotiation)
-  const authenticate: Authenticate = service.authenticate ?? ((_request, _reply, done) => done())
-  app.setErrorHandler(createErrorHandler(service.audit, service.httpStatusOf))
+  const { url, mediaTypes, negotiation, exists, authenticate, handler } = service
+  const matcher = createMediaTypeMatcher(mediaTypes, negotiation)
+  app.setErrorHandler(createErrorHandler(service.refusals, service.audit))
   app.removeAllContentTypeParsers()
-  // By name as well: what a parser has no name for is looked for anew with every request.
+  // Also by name: Fastify caches no look-up that ends at the wildcard.
   for (const type of [mediaTypes.consumes, '*']) {
-    app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    app.addContentTypeParser(type, { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => body)
   }
 
+  // By callback that is never called: after an async hook, Fastify would go on while the reply waits for its batch.
   app.addHook('onRequest', (request, reply, done) => {
     if (exists && !exists(request)) reply.callNotFound()
-    else if (request.method !== 'POST') done(new Refusal('method_not_allowed'))
-    else if (!judge.acceptsContentType(request)) done(new Refusal('unsupported_media_type'))
-    else if (!judge.canSatisfyAccept(request)) done(new Refusal('not_acceptable'))
-    else authenticate(request, reply, done)
+    else done()
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.method !== 'POST') throw new Refusal('method_not_allowed')
+    if (!matcher.acceptsContentType(request)) throw new Refusal('unsupported_media_type')
+    if (!matcher.canSatisfyAccept(request)) throw new Refusal('not_acceptable')
+    await authenticate?.(request, reply)
   })
   for (const path of [url, `${url}/`]) {
     app.route({ method: app.supportedMethods, url: path, exposeHeadRoute: false, handler })
   }
 }
 
-// What is no UTF-8 is refused: replacing it would make one user name of two.
+// Rejects invalid UTF-8: replacement characters could make two user names equal.
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** The body as JSON; undefined for what is none. */
+/** Returns the body parsed as JSON, or undefined where it is invalid. */
 export function readJson(request: FastifyRequest): unknown {
   try {
     return JSON.parse(utf8.decode(request.body as Buffer | undefined))
@@ -65,14 +69,19 @@ export function readJson(request: FastifyRequest): unknown {
   }
 }
 
+/** Replies with this media type exactly: without a serializer, Fastify would append a charset (N14). */
+export function setJson(reply: FastifyReply, mediaType = JSON_TYPE): void {
+  reply.header('content-type', mediaType).header('cache-control', 'no-store').serializer(JSON.stringify)
+}
+
 const compiledParams = z.compile(operationParams)
 
-/** Whether the path names an operation that there is (N2). */
+/** Whether the path names an existing operation (N2). */
 export function hasKnownOperation({ params }: FastifyRequest): boolean {
   return compiledParams.safeParse(params).success
 }
 
-/** Of a request whose operation is known. */
+/** Returns the operation of a request for which {@link hasKnownOperation} holds. */
 export function operationOf({ params }: FastifyRequest): FidoOperation {
   return compiledParams.parse(params).operation
 }

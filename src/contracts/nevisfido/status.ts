@@ -1,12 +1,12 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { type SessionStatus, statusOf } from '../../core/fido/status.ts'
 import { Refusal } from '../../http/refusal.ts'
-import { setJson, statusServiceCode } from './errors.ts'
+import { statusRefusals } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type StatusReply, statusBody } from './schema.ts'
-import { JSON_TYPE, readJson, serve } from './service.ts'
+import { JSON_TYPE, readJson, serve, setJson } from './service.ts'
 
-/** The service that a session goes to (N26 to N33). */
+/** Tells the status of sessions (N26 to N33). */
 export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
   app,
   { issuer, tokens, audit, negotiation },
@@ -15,7 +15,7 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
     url: '/nevisfido/status',
     mediaTypes: { consumes: JSON_TYPE, charset: 'optional', produces: JSON_TYPE },
     negotiation,
-    httpStatusOf: statusServiceCode,
+    refusals: statusRefusals,
     audit,
     handler: status,
   })
@@ -25,7 +25,7 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
     if (!body.success) throw new Refusal('bad_body')
     const now = issuer.clock()
     const record = await tokens.findBySession(body.data.sessionId)
-    // Of what is not known, there is no change to tell the time of; callers that read one get this one.
+    // An unknown session has no last change. Clients parse a time, so it gets the current one.
     const known: SessionStatus = record ? statusOf(record, now) : { status: 'unknown', changedAt: now }
     const { status, changedAt, tokenResult, uafStatusCode } = known
     setJson(reply)

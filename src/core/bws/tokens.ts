@@ -25,15 +25,12 @@ export type CheckedBwsToken =
   | Extract<Found, { refused: unknown }>
   | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
 
-/**
- * BWS tokens after their issue. What needs no look at the store is answered at once; the rest later, and throws StoreUnavailableError
- * where it cannot be asked.
- */
+/** BWS tokens after their issue. Each method throws StoreUnavailableError where it needs the store and cannot reach it. */
 export interface BwsTokens {
   /** Finds out what a token is, and whether it is good. */
-  find(jws: string): Found | Promise<Found>
+  find(jws: string): Promise<Found>
   /** Whether a token is good for an operation; its own task's counts one try (B35). */
-  check(jws: string, operation: BwsOperation): CheckedBwsToken | Promise<CheckedBwsToken>
+  check(jws: string, operation: BwsOperation): Promise<CheckedBwsToken>
   triesLeft(token: BwsToken): Promise<number>
 }
 
@@ -47,16 +44,13 @@ export interface BwsTokensDependencies {
 }
 
 export function createBwsTokens({ verifier, apps, revocations, uses, clock }: BwsTokensDependencies): BwsTokens {
-  function find(jws: string): Found | Promise<Found> {
+  async function find(jws: string): Promise<Found> {
     const verified = verifyBwsToken(jws, verifier, clock())
     if ('refused' in verified) return verified
     const { token } = verified
     if (!apps.has(token.app)) return { refused: 'unknown_app', token }
     const reading = revocations.refreshIfStale()
-    return reading ? available(reading).then(() => findRevocation(token)) : findRevocation(token)
-  }
-
-  function findRevocation(token: BwsToken): Found {
+    if (reading) await available(reading)
     const { tokenId, app, notBefore } = token
     const revokedAt = revocations.revokedAt({ tokenId, holder: `app ${app}`, issuedAt: notBefore * 1000 })
     return revokedAt === undefined ? { token } : { refused: 'token_revoked', token }
@@ -70,16 +64,13 @@ export function createBwsTokens({ verifier, apps, revocations, uses, clock }: Bw
 
   return {
     find,
-    check(jws, operation) {
-      const conclude = (found: Found): CheckedBwsToken | Promise<CheckedBwsToken> => {
-        if ('refused' in found) return found
-        const { token } = found
-        if (operation === 'upload') return { token, triesLeft: undefined }
-        const { task } = token.options
-        return operation === task ? countUse(token) : { refused: 'wrong_task', token }
-      }
-      const found = find(jws)
-      return found instanceof Promise ? found.then(conclude) : conclude(found)
+    async check(jws, operation) {
+      const found = await find(jws)
+      if ('refused' in found) return found
+      const { token } = found
+      if (operation === 'upload') return { token, triesLeft: undefined }
+      const { task } = token.options
+      return operation === task ? countUse(token) : { refused: 'wrong_task', token }
     },
     async triesLeft({ tokenId, options }) {
       return options.maxtries - (await available(uses.counted(tokenId)))

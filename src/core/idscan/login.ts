@@ -32,16 +32,11 @@ export interface IdscanLoginDependencies {
 }
 
 /**
- * Checks a name and a password from an address: at once where the password is remembered. Unknown, disabled and wrong take the same
- * time.
+ * Checks a name and a password from an address. Unknown, disabled and wrong take the same time.
  *
  * @throws PasswordQueueFullError when too many checks are waiting.
  */
-export type IdscanLogin = (
-  username: string,
-  password: string,
-  address: string | undefined,
-) => LoginResult | Promise<LoginResult>
+export type IdscanLogin = (username: string, password: string, address: string | undefined) => Promise<LoginResult>
 
 export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
   const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = parts
@@ -66,7 +61,7 @@ export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
     return entry !== undefined && clock() < entry.until && timingSafeEqual(entry.digest, digest)
   }
 
-  return (username, password, address) => {
+  return async (username, password, address) => {
     const name = fold(username)
     const account = byName.get(name)
     // A name that does not exist may be a password in the wrong field: only its keyed digest is kept.
@@ -83,19 +78,16 @@ export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
       return { account }
     }
 
-    async function check(): Promise<LoginResult> {
-      const matches = await passwords.check(stored, password, () => blocked() === 0)
-      // Somebody else's failures may have closed the door while this one was waiting.
-      if (blocked() > 0) return refuseBlocked()
-      if (matches && account && !account.disabled) {
-        remembered.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
-        guard.succeed(attempt)
-        return { account }
-      }
-      await guard.fail(attempt)
-      if (!account) return { refused: 'unknown_account' }
-      return { refused: matches ? 'account_disabled' : 'bad_password', account }
+    const matches = await passwords.check(stored, password, () => blocked() === 0)
+    // Other failures may have caused a block while this check was waiting.
+    if (blocked() > 0) return refuseBlocked()
+    if (matches && account && !account.disabled) {
+      remembered.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
+      guard.succeed(attempt)
+      return { account }
     }
-    return check()
+    await guard.fail(attempt)
+    if (!account) return { refused: 'unknown_account' }
+    return { refused: matches ? 'account_disabled' : 'bad_password', account }
   }
 }

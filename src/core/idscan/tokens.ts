@@ -21,15 +21,12 @@ type Found =
 
 export type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
 
-/**
- * IDscan tokens after their issue. As a rule both answer at once; where the store has to be asked they answer later, and throw
- * StoreUnavailableError where it cannot be.
- */
+/** IDscan tokens after their issue. Both methods throw StoreUnavailableError where they need the store and cannot reach it. */
 export interface IdscanTokens {
   /** Finds out what a token is, and whether it is good. That is no use of it (I33). */
-  find(jws: string): Found | Promise<Found>
+  find(jws: string): Promise<Found>
   /** Whether a token is good for an area (I31); where it is, that is a use of it. */
-  check(jws: string, area: IdscanArea): CheckedIdscanToken | Promise<CheckedIdscanToken>
+  check(jws: string, area: IdscanArea): Promise<CheckedIdscanToken>
 }
 
 export interface IdscanTokensDependencies {
@@ -45,7 +42,7 @@ export interface IdscanTokensDependencies {
 export function createIdscanTokens(parts: IdscanTokensDependencies): IdscanTokens {
   const { verifier, accounts, revocations, idleTimeout, clock } = parts
 
-  function find(jws: string): Found | Promise<Found> {
+  async function find(jws: string): Promise<Found> {
     const verified = verifyIdscanToken(jws, verifier, clock())
     if ('refused' in verified) return verified
     const { claims } = verified
@@ -53,30 +50,23 @@ export function createIdscanTokens(parts: IdscanTokensDependencies): IdscanToken
     if (account === undefined) return { refused: 'unknown_account', claims }
     if (account.disabled) return { refused: 'account_disabled', claims }
     const reading = revocations.refreshIfStale()
-    return reading ? available(reading).then(() => findUse(claims)) : findUse(claims)
-  }
-
-  function findUse(claims: IdscanClaims): Found | Promise<Found> {
+    if (reading) await available(reading)
     const { jti, sub, iat } = claims
     const revokedAt = revocations.revokedAt({ tokenId: jti, holder: `account ${sub}`, issuedAt: iat * 1000 })
     if (revokedAt !== undefined) return { refused: 'token_revoked', claims }
-    const isIdle = idleTimeout?.isIdle(claims) ?? false
-    const conclude = (idle: boolean): Found => (idle ? { refused: 'token_idle', claims } : { claims })
-    return isIdle instanceof Promise ? available(isIdle).then(conclude) : conclude(isIdle)
+    const isIdle = idleTimeout !== undefined && (await available(idleTimeout.isIdle(claims)))
+    return isIdle ? { refused: 'token_idle', claims } : { claims }
   }
 
   return {
     find,
-    check(jws, area) {
-      const conclude = (found: Found): CheckedIdscanToken => {
-        if ('refused' in found) return found
-        const { claims } = found
-        if (claims.area !== area) return { refused: 'wrong_area', claims }
-        idleTimeout?.use(claims)
-        return found
-      }
-      const found = find(jws)
-      return found instanceof Promise ? found.then(conclude) : conclude(found)
+    async check(jws, area) {
+      const found = await find(jws)
+      if ('refused' in found) return found
+      const { claims } = found
+      if (claims.area !== area) return { refused: 'wrong_area', claims }
+      idleTimeout?.use(claims)
+      return found
     },
   }
 }

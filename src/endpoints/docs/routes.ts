@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, HTTPMethods } from 'fastify'
 
-/** Swagger UI's own files, as its Fastify plugin brings them; swagger-ui-dist reports each installation to somebody. */
+/** Swagger UI's files from its Fastify plugin. The package swagger-ui-dist reports each installation to its vendor. */
 const LIBRARY = fileURLToPath(new URL('static/', import.meta.resolve('@fastify/swagger-ui/package.json')))
 const DOCUMENT = new URL('../../../openapi/openapi.json', import.meta.url)
 
@@ -14,7 +14,7 @@ const FILES = {
   '/docs/favicon-32x32.png': [LIBRARY, 'favicon-32x32.png'],
 } as const
 
-/** Nothing but what this server gives, no inline script and no inline style; the style sheet's own icons are data URLs. */
+/** Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs. */
 const POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",
@@ -27,7 +27,7 @@ interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 }
 
-/** `GET /docs`: the API reference, a page from which every request can be sent to this server. */
+/** `GET /docs`: the API reference, a page that can send every request to this server. */
 export const docsRoutes: FastifyPluginAsync = async (app) => {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('content-security-policy', POLICY)
@@ -37,24 +37,24 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
 
   for (const [url, [root, file]] of Object.entries(FILES)) {
     app.get(url, async (request, reply) => {
-      // Not before somebody wants to read: no start waits for it.
+      // Loaded with the first reader, so that a start does not wait for it.
       const { default: send } = await import('@fastify/send')
       const { statusCode, headers, stream } = await send(request.raw, file, { root })
       return reply.code(statusCode).headers(headers).send(stream)
     })
   }
 
-  // The page's links are relative, so that it also works behind a proxy that puts a path in front.
-  app.get('/docs/', async (_request, reply) => reply.redirect('../../service/docs'))
+  // The page's links are relative, so that it works behind a proxy that adds a path prefix.
+  app.get('/docs/', async (_request, reply) => reply.redirect('../docs'))
 
   app.get('/docs/openapi.json', async (_request, reply) => {
     const document = JSON.parse(await readFile(DOCUMENT, 'utf8')) as OpenApi
     reply.header('cache-control', 'no-cache')
-    // Relative to the document itself: this server, by whichever name and path it was reached.
+    // Relative to the document: this server, by whatever name and path the reader reached it.
     return { ...document, servers: [{ url: '..', description: 'this server' }], paths: served(document.paths) }
   })
 
-  /** Without the contracts that are switched off. */
+  /** Drops the paths of contracts that are switched off. */
   function served(paths: OpenApi['paths']): OpenApi['paths'] {
     const isServed = (path: string, operations: object) => {
       const url = path.replaceAll(/\{(\w+)\}/g, ':$1')

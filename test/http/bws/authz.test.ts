@@ -53,7 +53,7 @@ const UNAUTHORIZED = { status: 401, body: '{"Message":"Unauthorized"}' }
 const OTHER_TASK = { status: 403, body: '{"Message":"The token is for another task."}' }
 const USED_UP = { status: 403, body: '{"Message":"The tries of the token are used up."}' }
 
-/** Refused by every operation alike. */
+/** Expects a 401 at every operation. */
 async function expectUnauthorized(token: string, at: Service = service): Promise<void> {
   for (const operation of OPERATIONS)
     expect(await checkBws(at, operation, token), operation).toMatchObject(UNAUTHORIZED)
@@ -62,7 +62,7 @@ async function expectUnauthorized(token: string, at: Service = service): Promise
 const triesLeft = (reply: Reply) => reply.headers['x-trimint-tries-left']
 
 describe('the credential', () => {
-  test.each(['Bearer', 'bearer', 'BEARER', 'JWT', 'jwt', 'Jwt'])('B32: %s and the token is taken', async (scheme) => {
+  test.each(['Bearer', 'bearer', 'BEARER', 'JWT', 'jwt', 'Jwt'])('B32: accepts %s and the token', async (scheme) => {
     const authorization = `${scheme} ${await issueBws(service)}`
     for (const operation of ['upload', 'verify'] as const) {
       expect((await service.request(`/authz/bws/${operation}`, { headers: { authorization } })).status).toBe(200)
@@ -70,37 +70,37 @@ describe('the credential', () => {
   })
 
   const refused: [what: string, headersOf: (token: string) => Record<string, string>][] = [
-    ['nothing', () => ({})],
+    ['no header', () => ({})],
     ['an empty header', () => ({ authorization: '' })],
     ['the token alone', (token) => ({ authorization: token })],
     ['a scheme alone', () => ({ authorization: 'Bearer' })],
-    ['a scheme and a blank', () => ({ authorization: 'JWT ' })],
-    ['the scheme right before the token', (token) => ({ authorization: `Bearer${token}` })],
+    ['a scheme and a space', () => ({ authorization: 'JWT ' })],
+    ['a scheme without a space before the token', (token) => ({ authorization: `Bearer${token}` })],
     ['two schemes', (token) => ({ authorization: `Bearer JWT ${token}` })],
     ['two tokens', (token) => ({ authorization: `Bearer ${token} ${token}` })],
     ['a list', (token) => ({ authorization: `Bearer ${token}, Bearer ${token}` })],
-    ['something behind the token', (token) => ({ authorization: `Bearer ${token};x` })],
-    ['quotes', (token) => ({ authorization: `Bearer "${token}"` })],
+    ['text after the token', (token) => ({ authorization: `Bearer ${token};x` })],
+    ['a token in quotes', (token) => ({ authorization: `Bearer "${token}"` })],
     ['Basic and the token', (token) => ({ authorization: `Basic ${token}` })],
     ['Basic of the token', (token) => ({ authorization: basic(APP.id, token) })],
     ['Basic of app and secret', () => ({ authorization: basic(APP.id, APP_SECRET) })],
     ['another scheme', (token) => ({ authorization: `Token ${token}` })],
-    ['what is no token', () => ({ authorization: 'Bearer abc' })],
+    ['text that is not a token', () => ({ authorization: 'Bearer abc' })],
     ['a cookie', (token) => ({ cookie: `token=${token}` })],
     ['a header of another name', (token) => ({ 'x-authorization': `Bearer ${token}` })],
   ]
-  test.each(refused)('B32: %s is 401', async (_what, headersOf) => {
+  test.each(refused)('B32: returns 401 for %s', async (_what, headersOf) => {
     const headers = headersOf(await issueBws(service))
     for (const operation of OPERATIONS) {
       expect(await service.request(`/authz/bws/${operation}`, { headers }), operation).toMatchObject(UNAUTHORIZED)
     }
   })
 
-  test('B32: the query is not looked at', async () => {
+  test('B32: ignores the query', async () => {
     const token = await issueBws(service)
     expect(await service.request(`/authz/bws/verify?access_token=${token}&token=${token}`)).toMatchObject(UNAUTHORIZED)
     const headers = { authorization: `Bearer ${token}` }
-    // Envoy puts the original target behind the path that it is configured with.
+    // Envoy appends the original target to its configured path.
     for (const query of ['token=other&%zz', '/original/path?x=1']) {
       expect((await service.request(`/authz/bws/verify?${query}`, { headers })).status, query).toBe(200)
     }
@@ -109,7 +109,7 @@ describe('the credential', () => {
 
 describe('the task', () => {
   const matrix = BWS_TASKS.flatMap((task) => OPERATIONS.map((operation) => ({ task, operation })))
-  test.each(matrix)('B33: a token for $task at $operation', async ({ task, operation }) => {
+  test.each(matrix)('B33: checks a token for $task at $operation', async ({ task, operation }) => {
     const reply = await checkBws(service, operation, await issueBws(service, `task=${task}`))
     if (operation === 'upload' || operation === task) expect(reply).toMatchObject({ status: 200, body: '' })
     else expect(reply).toMatchObject(OTHER_TASK)
@@ -123,7 +123,7 @@ describe('the task', () => {
     ['task=enroll&challenge=true', 'enroll'],
     ['task=identify&livedetection=false', 'identify'],
     ['task=livenessdetection&challenge=true', 'livenessdetection'],
-  ] as const)('B33: %s leaves it a token for %s alone', async (query, task) => {
+  ] as const)('B33: treats a token issued with %s as a token for %s only', async (query, task) => {
     const token = await issueBws(service, query)
     for (const operation of OPERATIONS) {
       const { status } = await checkBws(service, operation, token)
@@ -131,7 +131,7 @@ describe('the task', () => {
     }
   })
 
-  test('B33: a 403 is JSON of this vendor, without a challenge', async () => {
+  test('B33: returns 403 as JSON of the vendor, without a challenge', async () => {
     const reply = await checkBws(service, 'enroll', await issueBws(service))
     expect(reply).toMatchObject(OTHER_TASK)
     expect(steadyHeaders(reply)).toEqual({
@@ -141,13 +141,13 @@ describe('the task', () => {
     })
   })
 
-  test('B33: what is no token is 401 also where its task would be wrong', async () => {
+  test('B33: returns 401, not 403, for an invalid token of another task', async () => {
     expect(await checkBws(service, 'enroll', alter(await issueBws(service)))).toMatchObject(UNAUTHORIZED)
   })
 })
 
 describe('the tries', () => {
-  test.each([1, 3, 15])('B35: maxtries=%i: as often as that, then 403 for good', async (maxtries) => {
+  test.each([1, 3, 15])('B35: accepts a token with maxtries=%i that often, then returns 403', async (maxtries) => {
     const token = await issueBws(service, `maxtries=${maxtries}`)
     for (let left = maxtries - 1; left >= 0; left--) {
       const reply = await checkBws(service, 'verify', token)
@@ -157,14 +157,14 @@ describe('the tries', () => {
     for (let count = 0; count < 3; count++) expect(await checkBws(service, 'verify', token)).toMatchObject(USED_UP)
   })
 
-  test.each(BWS_TASKS)('B35: three by default, for %s', async (task) => {
+  test.each(BWS_TASKS)('B35: allows three tries by default for %s', async (task) => {
     const token = await issueBws(service, `task=${task}`)
     const statuses: number[] = []
     for (let count = 0; count < 5; count++) statuses.push((await checkBws(service, task, token)).status)
     expect(statuses).toEqual([200, 200, 200, 403, 403])
   })
 
-  test.each(BWS_TASKS)('B35: uploading with a token for %s never uses one up', async (task) => {
+  test.each(BWS_TASKS)('B35: consumes no try for an upload with a token for %s', async (task) => {
     const token = await issueBws(service, `task=${task}&maxtries=2`)
     for (let count = 0; count < 20; count++) {
       const reply = await checkBws(service, 'upload', token)
@@ -177,7 +177,7 @@ describe('the tries', () => {
     expect((await checkBws(service, 'upload', token)).status).toBe(200)
   })
 
-  test('B35: a wrong task uses none up, and stays a wrong task when they are used up', async () => {
+  test('B35: consumes no try for a wrong task, and reports the wrong task also after the last try', async () => {
     const token = await issueBws(service, 'maxtries=1')
     for (const task of BWS_TASKS.filter((other) => other !== 'verify')) {
       expect(await checkBws(service, task, token)).toMatchObject(OTHER_TASK)
@@ -186,7 +186,7 @@ describe('the tries', () => {
     expect(await checkBws(service, 'enroll', token)).toMatchObject(OTHER_TASK)
   })
 
-  test('B35: an unknown operation, a refusal and an introspection use none up', async () => {
+  test('B35: consumes no try for an unknown operation, a refusal or an introspection', async () => {
     const token = await issueBws(service, 'maxtries=1')
     await checkBws(service, 'nothing' as BwsOperation, token)
     await service.request('/authz/bws/verify', { headers: { authorization: token } })
@@ -195,14 +195,14 @@ describe('the tries', () => {
     expect(triesLeft(await checkBws(service, 'verify', token))).toBe('0')
   })
 
-  test('B35: every token has its own', async () => {
+  test('B35: counts the tries of each token separately', async () => {
     const [first, second] = [await issueBws(service, 'maxtries=1'), await issueBws(service, 'maxtries=1')]
     expect((await checkBws(service, 'verify', first)).status).toBe(200)
     expect((await checkBws(service, 'verify', second)).status).toBe(200)
     expect(await checkBws(service, 'verify', first)).toMatchObject(USED_UP)
   })
 
-  test('B35: forty at once of a token with fifteen: fifteen pass, each with another number left', async () => {
+  test('B35: accepts fifteen of forty concurrent checks of a token with fifteen tries, each with another number left', async () => {
     const token = await issueBws(service, 'maxtries=15')
     const headers = { authorization: `JWT ${token}` }
     const attempts = Array.from({ length: 40 }, () => fetch(`${service.url}/authz/bws/verify`, { headers }))
@@ -213,7 +213,7 @@ describe('the tries', () => {
     expect(left.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 15 }, (_, index) => index))
   })
 
-  test('B35: they are still used up just before the token expires', async () => {
+  test('B35: still counts the tries just before the token expires', async () => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
     const token = await issueBws(other, 'maxtries=1')
@@ -225,9 +225,9 @@ describe('the tries', () => {
 
 describe('the lifetime', () => {
   test.each([
-    ['just before exp', -1, 200],
-    ['exactly at exp', 0, 401],
-    ['one second after', 1_000, 401],
+    ['accepts a token just before exp', -1, 200],
+    ['rejects a token exactly at exp', 0, 401],
+    ['rejects a token one second after exp', 1_000, 401],
   ])('B34: %s', async (_when, offset, status) => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
@@ -240,9 +240,9 @@ describe('the lifetime', () => {
   })
 
   test.each([
-    ['exactly at nbf', 0, 200],
-    ['just before nbf', -1, 401],
-    ['an hour before', -3_600_000, 401],
+    ['accepts a token exactly at nbf', 0, 200],
+    ['rejects a token just before nbf', -1, 401],
+    ['rejects a token one hour before nbf', -3_600_000, 401],
   ])('B34: %s', async (_when, offset, status) => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
@@ -255,13 +255,13 @@ describe('the lifetime', () => {
   })
 })
 
-describe('what is no token of ours', () => {
-  test('B34: what follows forges well: as the service signs, a token is taken', async () => {
+describe('a forged token', () => {
+  test("B34: accepts a token that this test signs with the service's key", async () => {
     const token = await issueBws(service)
     expect((await checkBws(service, 'verify', forge(claimsIn(token)))).status).toBe(200)
   })
 
-  test.each(['header', 'payload', 'signature'])('B34: a change anywhere in the %s', async (segment) => {
+  test.each(['header', 'payload', 'signature'])('B34: returns 401 for a change anywhere in the %s', async (segment) => {
     const token = await issueBws(service)
     const [header = '', payload = '', signature = ''] = token.split('.')
     const starts = { header: 0, payload: header.length + 1, signature: header.length + payload.length + 2 }
@@ -316,26 +316,26 @@ describe('what is no token of ours', () => {
     ['no audience', (_token, { aud: _aud, ...claims }) => forge(claims)],
     ['no issuer', (_token, { iss: _iss, ...claims }) => forge(claims)],
     ['no exp', (_token, { exp: _exp, ...claims }) => forge(claims)],
-    ['an exp that is no number', (_token, claims) => forge({ ...claims, exp: '9999999999' })],
+    ['an exp that is not a number', (_token, claims) => forge({ ...claims, exp: '9999999999' })],
     ['no nbf', (_token, { nbf: _nbf, ...claims }) => forge(claims)],
     ['no tokenid', (_token, { tokenid: _tokenid, ...claims }) => forge(claims)],
     ['no app', (_token, { app: _app, ...claims }) => forge(claims)],
     ['an app that is not configured', (_token, claims) => forge({ ...claims, app: 'gone' })],
-    ['an app that every object has', (_token, claims) => forge({ ...claims, app: '__proto__' })],
+    ['an app that every object has as a property', (_token, claims) => forge({ ...claims, app: '__proto__' })],
     ['no task', (_token, { task: _task, ...claims }) => forge(claims)],
-    ['a task that is none', (_token, claims) => forge({ ...claims, task: 0x30 | 0x103 })],
+    ['an unknown task', (_token, claims) => forge({ ...claims, task: 0x30 | 0x103 })],
     ['a task without tries', (_token, claims) => forge({ ...claims, task: 0x100 })],
     ['a task as text', (_token, claims) => forge({ ...claims, task: '259' })],
     ['no claims', () => forge({})],
   ]
-  test.each(changes)('B34: %s is 401', async (_what, change) => {
+  test.each(changes)('B34: returns 401 for %s', async (_what, change) => {
     const token = await issueBws(service, 'maxtries=1')
     const changed = await change(token, claimsIn(token))
     await expectUnauthorized(changed)
     expect((await checkBws(service, 'verify', token)).status).toBe(200)
   })
 
-  test('B34: a token of IDscan is 401, also when its claims are filled up', async () => {
+  test('B34: returns 401 for an IDscan token, also with BWS claims added', async () => {
     const token = await issueIdscan(service)
     await expectUnauthorized(token)
     const { aud, iss, ...rest } = claimsIn(token)
@@ -343,13 +343,13 @@ describe('what is no token of ours', () => {
     await expectUnauthorized(forge({ ...rest, aud: 'https://tokens.example.com', iss: 'BWS' }))
   })
 
-  test('B34: a token of nevisFIDO is 401, and so is its session', async () => {
+  test('B34: returns 401 for a nevisFIDO token and its session', async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     await expectUnauthorized(token)
     await expectUnauthorized(sessionId)
   })
 
-  test('B34: issuer and audience are those that are configured', async () => {
+  test('B34: requires the configured issuer and audience', async () => {
     const bws = { issuer: 'Other', audience: 'https://bws.example.com/path', apps: [APP] }
     await using other = await startService({ clock, configuration: { ...configuration, bws } })
     const token = await issueBws(other)
@@ -358,13 +358,13 @@ describe('what is no token of ours', () => {
     await expectUnauthorized(await issueBws(service), other)
   })
 
-  test('B34: an app that is no longer configured', async () => {
+  test('B34: returns 401 for a token of an app that is no longer configured', async () => {
     const bws = { apps: [{ ...APP, id: 'another' }] }
     await using other = await startService({ clock, configuration: { ...configuration, bws } })
     await expectUnauthorized(await issueBws(service), other)
   })
 
-  test('B34: every live key verifies, until its notAfter', async () => {
+  test('B34: verifies with every live key, until its notAfter', async () => {
     trackSecret(OTHER_KEY)
     const moving = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
     const keys = [{ secret: KEY }, { secret: OTHER_KEY, notAfter: '2026-01-01' }]
@@ -376,16 +376,19 @@ describe('what is no token of ours', () => {
   })
 })
 
-describe('a token that is revoked', () => {
-  test.each(BWS_TASKS)('B34: for %s: 401 at once, others are left alone', async (task) => {
-    const [token, other] = [await issueBws(service, `task=${task}`), await issueBws(service, `task=${task}`)]
-    expect((await checkBws(service, task, token)).status).toBe(200)
-    expect(await revoke(service, token)).toMatchObject({ status: 200, body: '' })
-    await expectUnauthorized(token)
-    expect(triesLeft(await checkBws(service, task, other))).toBe('2')
-  })
+describe('a revoked token', () => {
+  test.each(BWS_TASKS)(
+    'B34: returns 401 for a revoked token for %s at once, and accepts other tokens',
+    async (task) => {
+      const [token, other] = [await issueBws(service, `task=${task}`), await issueBws(service, `task=${task}`)]
+      expect((await checkBws(service, task, token)).status).toBe(200)
+      expect(await revoke(service, token)).toMatchObject({ status: 200, body: '' })
+      await expectUnauthorized(token)
+      expect(triesLeft(await checkBws(service, task, other))).toBe('2')
+    },
+  )
 
-  test('B34: revoked goes before used up', async () => {
+  test('B34: reports a token as revoked rather than used up', async () => {
     const token = await issueBws(service, 'maxtries=1')
     await checkBws(service, 'verify', token)
     expect(await checkBws(service, 'verify', token)).toMatchObject(USED_UP)
@@ -393,7 +396,7 @@ describe('a token that is revoked', () => {
     await expectUnauthorized(token)
   })
 
-  test('B34: revoking what was altered revokes nothing', async () => {
+  test('B34: revokes nothing for an altered token', async () => {
     const token = await issueBws(service)
     expect(await revoke(service, alter(token))).toMatchObject({ status: 200, body: '' })
     expect(await revoke(service, forge(claimsIn(token), { key: FOREIGN_KEY }))).toMatchObject({ status: 200 })
@@ -401,8 +404,8 @@ describe('a token that is revoked', () => {
   })
 })
 
-describe('several processes on one store', () => {
-  test('B34, B35: share revocations, within a second, and tries', async () => {
+describe('several processes with one store', () => {
+  test('B34, B35: shares tries, and revocations within a second, between processes', async () => {
     const moving = createFrozenClock()
     await using first = await startService({ clock: moving, configuration })
     await using second = await startService({ clock: moving, configuration, stores: first.stores })
@@ -415,7 +418,7 @@ describe('several processes on one store', () => {
   })
 })
 
-describe('when the store is away', () => {
+describe('while the store is unavailable', () => {
   const away = async (): Promise<never> => {
     throw new Error('the store is away')
   }
@@ -425,7 +428,7 @@ describe('when the store is away', () => {
     headers: { 'retry-after': '1', 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8' },
   }
 
-  test('B35: a try that cannot be counted is 503; what needs none is answered', async () => {
+  test('B35: returns 503 when a try cannot be counted, and answers what needs no try', async () => {
     const { uses } = service.stores
     await using broken = await startService({ clock, configuration, stores: { uses: { ...uses, count: away } } })
     const token = await issueBws(broken)
@@ -435,7 +438,7 @@ describe('when the store is away', () => {
     await expectUnauthorized(alter(token), broken)
   })
 
-  test('B34: after a second nobody knows what is revoked, and every good token is 503', async () => {
+  test('B34: returns 503 for valid tokens when revocation data is older than a second', async () => {
     const moving = createFrozenClock()
     await using healthy = await startService({ clock: moving, configuration })
     const { revocations } = healthy.stores
@@ -457,7 +460,7 @@ describe('when the store is away', () => {
 })
 
 describe('the reply', () => {
-  test('B32: 401, whole', async () => {
+  test('B32: returns exactly this 401', async () => {
     for (const operation of OPERATIONS) {
       const reply = await service.request(`/authz/bws/${operation}`)
       expect(reply).toMatchObject(UNAUTHORIZED)
@@ -471,7 +474,7 @@ describe('the reply', () => {
     }
   })
 
-  test('B32: 200, whole: no body, and who it is in headers', async () => {
+  test('B32: returns exactly this 200: no body, the identity in headers', async () => {
     const token = await issueBws(service)
     const reply = await checkBws(service, 'verify', token, { headers: { 'x-request-id': 'given' } })
     expect(reply).toMatchObject({ status: 200, body: '', headers: { 'x-request-id': 'given' } })
@@ -487,14 +490,14 @@ describe('the reply', () => {
     })
   })
 
-  test.each(BWS_TASKS)('B33: at upload, the task is that of the token: %s', async (task) => {
+  test.each(BWS_TASKS)("B33: names the token's own task at upload: %s", async (task) => {
     const token = await issueBws(service, `task=${task}`)
     const { 'token-id': tokenId, ...identity } = identityOf(await checkBws(service, 'upload', token))
     expect(tokenId).toBe(claimsIn(token).tokenid)
     expect(identity).toEqual({ subject: 'app-1', client: 'BWS-Test', bcid: 'bws/112/12345', task })
   })
 
-  test('B33: without a class there is no header for it', async () => {
+  test('B33: sends no bcid header for a token without a bcid', async () => {
     const { body: token } = await service.request('/token?id=app-1&task=livenessdetection', {
       as: { id: APP.id, secret: APP_SECRET },
     })
@@ -513,7 +516,7 @@ describe('the reply', () => {
     ['umlaut', 'umlaut', 'PSC%20%C3%BC%25', 'PSC ü%'],
     ['odd é%', 'odd%20%C3%A9%25', undefined, AWKWARD],
     ['bare', 'bare', 'bare', 'bare'],
-  ])('B32: headers are safe, whatever app and client are called: %s', async (id, subject, encoded, client) => {
+  ])('B32: encodes the names of app and client in headers: %s', async (id, subject, encoded, client) => {
     const { body: token } = await service.request(`/token?id=${encodeURIComponent(id)}&bcid=${BCID}`, {
       as: { id, secret: APP_SECRET },
     })
@@ -525,7 +528,7 @@ describe('the reply', () => {
     expect(decodeURIComponent(String(identity.client))).toBe(client)
   })
 
-  test('B33, B35: a refusal tells nothing of the token', async () => {
+  test('B33, B35: sends no identity headers with a refusal', async () => {
     const token = await issueBws(service, 'maxtries=1')
     expect(identityOf(await checkBws(service, 'enroll', token))).toEqual({})
     await checkBws(service, 'verify', token)
@@ -533,7 +536,7 @@ describe('the reply', () => {
     expect(identityOf(await checkBws(service, 'verify', alter(token)))).toEqual({})
   })
 
-  test('B32: no CORS headers, whatever the Origin', async () => {
+  test('B32: sends no CORS headers for any Origin', async () => {
     const headers = { origin: 'https://app.example.com', 'access-control-request-method': 'POST' }
     const replies = [
       await checkBws(service, 'upload', await issueBws(service), { headers }),
@@ -549,7 +552,7 @@ describe('the reply', () => {
 describe('the original request', () => {
   const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY']
 
-  test.each(METHODS)('B32: %s is answered like any other', async (method) => {
+  test.each(METHODS)('B32: answers %s as any other method', async (method) => {
     const token = await issueBws(service, 'maxtries=1')
     const options = { method, headers: { 'x-original-method': method } }
     expect(await checkBws(service, 'upload', token, options)).toMatchObject({ status: 200, body: '' })
@@ -570,13 +573,13 @@ describe('the original request', () => {
     ['image/png', 'x'.repeat(1_000)],
     [';;;', 'x'],
     ['application/octet-stream', 'x'.repeat(70_000)],
-  ])('B32: a body of %s is not looked at', async (contentType, body) => {
+  ])('B32: ignores a body of %s', async (contentType, body) => {
     const options = { method: 'POST', headers: { 'content-type': contentType }, body }
     expect((await checkBws(service, 'upload', await issueBws(service), options)).status).toBe(200)
     expect(await checkBws(service, 'upload', 'abc', options)).toMatchObject(UNAUTHORIZED)
   })
 
-  test('B32: nor waited for', async () => {
+  test('B32: does not wait for the body', async () => {
     const token = await issueBws(service)
     const socket = connect(service.port, '127.0.0.1')
     const head = `POST /authz/bws/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}`
@@ -597,7 +600,7 @@ describe('the original request', () => {
     '/authz/bws/__proto__',
     '/authz/bws/constructor',
     '/authz/nevisfido/registration',
-  ])('B33: %s is a plain 404, with a token and without', async (path) => {
+  ])('B33: returns a plain 404 at %s, with and without a token', async (path) => {
     const headers = { authorization: `Bearer ${await issueBws(service)}` }
     for (const options of [{}, { headers }, { headers, method: 'POST', body: '{b' }]) {
       expect(await service.request(path, options)).toMatchObject({
@@ -608,14 +611,14 @@ describe('the original request', () => {
     }
   })
 
-  test('B33: where the contract is off, so is its check', async () => {
+  test('B33: returns 404 when the contract is switched off', async () => {
     await using off = await startService({ clock, configuration: { ...configuration, bws: false } })
     const token = await issueBws(service)
     for (const operation of OPERATIONS) expect((await checkBws(off, operation, token)).status).toBe(404)
   })
 })
 
-test('B32: no line of the log holds a token, nor what was sent in its place', async () => {
+test('B32: logs neither tokens nor what was sent in their place', async () => {
   const marker = 'marker-of-a-credential-that-no-log-may-hold'
   trackSecret(marker)
   await using other = await startService({ clock, configuration })

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { hasProgram } from '../../support/programs.ts'
 import { APP, APP_SECRET, basic, KEY, startService } from '../../support/service.ts'
 
-// What the vendor's own samples send, and what their decoders make of the reply.
+// Sends what the vendor's samples send, and decodes the reply as they do.
 
 const service = await startService({
   configuration: {
@@ -58,7 +58,7 @@ describe.each([
   { sample: 'OkHttp', ask: okhttp, id: 'app-1', form: 'array' },
   { sample: 'OkHttp', ask: okhttp, id: 'app-2', form: 'string' },
 ])('the $sample sample, challenge as $form', ({ ask, id, form }) => {
-  test('B27, B30: every decoder reads the same claims', async () => {
+  test('B27, B30: issues a token from which every decoder reads the same claims', async () => {
     const { path, headers } = ask(id)
     const { status, body } = await service.request(path, { headers })
     expect(status).toBe(200)
@@ -69,16 +69,19 @@ describe.each([
     expect(Array.isArray(payload.challenge) ? 'array' : typeof payload.challenge).toBe(form)
   })
 
-  test.skipIf(!hasProgram('php'))("B27: PHP's own base64_decode and json_decode read the claims", async () => {
-    const { path, headers } = ask(id)
-    const { body } = await service.request(path, { headers })
-    const script = 'echo json_encode(json_decode(base64_decode(explode(".", $argv[1])[1])));'
-    const printed = execFileSync('php', ['-r', script, body]).toString()
-    expect(JSON.parse(printed)).toEqual(decodeStrictly(body))
-  })
+  test.skipIf(!hasProgram('php'))(
+    "B27: issues a token whose claims PHP's base64_decode and json_decode read",
+    async () => {
+      const { path, headers } = ask(id)
+      const { body } = await service.request(path, { headers })
+      const script = 'echo json_encode(json_decode(base64_decode(explode(".", $argv[1])[1])));'
+      const printed = execFileSync('php', ['-r', script, body]).toString()
+      expect(JSON.parse(printed)).toEqual(decodeStrictly(body))
+    },
+  )
 })
 
-test('B3: fetch with credentials in a header works as axios and fetch callers do it', async () => {
+test('B3: accepts fetch with a hand-made Authorization header, as axios and fetch callers send it', async () => {
   const response = await fetch(`${service.url}/token?id=app-1&bcid=bws.112.12345&foo`, {
     headers: { Authorization: basic('app-1', APP_SECRET), Accept: 'application/json, text/plain, */*' },
   })
@@ -86,7 +89,7 @@ test('B3: fetch with credentials in a header works as axios and fetch callers do
   expect(decodeStrictly(await response.text())).toMatchObject({ app: 'app-1' })
 })
 
-test.skipIf(!hasProgram('curl'))('B3: curl -u works, with -G and --data-urlencode too', async () => {
+test.skipIf(!hasProgram('curl'))('B3: accepts curl -u, also with -G and --data-urlencode', async () => {
   const { execFile } = await import('node:child_process')
   const { promisify } = await import('node:util')
   const { stdout } = await promisify(execFile)('curl', [

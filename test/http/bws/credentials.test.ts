@@ -17,7 +17,7 @@ vi.mock('../../../src/core/crypto/sha256.ts', async (original) => {
 const service = await startService({ configuration: { guard: false } })
 afterAll(() => service.close())
 
-test('B21: over HTTP too, an unknown app takes the work of a wrong secret', async () => {
+test('B21: does the same work for an unknown app as for a wrong secret, over HTTP', async () => {
   const attempts = [
     { id: 'nobody', secret: 'a wrong secret 5a1c' },
     { id: 'app-1', secret: 'a wrong secret 5a1c' },

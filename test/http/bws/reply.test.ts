@@ -7,7 +7,7 @@ import { createFrozenClock } from '../../support/time.ts'
 const service = await startService()
 afterAll(() => service.close())
 
-test('B19: 200 is the bare compact JWS as text/plain, never stored', async () => {
+test('B19: returns the bare compact JWS as text/plain, not to be stored', async () => {
   const reply = await getToken(service, QUERY)
   expect(reply.status).toBe(200)
   expect(reply.headers['content-type']).toBe('text/plain; charset=utf-8')
@@ -22,15 +22,18 @@ const errors: [status: number, method: string, query: string, secret: string][] 
   [403, 'GET', `id=other&bcid=${BCID}`, CALLER.secret],
   [405, 'POST', QUERY, CALLER.secret],
 ]
-test.each(errors)('B20: %i is JSON with a capital Message and nothing else', async (status, method, query, secret) => {
-  const reply = await getToken(service, query, { method, as: { id: 'app-1', secret } })
-  expect(reply.status).toBe(status)
-  expect(reply.headers['content-type']).toMatch(/^application\/json\b/)
-  expect(reply.headers['cache-control']).toBe('no-store')
-  expect(JSON.parse(reply.body)).toEqual({ Message: expect.stringMatching(/./) })
-})
+test.each(errors)(
+  'B20: returns %i as JSON with a capital Message and nothing else',
+  async (status, method, query, secret) => {
+    const reply = await getToken(service, query, { method, as: { id: 'app-1', secret } })
+    expect(reply.status).toBe(status)
+    expect(reply.headers['content-type']).toMatch(/^application\/json\b/)
+    expect(reply.headers['cache-control']).toBe('no-store')
+    expect(JSON.parse(reply.body)).toEqual({ Message: expect.stringMatching(/./) })
+  },
+)
 
-test('B21: every 401 is the same bytes with the same challenge', async () => {
+test('B21: returns the same bytes and challenge for every 401', async () => {
   const attempts = [
     {},
     { headers: { authorization: 'Basic' } },
@@ -54,8 +57,8 @@ test('B21: every 401 is the same bytes with the same challenge', async () => {
   }
 })
 
-describe('when something breaks inside', () => {
-  test('B22: 500 says nothing of the inside, the log does', async () => {
+describe('internal errors', () => {
+  test('B22: returns 500 without internals, and logs the cause', async () => {
     const broken = {
       ...systemRandomness,
       bytes: (): Uint8Array => {
@@ -70,7 +73,7 @@ describe('when something breaks inside', () => {
     expect(unexpected).toMatchObject({ err: { message: 'entropy pool /dev/secret-path is dry' } })
   })
 
-  test('B22: no live key is 500, never an unverifiable token', async () => {
+  test('B22: returns 500, not an unverifiable token, when no key is live', async () => {
     const keys = [{ secret: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4', notAfter: '2030-01-01' }]
     const clock = createFrozenClock(Date.parse('2029-12-31'))
     await using service = await startService({ configuration: { keys }, clock })
@@ -79,7 +82,7 @@ describe('when something breaks inside', () => {
   })
 })
 
-test('B23: no reply of this route has CORS headers, whatever the Origin', async () => {
+test('B23: sends no CORS headers for any Origin', async () => {
   const headers = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
   const replies = [
     await getToken(service, QUERY, { headers }),
@@ -92,6 +95,6 @@ test('B23: no reply of this route has CORS headers, whatever the Origin', async 
   }
 })
 
-test('B20: the message of a 405 is of this vendor', async () => {
+test('B20: returns 405 in the words of the vendor', async () => {
   expect(messageOf(await service.request('/token', { method: 'DELETE' }))).toMatch(/GET and HEAD/)
 })

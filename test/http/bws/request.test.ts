@@ -20,13 +20,13 @@ afterAll(() => service.close())
 const limited = { id: 'limited', secret: APP_SECRET }
 
 describe('path and method', () => {
-  test.each(['/token', '/extension/token'])('B1: %s issues a token', async (path) => {
+  test.each(['/token', '/extension/token'])('B1: issues a token at %s', async (path) => {
     const reply = await service.request(`${path}?${QUERY}`, { as: CALLER })
     expect(reply.status).toBe(200)
   })
 
   test.each(['/Token', '/TOKEN', '/token/', '/extension', '/extension/Token', '/bws/token', '/token/x'])(
-    'B1: there is nothing at %s',
+    'B1: returns 404 at %s',
     async (path) => {
       const reply = await service.request(`${path}?${QUERY}`, { as: CALLER })
       expect(reply.status).toBe(404)
@@ -34,7 +34,7 @@ describe('path and method', () => {
     },
   )
 
-  test('B2: HEAD answers as GET does, without the body', async () => {
+  test('B2: answers HEAD as GET, without the body', async () => {
     const reply = await getToken(service, QUERY, { method: 'HEAD' })
     expect(reply).toMatchObject({ status: 200, body: '' })
     expect(reply.headers).toMatchObject({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
@@ -42,7 +42,7 @@ describe('path and method', () => {
   })
 
   test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'PURGE', 'QUERY'])(
-    'B2: %s is 405, before any look at credentials',
+    'B2: rejects %s with 405 before it checks credentials',
     async (method) => {
       for (const path of ['/token', '/extension/token']) {
         const reply = await service.request(path, { method })
@@ -56,7 +56,7 @@ describe('path and method', () => {
     },
   )
 
-  test('B2: a body of any kind does not keep a POST from being 405', async () => {
+  test('B2: rejects POST with 405, whatever its body', async () => {
     for (const contentType of ['application/json', 'text/plain', 'multipart/form-data', 'x/y']) {
       const headers = { 'content-type': contentType }
       const reply = await service.request('/token', { method: 'POST', headers, body: '{"broken' })
@@ -69,18 +69,18 @@ describe('authentication', () => {
   const encode = (text: string) => Buffer.from(text).toString('base64')
   const good = encode(`${CALLER.id}:${CALLER.secret}`)
 
-  test.each(['Basic', 'basic', 'BASIC', 'bAsIc'])('B3: the scheme may be written %s', async (scheme) => {
+  test.each(['Basic', 'basic', 'BASIC', 'bAsIc'])('B3: accepts the scheme %s', async (scheme) => {
     const reply = await service.request(`/token?${QUERY}`, { headers: { authorization: `${scheme} ${good}` } })
     expect(reply.status).toBe(200)
   })
 
-  test('B3: credentials are split at the first colon, secrets may hold + / = :', async () => {
+  test('B3: splits credentials at the first colon, and accepts + / = : in secrets', async () => {
     expect((await getToken(service, QUERY)).status).toBe(200)
     const reply = await getToken(service, `id=colon&bcid=${BCID}`, { as: { id: 'colon', secret: 'a:b:c' } })
     expect(claimsOf(reply).app).toBe('colon')
   })
 
-  test('B3: ids and secrets are UTF-8', async () => {
+  test('B3: reads ids and secrets as UTF-8', async () => {
     const query = `id=${encodeURIComponent('ünï')}&bcid=${BCID}`
     const reply = await getToken(service, query, { as: { id: 'ünï', secret: 'pässwörd' } })
     expect(claimsOf(reply).app).toBe('ünï')
@@ -91,7 +91,7 @@ describe('authentication', () => {
     ['an empty header', '', 'missing_authorization'],
     ['another scheme', `Bearer ${good}`, 'malformed_authorization'],
     ['no credentials', 'Basic', 'malformed_authorization'],
-    ['what is not base64', 'Basic ***', 'malformed_authorization'],
+    ['credentials that are not base64', 'Basic ***', 'malformed_authorization'],
     ['no colon', `Basic ${encode('app-1')}`, 'malformed_authorization'],
     ['a control character', `Basic ${encode(`app-1:${APP_SECRET}\0`)}`, 'malformed_authorization'],
     ['two sets of credentials', `Basic ${good}, Basic ${good}`, 'malformed_authorization'],
@@ -100,12 +100,12 @@ describe('authentication', () => {
     ['a wrong secret', basic('app-1', 'a wrong secret 5a1c'), 'bad_secret'],
     ['an empty secret', basic('app-1', ''), 'bad_secret'],
     ['a secret in another case', basic('app-1', APP_SECRET.toUpperCase()), 'bad_secret'],
-    ['a secret with a blank behind it', basic('app-1', `${APP_SECRET} `), 'bad_secret'],
+    ['a secret with a trailing space', basic('app-1', `${APP_SECRET} `), 'bad_secret'],
     ["the secret's digest", basic('app-1', 'sha256:00'), 'bad_secret'],
-    ['a name every object has', basic('__proto__', 'x'), 'unknown_app'],
+    ['an id that every object has as a property', basic('__proto__', 'x'), 'unknown_app'],
   ]
 
-  test.each(refused)('B3: %s is 401, and the log says why', async (_name, authorization, reason) => {
+  test.each(refused)('B3: returns 401 for %s, and logs the reason', async (_name, authorization, reason) => {
     const reply = await service.request(
       `/token?${QUERY}`,
       authorization === undefined ? {} : { headers: { authorization } },
@@ -114,7 +114,7 @@ describe('authentication', () => {
     expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', contract: 'bws', reason })
   })
 
-  test('B3: of two secrets at once, each is accepted until its notAfter', async () => {
+  test('B3: accepts each of two secrets until its notAfter', async () => {
     const clock = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
     const secrets = [{ secret: 'plain:the old secret', notAfter: '2026-01-01' }, { secret: 'plain:the new secret' }]
     const apps = [{ id: 'app-1', bcids: '*' as const, secrets }]
@@ -125,7 +125,7 @@ describe('authentication', () => {
     expect([await status('the old secret'), await status('the new secret')]).toEqual([401, 200])
   })
 
-  test('B3: credentials are judged before the parameters', async () => {
+  test('B3: checks credentials before parameters', async () => {
     const reply = await service.request('/token?maxtries=99', { as: { id: 'app-1', secret: 'a wrong secret 5a1c' } })
     expect(reply.status).toBe(401)
   })
@@ -136,7 +136,7 @@ describe('parameters', () => {
     readonly row: string
     readonly what: string
     readonly query: string
-    /** What to expect of the claims. */
+    /** The expected claims. */
     readonly claims: Record<string, unknown>
   }
   const served: Case[] = [
@@ -144,16 +144,31 @@ describe('parameters', () => {
     { row: 'B4', what: 'any order', query: `maxtries=5&bcid=${BCID}&id=app-1`, claims: { task: 261 } },
     {
       row: 'B4',
-      what: 'unknown ones',
+      what: 'unknown names',
       query: `${QUERY}&foo=1&false&trait=face&&=&=x`,
       claims: { task: 259, traits: 3 },
     },
     { row: 'B4', what: 'a known name without =', query: `${QUERY}&challenge&maxtries&traits`, claims: { task: 259 } },
     { row: 'B4', what: 'encoded names', query: `%69d=app-1&bci%64=${BCID}`, claims: { app: 'app-1' } },
-    { row: 'B4', what: 'broken encoding in unknown ones', query: `${QUERY}&x=%zz&%zz=1&y=%ff`, claims: { task: 259 } },
-    { row: 'B4', what: 'a fragment of a name', query: `${QUERY}&__proto__=x&constructor=y`, claims: { task: 259 } },
-    { row: 'B4', what: 'names that only look like ours', query: `${QUERY}&tas%E2%84%AA=enroll`, claims: { task: 259 } },
-    { row: 'B5', what: 'the same unknown one twice', query: `${QUERY}&x=1&x=2`, claims: { task: 259 } },
+    {
+      row: 'B4',
+      what: 'invalid encoding in unknown parameters',
+      query: `${QUERY}&x=%zz&%zz=1&y=%ff`,
+      claims: { task: 259 },
+    },
+    {
+      row: 'B4',
+      what: 'names that every object has as properties',
+      query: `${QUERY}&__proto__=x&constructor=y`,
+      claims: { task: 259 },
+    },
+    {
+      row: 'B4',
+      what: 'names that only look like known ones',
+      query: `${QUERY}&tas%E2%84%AA=enroll`,
+      claims: { task: 259 },
+    },
+    { row: 'B5', what: 'an unknown name twice', query: `${QUERY}&x=1&x=2`, claims: { task: 259 } },
     {
       row: 'B5',
       what: 'a name twice, once without =',
@@ -170,13 +185,13 @@ describe('parameters', () => {
     { row: 'B7', what: 'minus zero', query: 'id=app-1&bcid=bws.-0.0', claims: { bcid: 'bws/0/0' } },
     {
       row: 'B7',
-      what: 'the least',
+      what: 'the smallest numbers',
       query: 'id=app-1&bcid=b.-2147483648.-2147483648',
       claims: { bcid: 'b/-2147483648/-2147483648' },
     },
     {
       row: 'B7',
-      what: 'the most',
+      what: 'the largest numbers',
       query: 'id=app-1&bcid=b.2147483647.2147483647',
       claims: { bcid: 'b/2147483647/2147483647' },
     },
@@ -189,30 +204,40 @@ describe('parameters', () => {
     { row: 'B10', what: 'identify', query: `${QUERY}&task=identify`, claims: { task: 275 } },
     { row: 'B10', what: 'enroll', query: `${QUERY}&task=enroll`, claims: { task: 291 } },
     { row: 'B10', what: 'livenessdetection', query: `${QUERY}&task=livenessdetection`, claims: { task: 387 } },
-    { row: 'B11', what: '1', query: `${QUERY}&maxtries=1`, claims: { task: 257 } },
-    { row: 'B11', what: '15', query: `${QUERY}&maxtries=15`, claims: { task: 271 } },
+    { row: 'B11', what: 'maxtries 1', query: `${QUERY}&maxtries=1`, claims: { task: 257 } },
+    { row: 'B11', what: 'maxtries 15', query: `${QUERY}&maxtries=15`, claims: { task: 271 } },
     { row: 'B11', what: 'leading zeros', query: `${QUERY}&maxtries=000005`, claims: { task: 261 } },
-    { row: 'B12', what: 'off', query: `${QUERY}&livedetection=false`, claims: { task: 3 } },
+    { row: 'B12', what: 'liveness detection switched off', query: `${QUERY}&livedetection=false`, claims: { task: 3 } },
     {
       row: 'B12',
-      what: 'always on',
+      what: 'livedetection=false, and ignores it for livenessdetection',
       query: `${QUERY}&livedetection=false&task=livenessdetection`,
       claims: { task: 387 },
     },
     {
       row: 'B13',
-      what: 'only with liveness',
+      what: 'challenge, and ignores it without liveness detection',
       query: `${QUERY}&livedetection=false&challenge=true`,
       claims: { task: 3 },
     },
-    { row: 'B13', what: 'default false', query: `${QUERY}&challenges=5`, claims: { task: 259 } },
-    { row: 'B15', what: 'with verify', query: `${QUERY}&autoenroll=true`, claims: { task: 4355 } },
-    { row: 'B15', what: 'ignored elsewhere', query: `${QUERY}&autoenroll=true&task=enroll`, claims: { task: 291 } },
-    { row: 'B16', what: 'default', query: QUERY, claims: { traits: 3 } },
-    { row: 'B16', what: 'any case', query: `${QUERY}&traits=vOICE`, claims: { traits: 4 } },
-    { row: 'B16', what: 'blanks', query: `${QUERY}&traits=%20%20Face%20%20,+Voice+`, claims: { traits: 5 } },
-    { row: 'B16', what: 'all', query: `${QUERY}&traits=face,periocular,voice`, claims: { traits: 7 } },
-    { row: 'B16', what: 'one twice', query: `${QUERY}&traits=Face,Face`, claims: { traits: 1 } },
+    { row: 'B13', what: 'challenges without a challenge', query: `${QUERY}&challenges=5`, claims: { task: 259 } },
+    { row: 'B15', what: 'autoenroll with verify', query: `${QUERY}&autoenroll=true`, claims: { task: 4355 } },
+    {
+      row: 'B15',
+      what: 'autoenroll, and ignores it for other tasks',
+      query: `${QUERY}&autoenroll=true&task=enroll`,
+      claims: { task: 291 },
+    },
+    { row: 'B16', what: 'a request without traits', query: QUERY, claims: { traits: 3 } },
+    { row: 'B16', what: 'traits in any case', query: `${QUERY}&traits=vOICE`, claims: { traits: 4 } },
+    {
+      row: 'B16',
+      what: 'spaces around traits',
+      query: `${QUERY}&traits=%20%20Face%20%20,+Voice+`,
+      claims: { traits: 5 },
+    },
+    { row: 'B16', what: 'all traits', query: `${QUERY}&traits=face,periocular,voice`, claims: { traits: 7 } },
+    { row: 'B16', what: 'a trait twice', query: `${QUERY}&traits=Face,Face`, claims: { traits: 1 } },
     {
       row: 'B17',
       what: 'any case',
@@ -221,14 +246,14 @@ describe('parameters', () => {
     },
   ]
 
-  test.each(served)('$row: served: $what ($query)', async ({ query, claims }) => {
+  test.each(served)('$row: accepts $what ($query)', async ({ query, claims }) => {
     const reply = await getToken(service, query)
     expect(reply).toMatchObject({ status: 200 })
     expect(claimsOf(reply)).toMatchObject(claims)
     expect('challenge' in claimsOf(reply)).toBe((Number(claimsOf(reply).task) & 0x200) !== 0)
   })
 
-  test.each([2, 7, '007'])('B14: challenges=%s gives rows of that length', async (length) => {
+  test.each([2, 7, '007'])('B14: issues challenge rows of %s movements', async (length) => {
     const reply = await getToken(service, `${QUERY}&challenge=true&challenges=${length}`)
     const { challenge } = claimsOf(reply) as { challenge: string[][] }
     expect(challenge.map((row) => row.length)).toEqual([Number(length), Number(length), Number(length)])
@@ -237,7 +262,7 @@ describe('parameters', () => {
   interface Refusal {
     readonly row: string
     readonly query: string
-    /** The parameters that the message has to name. */
+    /** The parameters that the message must name. */
     readonly names: string[]
     readonly allowed?: RegExp
   }
@@ -340,7 +365,7 @@ describe('parameters', () => {
     },
   ]
 
-  test.each(refused)('$row: refused, naming $names: $query', async ({ query, names, allowed = /./ }) => {
+  test.each(refused)('$row: rejects $query, naming $names', async ({ query, names, allowed = /./ }) => {
     const reply = await getToken(service, query)
     expect(reply.status).toBe(400)
     for (const name of names) expect(messageOf(reply)).toMatch(new RegExp(`\\b${name} must be `))
@@ -350,8 +375,8 @@ describe('parameters', () => {
   })
 })
 
-describe('what an app may do', () => {
-  test('B6, B36: a foreign id is named before a task and a partition that the app may not use', async () => {
+describe('permissions of an app', () => {
+  test('B6, B36: reports a foreign id before a forbidden task and partition', async () => {
     const reply = await getToken(service, 'id=app-1&bcid=no.1.1&task=enroll', { as: limited })
     expect(messageOf(reply)).toMatch(/App-ID/)
     expect(service.log.at(-1)).toMatchObject({ reason: 'foreign_id' })
@@ -362,7 +387,7 @@ describe('what an app may do', () => {
     ['B6', `id=nobody&bcid=${BCID}`, 'foreign_id'],
     ['B6', `id=App-1&bcid=${BCID}`, 'foreign_id'],
   ]
-  test.each(forbidden)('%s: %s is 403', async (_row, query, reason) => {
+  test.each(forbidden)('%s: returns 403 for %s', async (_row, query, reason) => {
     const reply = await getToken(service, query)
     expect(reply.status).toBe(403)
     expect(messageOf(reply)).toMatch(/App-ID/)
@@ -370,30 +395,33 @@ describe('what an app may do', () => {
   })
 
   test.each(['bws.112.1', 'bws/112/-9', 'other.-3.1', 'other.-003.1'])(
-    'B8: %s lies in the partitions of the app',
+    'B8: accepts %s in the partitions of the app',
     async (bcid) => {
       expect((await getToken(service, `id=limited&bcid=${bcid}`, { as: limited })).status).toBe(200)
     },
   )
 
-  test.each(['bws.113.1', 'BWS.112.1', 'other.3.1', 'more.112.1'])('B8: %s does not, 403', async (bcid) => {
-    const reply = await getToken(service, `id=limited&bcid=${bcid}`, { as: limited })
-    expect(reply.status).toBe(403)
-    expect(messageOf(reply)).toMatch(/storage and partition/)
-    expect(service.log.at(-1)).toMatchObject({ reason: 'bcid_not_allowed', app: 'limited' })
-  })
+  test.each(['bws.113.1', 'BWS.112.1', 'other.3.1', 'more.112.1'])(
+    'B8: returns 403 for %s outside the partitions of the app',
+    async (bcid) => {
+      const reply = await getToken(service, `id=limited&bcid=${bcid}`, { as: limited })
+      expect(reply.status).toBe(403)
+      expect(messageOf(reply)).toMatch(/storage and partition/)
+      expect(service.log.at(-1)).toMatchObject({ reason: 'bcid_not_allowed', app: 'limited' })
+    },
+  )
 
-  test("B9: a liveness detection for another's bcid is 403", async () => {
+  test('B9: returns 403 for a liveness detection with a bcid of another partition', async () => {
     const reply = await getToken(service, 'id=limited&bcid=bws.113.1&task=livenessdetection', { as: limited })
     expect(reply.status).toBe(403)
   })
 
-  test('B9: a liveness detection for nobody needs no partition', async () => {
+  test('B9: accepts a liveness detection without a bcid, whatever the partitions', async () => {
     const reply = await getToken(service, 'id=limited&task=livenessdetection', { as: limited })
     expect(reply.status).toBe(200)
   })
 
-  test('B10: a task the app may not use is 403', async () => {
+  test('B10: returns 403 for a task that the app may not use', async () => {
     const reply = await getToken(service, `id=limited&bcid=${BCID}&task=enroll`, { as: limited })
     expect(reply.status).toBe(403)
     expect(messageOf(reply)).toMatch(/task/)
@@ -401,12 +429,12 @@ describe('what an app may do', () => {
   })
 
   const order: [what: string, method: string, secret: string, query: string, status: number][] = [
-    ['method before credentials', 'POST', 'a wrong secret 5a1c', 'maxtries=99', 405],
-    ['credentials before parameters', 'GET', 'a wrong secret 5a1c', 'maxtries=99', 401],
-    ['parameters before a foreign id', 'GET', APP_SECRET, `id=app-1&bcid=${BCID}&maxtries=99`, 400],
-    ['parameters before a forbidden task', 'GET', APP_SECRET, 'id=limited&bcid=x&task=enroll', 400],
-    ['parameters before a forbidden partition', 'GET', APP_SECRET, 'id=limited&bcid=no.1.1&traits=x', 400],
-    ['all is well but the id', 'GET', APP_SECRET, `id=app-1&bcid=${BCID}`, 403],
+    ['checks the method before credentials', 'POST', 'a wrong secret 5a1c', 'maxtries=99', 405],
+    ['checks credentials before parameters', 'GET', 'a wrong secret 5a1c', 'maxtries=99', 401],
+    ['checks parameters before the id', 'GET', APP_SECRET, `id=app-1&bcid=${BCID}&maxtries=99`, 400],
+    ['checks parameters before the task', 'GET', APP_SECRET, 'id=limited&bcid=x&task=enroll', 400],
+    ['checks parameters before the partition', 'GET', APP_SECRET, 'id=limited&bcid=no.1.1&traits=x', 400],
+    ['rejects a request with nothing wrong but the id', 'GET', APP_SECRET, `id=app-1&bcid=${BCID}`, 403],
   ]
   test.each(order)('B36: %s', async (_what, method, secret, query, status) => {
     const reply = await getToken(service, query, { method, as: { id: 'limited', secret } })
@@ -421,7 +449,7 @@ describe('what an app may do', () => {
     { 'content-type': 'nonsense' },
     { 'content-type': 'application/x-www-form-urlencoded; charset=utf-16' },
   ]
-  test.each(negotiation)('B18: %o is never looked at', async (headers) => {
+  test.each(negotiation)('B18: ignores %o', async (headers) => {
     const reply = await getToken(service, QUERY, { headers })
     expect(reply).toMatchObject({ status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' } })
   })

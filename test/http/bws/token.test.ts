@@ -26,7 +26,7 @@ afterAll(() => service.close())
 
 const key = createSecretKey(Buffer.from(KEY, 'base64url'))
 
-/** Every token here is verified by a library that is not ours. */
+/** Verifies the token with an independent library. */
 async function issue(query: string, id: string = APP.id): Promise<{ reply: Reply; claims: Record<string, unknown> }> {
   const reply = await getToken(service, `id=${encodeURIComponent(id)}&bcid=${BCID}&${query}`, {
     as: { id, secret: APP_SECRET },
@@ -36,13 +36,13 @@ async function issue(query: string, id: string = APP.id): Promise<{ reply: Reply
   return { reply, claims: payload as Record<string, unknown> }
 }
 
-test('B24: the JOSE header is exactly alg and typ', async () => {
+test('B24: issues a token whose JOSE header is exactly alg and typ', async () => {
   const { reply } = await issue('')
   expect(Buffer.from(reply.body.split('.')[0] ?? '', 'base64url').toString()).toBe('{"alg":"HS256","typ":"JWT"}')
   expect(decodeProtectedHeader(reply.body)).toEqual({ alg: 'HS256', typ: 'JWT' })
 })
 
-test('B25: the claims, in order, byte for byte', async () => {
+test('B25: issues exactly these claims, in this order, byte for byte', async () => {
   await using predictable = await startService({ clock, randomness: createPredictableRandomness() })
   const reply = await getToken(predictable, QUERY, { headers: { 'x-request-id': 'given' } })
   const payload = Buffer.from(reply.body.split('.')[1] ?? '', 'base64url').toString()
@@ -50,34 +50,34 @@ test('B25: the claims, in order, byte for byte', async () => {
     '{"tokenid":"00000000-0000-4000-8000-000000000000","clnt":"BWS-Test","app":"app-1","bcid":"bws/112/12345",' +
       '"traits":3,"task":259,"iss":"BWS","aud":"https://tokens.example.com","exp":1767323645,"nbf":1767323045}',
   )
-  // Computed once with Python's hmac.
+  // Computed with Python's hmac.
   expect(reply.body.split('.')[2]).toBe('TClhz6O1Jve7p7JorVdGUsCiGkr-upibMkuJRvFnzIo')
 })
 
-test('B25: with a challenge, it stands between task and iss', async () => {
+test('B25: puts the challenge between task and iss', async () => {
   const { reply } = await issue('challenge=true')
   const names = ['tokenid', 'clnt', 'app', 'bcid', 'traits', 'task', 'challenge', 'iss', 'aud', 'exp', 'nbf']
   expect(Object.keys(claimsOf(reply))).toEqual(names)
 })
 
-test('B25: tokenid is a lower-case UUID, iss BWS, clnt the App-ID where no name is configured', async () => {
+test('B25: sets tokenid to a lower-case UUID, iss to BWS, and clnt to the App-ID where no name is configured', async () => {
   const { claims } = await issue('', 'bare')
   expect(claims).toMatchObject({ clnt: 'bare', iss: 'BWS' })
   expect(claims.tokenid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
 })
 
-test('B25: issuer and audience are configurable', async () => {
+test('B25: uses the configured issuer and audience', async () => {
   const bws = { issuer: 'Other', audience: 'https://bws.example.com/path', apps: [APP] }
   await using other = await startService({ clock, configuration: { bws } })
   expect(claimsOf(await getToken(other, QUERY))).toMatchObject({ iss: 'Other', aud: 'https://bws.example.com/path' })
 })
 
-test('B26: a token lives for 600 s by default, in whole seconds from now', async () => {
+test('B26: issues a token for 600 s by default, in whole seconds from now', async () => {
   const { claims } = await issue('')
   expect(claims).toMatchObject({ nbf: Math.floor(FROZEN_TIME / 1000), exp: Math.floor(FROZEN_TIME / 1000) + 600 })
 })
 
-test('B24: the first live key signs, until its notAfter', async () => {
+test('B24: signs with the first live key, until its notAfter', async () => {
   const moving = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
   const other = 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4'
   const keys = [{ secret: other, notAfter: '2026-01-01' }, { secret: KEY }]
@@ -91,7 +91,7 @@ test('B24: the first live key signs, until its notAfter', async () => {
   await signer(KEY)
 })
 
-test('B26: lifetime may be set for all apps, and otherwise for one', async () => {
+test('B26: uses the lifetime of all apps, or that of the app', async () => {
   const bws = { lifetime: '90s', apps: [APP, { ...APP, id: 'short', lifetime: '30s' }] }
   await using other = await startService({ clock, configuration: { bws } })
   const lifetimeOf = (reply: Reply) => Number(claimsOf(reply).exp) - Number(claimsOf(reply).nbf)
@@ -100,12 +100,12 @@ test('B26: lifetime may be set for all apps, and otherwise for one', async () =>
   expect(lifetimeOf(await getToken(other, `id=short&bcid=${BCID}`, { as }))).toBe(30)
 })
 
-test('B26: or as long as its app is configured', async () => {
+test('B26: uses the lifetime configured for the app', async () => {
   const { claims } = await issue('', 'short')
   expect(Number(claims.exp) - Number(claims.nbf)).toBe(30)
 })
 
-test('B27: an awkward client name survives plain base64', async () => {
+test('B27: keeps an awkward client name readable by plain base64', async () => {
   const { reply, claims } = await issue('challenge=true', 'odd>?~é')
   expect(claims).toMatchObject({ clnt: awkward, app: 'odd>?~é' })
   expect(reply.body.split('.')[1]).toMatch(/^[A-Za-z0-9]+$/)
@@ -120,7 +120,7 @@ const traits: [string, number][] = [
   ['Periocular,Voice', 6],
   ['Voice,Periocular,Face', 7],
 ]
-test.each(traits)('B28: traits=%s is %i', async (names, bits) => {
+test.each(traits)('B28: encodes traits=%s as %i', async (names, bits) => {
   expect((await issue(`traits=${names}`)).claims.traits).toBe(bits)
 })
 
@@ -144,7 +144,7 @@ const tasks: [query: string, task: number][] = [
   ['autoenroll=true', 4355],
   ['autoenroll=true&task=enroll', 291],
 ]
-test.each(tasks)('B29: "%s" is task %i', async (query, task) => {
+test.each(tasks)('B29: encodes "%s" as task %i', async (query, task) => {
   const { claims } = await issue(query)
   expect(claims.task).toBe(task)
   expect('challenge' in claims).toBe((task & 0x200) !== 0)
@@ -157,20 +157,20 @@ describe('the challenge claim', () => {
     ['challenge=true&maxtries=15&challenges=7', 15, 7],
     ['challenge=true&maxtries=5&task=livenessdetection&livedetection=false', 5, 3],
   ]
-  test.each(sizes)('B30: %s gives %i rows of %i', async (query, rows, length) => {
+  test.each(sizes)('B30: issues for %s a challenge of %i rows of %i', async (query, rows, length) => {
     const { claims } = await issue(query)
     const challenge = claims.challenge as string[][]
     expect(challenge.map((row) => row.length)).toEqual(Array(rows).fill(length))
   })
 
-  test('B30: challengeClaim: string emits the same as JSON text', async () => {
+  test('B30: writes the challenge as JSON text with challengeClaim: string', async () => {
     const { claims } = await issue('challenge=true&maxtries=2&challenges=4', 'text')
     expect(claims.challenge).toMatch(/^\[\["[a-z]+","[a-z]+","[a-z]+","[a-z]+"\],\[/)
     const rows = JSON.parse(claims.challenge as string) as string[][]
     expect(rows.map((row) => row.length)).toEqual([4, 4])
   })
 
-  test('B30: challengeClaim may be set for all apps, and back for one', async () => {
+  test('B30: uses the challengeClaim of all apps, or that of the app', async () => {
     const bws = {
       challengeClaim: 'string' as const,
       apps: [APP, { ...APP, id: 'array', challengeClaim: 'array' as const }],
@@ -182,7 +182,7 @@ describe('the challenge claim', () => {
     expect(claimsOf(reply).challenge).toBeInstanceOf(Array)
   })
 
-  test('B31: every choice is made by chance of its own', async () => {
+  test('B31: draws every movement at random, independently', async () => {
     const thirds = new Map<string, Set<string>>()
     let differing = 0
     for (let round = 0; round < 20; round++) {
@@ -201,7 +201,7 @@ describe('the challenge claim', () => {
     expect(differing).toBeGreaterThan(20)
   })
 
-  test('B30: a challenge, byte for byte', async () => {
+  test('B30: issues exactly this challenge for given random bytes', async () => {
     await using predictable = await startService({ clock, randomness: createPredictableRandomness() })
     const reply = await getToken(predictable, `${QUERY}&challenge=true&maxtries=2&challenges=3`)
     expect(claimsOf(reply).challenge).toEqual([
@@ -210,7 +210,7 @@ describe('the challenge claim', () => {
     ])
   })
 
-  test('B31: back and forth on one axis, then on the other', async () => {
+  test('B31: moves back and forth on one axis, then on the other', async () => {
     const opposite: Record<string, string> = { up: 'down', down: 'up', left: 'right', right: 'left' }
     const vertical = (direction = '') => direction === 'up' || direction === 'down'
     const seen = new Set<string>()
@@ -235,7 +235,7 @@ describe('the challenge claim', () => {
   })
 })
 
-test('B25: 300 requests at once give 300 distinct tokens', async () => {
+test('B25: issues 300 distinct tokens for 300 concurrent requests', async () => {
   const replies = await Promise.all(Array.from({ length: 300 }, () => getToken(service, QUERY)))
   expect(new Set(replies.map(({ body }) => body)).size).toBe(300)
   expect(new Set(replies.map((reply) => claimsOf(reply).tokenid)).size).toBe(300)

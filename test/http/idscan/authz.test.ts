@@ -51,7 +51,7 @@ const DENIED = { status: 401, body: '{"Message":"Authorization has been denied f
 const OTHER_AREA = { status: 403, body: '{"Message":"The token is for another area."}' }
 const SCANNING = '/authz/idscan/scanning'
 
-/** Refused for every area alike. */
+/** Expects a 401 for every area. */
 async function expectDenied(token: string, at: Service = service): Promise<void> {
   for (const area of IDSCAN_AREAS) expect(await checkIdscan(at, area, token), area).toMatchObject(DENIED)
 }
@@ -63,29 +63,29 @@ type HeadersOf = (token: string) => Record<string, string>
 describe('the credential', () => {
   const taken: [row: string, what: string, headersOf: HeadersOf][] = [
     ['I28', 'the token alone', (token) => ({ authorization: token })],
-    ['I28', 'the token with blanks around it', (token) => ({ authorization: `  ${token}  ` })],
+    ['I28', 'the token with spaces around it', (token) => ({ authorization: `  ${token}  ` })],
     ['I29', 'Bearer', (token) => ({ authorization: `Bearer ${token}` })],
     ['I29', 'bearer', (token) => ({ authorization: `bearer ${token}` })],
     ['I29', 'BEARER', (token) => ({ authorization: `BEARER ${token}` })],
     ['I28', 'a cookie', (token) => ({ cookie: `token=${token}` })],
     ['I28', 'a cookie among others', (token) => ({ cookie: `a=b; token=${token}; csrftoken=x%2By%3D; c` })],
     ['I28', 'the last of many cookies', (token) => ({ cookie: `csrftoken=x; xtoken=y; tokenx=z; token=${token}` })],
-    ['I28', 'a cookie without a blank after the one before', (token) => ({ cookie: `a=b;token=${token};c=d` })],
-    ['I28', 'a cookie with blanks before its value', (token) => ({ cookie: `token=  ${token}` })],
-    ['I28', 'a cookie with blanks behind its value', (token) => ({ cookie: `token=${token}  ; a=b` })],
-    ['I28', 'a cookie with blanks around everything', (token) => ({ cookie: `a=b ;  token = ${token} ; c=d` })],
+    ['I28', 'a cookie without a space before it', (token) => ({ cookie: `a=b;token=${token};c=d` })],
+    ['I28', 'a cookie with spaces before its value', (token) => ({ cookie: `token=  ${token}` })],
+    ['I28', 'a cookie with spaces after its value', (token) => ({ cookie: `token=${token}  ; a=b` })],
+    ['I28', 'a cookie with spaces everywhere', (token) => ({ cookie: `a=b ;  token = ${token} ; c=d` })],
     ['I28', 'a cookie without a name', (token) => ({ cookie: token })],
-    ['I28', 'a cookie without a name, with blanks around it', (token) => ({ cookie: `  ${token}  ` })],
+    ['I28', 'a cookie without a name, with spaces around it', (token) => ({ cookie: `  ${token}  ` })],
     ['I28', 'a cookie without a name among others', (token) => ({ cookie: `a=b; ${token} ; csrftoken=x` })],
     ['I28', 'a cookie beside an empty header', (token) => ({ authorization: '', cookie: `token=${token}` })],
   ]
-  test.each(taken)('%s: %s is taken', async (_row, _what, headersOf) => {
+  test.each(taken)('%s: accepts %s', async (_row, _what, headersOf) => {
     const headers = headersOf(await issue())
     expect(await service.request(SCANNING, { headers })).toMatchObject({ status: 200, body: '' })
   })
 
   const denied: [row: string, what: string, headersOf: HeadersOf][] = [
-    ['I30', 'nothing', () => ({})],
+    ['I30', 'no credential', () => ({})],
     ['I30', 'an empty header', () => ({ authorization: '' })],
     ['I30', 'an empty cookie', () => ({ cookie: '' })],
     ['I30', 'a cookie without a value', () => ({ cookie: 'token=' })],
@@ -99,17 +99,17 @@ describe('the credential', () => {
     ['I29', 'another scheme', (token) => ({ authorization: `JWT ${token}` })],
     ['I29', 'Basic and the token', (token) => ({ authorization: `Basic ${token}` })],
     ['I29', 'Basic of account and password', () => ({ authorization: basic('psc', PASSWORD) })],
-    ['I30', 'what is no token', () => ({ authorization: 'abc' })],
+    ['I30', 'text that is not a token', () => ({ authorization: 'abc' })],
     ['I30', 'a header of another name', (token) => ({ 'x-authorization': token })],
   ]
-  test.each(denied)('%s: %s is 401', async (_row, _what, headersOf) => {
+  test.each(denied)('%s: returns 401 for %s', async (_row, _what, headersOf) => {
     const headers = headersOf(await issue())
     for (const area of IDSCAN_AREAS) {
       expect(await service.request(`/authz/idscan/${area}`, { headers }), area).toMatchObject(DENIED)
     }
   })
 
-  test('I28: the header wins over the cookie when both are good', async () => {
+  test('I28: prefers the header to the cookie when both are valid', async () => {
     const [mine, other] = [await issue(), await issueIdscan(service, { username: 'other', area: 'investigation' })]
     const headers = { authorization: mine, cookie: `token=${other}` }
     const reply = await service.request(SCANNING, { headers })
@@ -118,27 +118,27 @@ describe('the credential', () => {
   })
 
   const bad: [what: string, headerOf: (token: string) => string][] = [
-    ['what is no token', () => 'abc'],
+    ['text that is not a token', () => 'abc'],
     ['an altered token', (token) => alter(token)],
     ['another scheme', () => basic('psc', 'wrong password')],
     ['a scheme alone', () => 'Bearer'],
   ]
-  test.each(bad)('I28: the header wins over a good cookie also when it is %s', async (_what, headerOf) => {
+  test.each(bad)('I28: prefers the header to a valid cookie also when the header is %s', async (_what, headerOf) => {
     const token = await issue()
     const headers = { authorization: headerOf(token), cookie: `token=${token}` }
     expect(await service.request(SCANNING, { headers })).toMatchObject(DENIED)
   })
 
-  test('I28: a good header makes nothing of a bad cookie', async () => {
+  test('I28: ignores an invalid cookie beside a valid header', async () => {
     const token = await issue()
     const headers = { authorization: `Bearer ${token}`, cookie: `token=${alter(token)}` }
     expect((await service.request(SCANNING, { headers })).status).toBe(200)
   })
 
-  test('I30: the query is not looked at', async () => {
+  test('I30: ignores the query', async () => {
     const token = await issue()
     expect(await service.request(`${SCANNING}?access_token=${token}&token=${token}`)).toMatchObject(DENIED)
-    // Envoy puts the original target behind the path that it is configured with.
+    // Envoy appends the original target to its configured path.
     for (const query of ['token=x&%zz', '/original/path?x=1']) {
       const reply = await service.request(`${SCANNING}?${query}`, { headers: { authorization: token } })
       expect(reply.status, query).toBe(200)
@@ -150,12 +150,12 @@ describe('the area', () => {
   const matrix = [...IDSCAN_AREAS, ''].flatMap((area) =>
     IDSCAN_AREAS.map((asked) => ({ area, asked, status: area === asked ? 200 : 403, name: area || 'no area' })),
   )
-  test.each(matrix)('I31: a token for $name at $asked: $status', async ({ area, asked, status }) => {
+  test.each(matrix)('I31: returns $status for a token for $name at $asked', async ({ area, asked, status }) => {
     const reply = await checkIdscan(service, asked, await issue(service, area))
     expect(reply).toMatchObject(status === 200 ? { status, body: '' } : OTHER_AREA)
   })
 
-  test('I31: a 403 is JSON of this vendor, without a challenge, and tells nothing of the token', async () => {
+  test('I31: returns 403 as JSON of the vendor, without a challenge and without identity', async () => {
     const reply = await checkIdscan(service, 'investigation', await issue())
     expect(reply).toMatchObject(OTHER_AREA)
     expect(steadyHeaders(reply)).toEqual({
@@ -165,11 +165,11 @@ describe('the area', () => {
     })
   })
 
-  test('I31: what is no token is 401 also where its area would be wrong', async () => {
+  test('I31: returns 401, not 403, for an invalid token of another area', async () => {
     expect(await checkIdscan(service, 'investigation', alter(await issue()))).toMatchObject(DENIED)
   })
 
-  test('I31: a check uses nothing up', async () => {
+  test('I31: accepts a token any number of times', async () => {
     const token = await issue()
     for (let count = 0; count < 30; count++) {
       expect((await checkIdscan(service, 'scanning', token)).status).toBe(200)
@@ -181,7 +181,7 @@ describe('the lifetime', () => {
   test.each([
     [35_999, 200],
     [36_001, 401],
-  ])('I32: %i s after it was issued: %i', async (seconds, status) => {
+  ])('I32: %i s after the issue, returns %i', async (seconds, status) => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
     const token = await issue(other)
@@ -196,7 +196,7 @@ describe('the lifetime', () => {
     ['exactly at nbf', 'nbf', 0, 200],
     ['just before nbf', 'nbf', -1, 401],
     ['an hour before nbf', 'nbf', -3_600_000, 401],
-  ])('I32: no leeway: %s', async (_when, claim, offset, status) => {
+  ])('I32: gives no leeway %s', async (_when, claim, offset, status) => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
     const token = await issue(other)
@@ -205,7 +205,7 @@ describe('the lifetime', () => {
     if (status === 401) await expectDenied(token, other)
   })
 
-  test('I32: a lifetime that is configured', async () => {
+  test('I32: uses the configured lifetime', async () => {
     const moving = createFrozenClock()
     const short = { ...configuration, idscan: { ...idscan, lifetime: '30s' } }
     await using other = await startService({ clock: moving, configuration: short })
@@ -217,12 +217,12 @@ describe('the lifetime', () => {
   })
 })
 
-describe('what is no token of ours', () => {
-  test('I30: what follows forges well: as the service signs, a token is taken', async () => {
+describe('a forged token', () => {
+  test("I30: accepts a token that this test signs with the service's key", async () => {
     expect((await checkIdscan(service, 'scanning', forge(claimsIn(await issue())))).status).toBe(200)
   })
 
-  test.each(['header', 'payload', 'signature'])('I30: a change anywhere in the %s', async (segment) => {
+  test.each(['header', 'payload', 'signature'])('I30: returns 401 for a change anywhere in the %s', async (segment) => {
     const token = await issue()
     const [header = '', payload = '', signature = ''] = token.split('.')
     const starts = { header: 0, payload: header.length + 1, signature: header.length + payload.length + 2 }
@@ -272,34 +272,34 @@ describe('what is no token of ours', () => {
     ['no audience', (_token, { aud: _aud, ...claims }) => forge(claims)],
     ['no issuer', (_token, { iss: _iss, ...claims }) => forge(claims)],
     ['no exp', (_token, { exp: _exp, ...claims }) => forge(claims)],
-    ['an exp that is no number', (_token, claims) => forge({ ...claims, exp: '9999999999' })],
+    ['an exp that is not a number', (_token, claims) => forge({ ...claims, exp: '9999999999' })],
     ['no nbf', (_token, { nbf: _nbf, ...claims }) => forge(claims)],
     ['no jti', (_token, { jti: _jti, ...claims }) => forge(claims)],
     ['no sub', (_token, { sub: _sub, ...claims }) => forge(claims)],
     ['an account that is not configured', (_token, claims) => forge({ ...claims, sub: 'nobody' })],
-    ['an account that every object has', (_token, claims) => forge({ ...claims, sub: '__proto__' })],
+    ['an account that every object has as a property', (_token, claims) => forge({ ...claims, sub: '__proto__' })],
     ['no claims', () => forge({})],
   ]
-  test.each(changes)('I30: %s is 401', async (_what, change) => {
+  test.each(changes)('I30: returns 401 for %s', async (_what, change) => {
     const token = await issue()
     await expectDenied(await change(token, claimsIn(token)))
     expect((await checkIdscan(service, 'scanning', token)).status).toBe(200)
   })
 
-  test('I30: a token of BWS is 401, also when issuer and audience are those of IDscan', async () => {
+  test('I30: returns 401 for a BWS token, also with the issuer and audience of IDscan', async () => {
     const token = await issueBws(service)
     await expectDenied(token)
     const publicUrl = 'https://tokens.example.com/some/path'
     await expectDenied(forge({ ...claimsIn(token), iss: publicUrl, aud: publicUrl }))
   })
 
-  test('I30: a token of nevisFIDO is 401, and so is its session', async () => {
+  test('I30: returns 401 for a nevisFIDO token and its session', async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     await expectDenied(token)
     await expectDenied(sessionId)
   })
 
-  test('I30: every live key verifies, until its notAfter', async () => {
+  test('I30: verifies with every live key, until its notAfter', async () => {
     trackSecret(OTHER_KEY)
     const moving = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
     const keys = [{ secret: KEY }, { secret: OTHER_KEY, notAfter: '2026-01-01' }]
@@ -316,12 +316,12 @@ describe('the account', () => {
     ['disabled', [{ ...ACCOUNT, disabled: true }]],
     ['removed', [{ ...ACCOUNT, username: 'another' }]],
     ['renamed in case', [{ ...ACCOUNT, username: 'PSC' }]],
-  ])('I30: once it is %s, its tokens are 401', async (_what, accounts) => {
+  ])('I30: returns 401 for tokens of an account that was %s', async (_what, accounts) => {
     await using changed = await startService({ clock, configuration: { ...configuration, idscan: { accounts } } })
     await expectDenied(await issue(), changed)
   })
 
-  test('I30: a name in another case logs in where case is folded, and its token is taken', async () => {
+  test('I30: accepts the token of a login in another case where case is folded', async () => {
     const folding = { ...idscan, usernameCase: 'insensitive' as const }
     await using other = await startService({ clock, configuration: { ...configuration, idscan: folding } })
     const reply = await checkIdscan(other, 'scanning', await issueIdscan(other, { username: 'PSC' }))
@@ -330,16 +330,19 @@ describe('the account', () => {
   })
 })
 
-describe('a token that is revoked', () => {
-  test.each(IDSCAN_AREAS)('I30: for %s: 401 at once, others are left alone', async (area) => {
-    const [token, other] = [await issue(service, area), await issue(service, area)]
-    expect((await checkIdscan(service, area, token)).status).toBe(200)
-    expect(await revoke(service, token)).toMatchObject({ status: 200, body: '' })
-    await expectDenied(token)
-    expect((await checkIdscan(service, area, other)).status).toBe(200)
-  })
+describe('a revoked token', () => {
+  test.each(IDSCAN_AREAS)(
+    'I30: returns 401 for a revoked token for %s at once, and accepts other tokens',
+    async (area) => {
+      const [token, other] = [await issue(service, area), await issue(service, area)]
+      expect((await checkIdscan(service, area, token)).status).toBe(200)
+      expect(await revoke(service, token)).toMatchObject({ status: 200, body: '' })
+      await expectDenied(token)
+      expect((await checkIdscan(service, area, other)).status).toBe(200)
+    },
+  )
 
-  test('I30: revoking what was altered revokes nothing', async () => {
+  test('I30: revokes nothing for an altered token', async () => {
     const token = await issue()
     expect(await revoke(service, alter(token))).toMatchObject({ status: 200, body: '' })
     expect(await revoke(service, forge(claimsIn(token), { key: FOREIGN_KEY }))).toMatchObject({ status: 200 })
@@ -348,7 +351,7 @@ describe('a token that is revoked', () => {
 })
 
 describe('the idle time-out', () => {
-  /** By default fifteen minutes, of which the last use is known to a tenth. */
+  /** Fifteen minutes by default. Other processes know the last use to within a tenth of that. */
   const WITHIN = 13 * 60_000
   const BEYOND = 17 * 60_000
   const enforced = { ...configuration, idscan: { ...idscan, enforceIdleTimeout: true } }
@@ -362,7 +365,7 @@ describe('the idle time-out', () => {
   const statusOf = async (at: Service, token: string, area: IdscanArea = 'scanning') =>
     (await checkIdscan(at, area, token)).status
 
-  test('I33: is not enforced by default', async () => {
+  test('I33: does not enforce the idle time-out by default', async () => {
     const moving = createFrozenClock()
     await using other = await startService({ clock: moving, configuration })
     const token = await issue(other)
@@ -371,7 +374,7 @@ describe('the idle time-out', () => {
     expect(await statusOf(other, token)).toBe(200)
   })
 
-  test('I33: where it is, a token is idle from its login on', () =>
+  test('I33: counts idle time from the login where it is enforced', () =>
     withIdleTimeout(async (at, moving) => {
       const [used, unused] = [await issue(at), await issue(at)]
       moving.advance(WITHIN)
@@ -381,7 +384,7 @@ describe('the idle time-out', () => {
       expect(await statusOf(at, used)).toBe(200)
     }))
 
-  test('I33: refused once it was not used for so long, and for good', () =>
+  test('I33: rejects a token for good after it was idle for too long', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       expect(await statusOf(at, token)).toBe(200)
@@ -392,7 +395,7 @@ describe('the idle time-out', () => {
       await expectDenied(token, at)
     }))
 
-  test('I33: every use starts it anew, until the token expires', () =>
+  test('I33: restarts the idle time with every use, until the token expires', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       for (let passed = WITHIN; passed < 36_000_000; passed += WITHIN) {
@@ -403,7 +406,7 @@ describe('the idle time-out', () => {
       await expectDenied(token, at)
     }))
 
-  test.each([1, 10, 80])('I33: uses %i s apart count as well', (seconds) =>
+  test.each([1, 10, 80])('I33: counts uses that are %i s apart', (seconds) =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       for (let passed = 0; passed < 2 * BEYOND; passed += seconds * 1000) {
@@ -417,7 +420,7 @@ describe('the idle time-out', () => {
     }),
   )
 
-  test('I33: a use in the last tenth before another is not forgotten', () =>
+  test('I33: keeps a use that follows the previous one within a tenth of the time-out', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       expect(await statusOf(at, token)).toBe(200)
@@ -427,7 +430,7 @@ describe('the idle time-out', () => {
       expect(await statusOf(at, token)).toBe(200)
     }))
 
-  test('I33: what is refused is no use', () =>
+  test('I33: does not count a refusal as a use', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       moving.advance(WITHIN)
@@ -437,7 +440,7 @@ describe('the idle time-out', () => {
       await expectDenied(token, at)
     }))
 
-  test('I33: an introspection is no use', () =>
+  test('I33: does not count an introspection as a use', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       moving.advance(WITHIN)
@@ -446,14 +449,14 @@ describe('the idle time-out', () => {
       await expectDenied(token, at)
     }))
 
-  test('I33: an introspection of an idle token says that it is not active', () =>
+  test('I33: introspects an idle token as inactive', () =>
     withIdleTimeout(async (at, moving) => {
       const token = await issue(at)
       moving.advance(BEYOND)
       expect(await introspect(at, token)).toMatchObject({ status: 200, body: '{"active":false}' })
     }))
 
-  test('I33: every token has its own', () =>
+  test('I33: tracks the idle time of each token separately', () =>
     withIdleTimeout(async (at, moving) => {
       const [used, unused] = [await issue(at), await issue(at)]
       for (const token of [used, unused]) expect(await statusOf(at, token)).toBe(200)
@@ -464,7 +467,7 @@ describe('the idle time-out', () => {
       await expectDenied(unused, at)
     }))
 
-  test('I33: a use at one process counts at the others, once it is written', async () => {
+  test('I33: counts a use at one process in the others once it is written', async () => {
     const moving = createFrozenClock()
     await using first = await startService({ clock: moving, configuration: enforced })
     await using second = await startService({ clock: moving, configuration: enforced, stores: first.stores })
@@ -481,7 +484,7 @@ describe('the idle time-out', () => {
     for (const at of [first, second]) await expectDenied(used, at)
   })
 
-  test('I33: a process that ends leaves no use unwritten', async () => {
+  test('I33: writes all uses when a process shuts down', async () => {
     const moving = createFrozenClock()
     await using second = await startService({ clock: moving, configuration: enforced })
     const first = await startService({ clock: moving, configuration: enforced, stores: second.stores })
@@ -493,7 +496,7 @@ describe('the idle time-out', () => {
     expect(await statusOf(second, token)).toBe(200)
   })
 
-  test('I33: as long as it is configured', async () => {
+  test('I33: uses the configured idle time-out', async () => {
     const moving = createFrozenClock()
     const hours = { ...idscan, enforceIdleTimeout: true, idleTimeout: '2h' }
     await using other = await startService({ clock: moving, configuration: { ...configuration, idscan: hours } })
@@ -506,8 +509,8 @@ describe('the idle time-out', () => {
   })
 })
 
-describe('several processes on one store', () => {
-  test('I30: share revocations, within a second', async () => {
+describe('several processes with one store', () => {
+  test('I30: shares revocations between processes within a second', async () => {
     const moving = createFrozenClock()
     await using first = await startService({ clock: moving, configuration })
     await using second = await startService({ clock: moving, configuration, stores: first.stores })
@@ -519,8 +522,8 @@ describe('several processes on one store', () => {
   })
 })
 
-describe('when the store is away', () => {
-  test('I30: after a second nobody knows what is revoked, and every good token is 503', async () => {
+describe('while the store is unavailable', () => {
+  test('I30: returns 503 for valid tokens when revocation data is older than a second', async () => {
     const moving = createFrozenClock()
     await using healthy = await startService({ clock: moving, configuration })
     const { revocations } = healthy.stores
@@ -546,7 +549,7 @@ describe('when the store is away', () => {
 })
 
 describe('the reply', () => {
-  test('I30: 401, whole', async () => {
+  test('I30: returns exactly this 401', async () => {
     for (const area of IDSCAN_AREAS) {
       const reply = await service.request(`/authz/idscan/${area}`)
       expect(reply).toMatchObject(DENIED)
@@ -560,7 +563,7 @@ describe('the reply', () => {
     }
   })
 
-  test('I28: 200, whole: no body, and who it is in headers', async () => {
+  test('I28: returns exactly this 200: no body, the identity in headers', async () => {
     const token = await issue()
     const reply = await checkIdscan(service, 'scanning', token, { headers: { 'x-request-id': 'given' } })
     expect(reply).toMatchObject({ status: 200, body: '', headers: { 'x-request-id': 'given' } })
@@ -576,13 +579,13 @@ describe('the reply', () => {
     })
   })
 
-  test('I28: what the account does not have is no header', async () => {
+  test('I28: sends no header for a property that the account lacks', async () => {
     const token = await issueIdscan(service, { username: 'bare' })
     const identity = identityOf(await checkIdscan(service, 'scanning', token))
     expect(identity).toEqual({ 'token-id': claimsIn(token).jti, subject: 'bare', area: 'scanning' })
   })
 
-  test('I28: headers are safe, whatever the account is called', async () => {
+  test('I28: encodes the names of the account in headers', async () => {
     const token = await issueIdscan(service, { username: 'anná ü%' })
     const identity = identityOf(await checkIdscan(service, 'scanning', token))
     expect(identity).toMatchObject({
@@ -594,13 +597,13 @@ describe('the reply', () => {
     expect(decodeURIComponent(String(identity.name))).toBe(AWKWARD)
   })
 
-  test('I30, I31: a refusal tells nothing of the token', async () => {
+  test('I30, I31: sends no identity headers with a refusal', async () => {
     const token = await issue()
     expect(identityOf(await checkIdscan(service, 'investigation', token))).toEqual({})
     expect(identityOf(await checkIdscan(service, 'scanning', alter(token)))).toEqual({})
   })
 
-  test('I28: no cookie is set', async () => {
+  test('I28: sets no cookie', async () => {
     expect(await checkIdscan(service, 'scanning', await issue())).not.toHaveProperty('headers.set-cookie')
   })
 })
@@ -608,7 +611,7 @@ describe('the reply', () => {
 describe('the original request', () => {
   const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY']
 
-  test.each(METHODS)('I28: %s is answered like any other', async (method) => {
+  test.each(METHODS)('I28: answers %s as any other method', async (method) => {
     const token = await issue()
     expect(await checkIdscan(service, 'scanning', token, { method })).toMatchObject({ status: 200, body: '' })
     expect((await checkIdscan(service, 'investigation', token, { method })).status).toBe(403)
@@ -624,13 +627,13 @@ describe('the original request', () => {
     ['multipart/form-data', 'x'],
     [';;;', 'x'],
     ['application/octet-stream', 'x'.repeat(70_000)],
-  ])('I28: a body of %s is not looked at', async (contentType, body) => {
+  ])('I28: ignores a body of %s', async (contentType, body) => {
     const options = { method: 'POST', headers: { 'content-type': contentType }, body }
     expect((await checkIdscan(service, 'scanning', await issue(), options)).status).toBe(200)
     expect(await checkIdscan(service, 'scanning', 'abc', options)).toMatchObject(DENIED)
   })
 
-  test('I28: nor waited for', async () => {
+  test('I28: does not wait for the body', async () => {
     const token = await issue()
     const socket = connect(service.port, '127.0.0.1')
     const head = `POST ${SCANNING} HTTP/1.1\r\nHost: x\r\nCookie: token=${token}`
@@ -649,7 +652,7 @@ describe('the original request', () => {
     '/authz/idscan/scanning/x',
     '/authz/idscan/__proto__',
     '/authz/idscan/constructor',
-  ])('I31: %s is a plain 404, with a token and without', async (path) => {
+  ])('I31: returns a plain 404 at %s, with and without a token', async (path) => {
     const headers = { authorization: await issue() }
     for (const options of [{}, { headers }, { headers, method: 'POST', body: '{b' }]) {
       expect(await service.request(path, options)).toMatchObject({
@@ -660,14 +663,14 @@ describe('the original request', () => {
     }
   })
 
-  test('I31: where the contract is off, so is its check', async () => {
+  test('I31: returns 404 when the contract is switched off', async () => {
     await using off = await startService({ clock, configuration: { ...configuration, idscan: false } })
     const token = await issue()
     for (const area of IDSCAN_AREAS) expect((await checkIdscan(off, area, token)).status).toBe(404)
   })
 })
 
-test('I30: no line of the log holds a token, nor what was sent in its place', async () => {
+test('I30: logs neither tokens nor what was sent in their place', async () => {
   const marker = 'marker-of-a-cookie-that-no-log-may-hold'
   trackSecret(marker)
   await using other = await startService({ clock, configuration })

@@ -18,11 +18,11 @@ import { trackSecret } from '../../support/leak-recorder.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { basic, KEY, startService } from '../../support/service.ts'
 
-// Clients that people use, unmodified: what they send, and what they make of the reply.
+// Unmodified clients that are in wide use.
 
 const { username: USERNAME } = ACCOUNT
 const WRONG_PASSWORD = PASSWORD.trim()
-/** Sent by most OAuth clients, whether or not a server wants to know. */
+/** Most OAuth clients send it, asked or not. */
 const CLIENT = { id: 'a-client', secret: 'client-secret-that-nobody-checks' }
 for (const secret of [PASSWORD, WRONG_PASSWORD]) trackSecret(secret)
 basic(CLIENT.id, CLIENT.secret)
@@ -43,7 +43,7 @@ interface OAuthClient {
   readonly name: string
   /** Resolves to the access token. */
   login(password: string): Promise<string>
-  /** What it rejects with when the server says `invalid_grant`. */
+  /** The error that it rejects with after `invalid_grant`. */
   readonly invalidGrant: object
 }
 
@@ -126,7 +126,7 @@ const badgateway: OAuthClient = {
       clientId: CLIENT.id,
       clientSecret: CLIENT.secret,
     })
-    // Its types know no area, but it sends every parameter that it is given.
+    // Its types have no area, but it sends every parameter that it gets.
     const parameters = form(password)
     return (await client.password(parameters)).accessToken
   },
@@ -146,7 +146,7 @@ const nodeOauth: OAuthClient = {
   invalidGrant: { statusCode: 400, data: expect.stringContaining('"error":"invalid_grant"') },
 }
 
-/** That a token is genuine and for scanning. */
+/** Expects a genuine token for scanning. */
 async function expectScanningToken(token: string): Promise<void> {
   trackSecret(token)
   const { payload } = await jwtVerify(token, createSecretKey(Buffer.from(KEY, 'base64url')), { algorithms: ['HS256'] })
@@ -156,17 +156,17 @@ async function expectScanningToken(token: string): Promise<void> {
 describe.each([simpleOauth2, openid, webapi, oidcClientTs, clientOauth2, badgateway, nodeOauth])(
   '$name',
   ({ name, login, invalidGrant }) => {
-    test(`I14: ${name} gets a token with an area`, async () => {
+    test(`I14: issues a token with an area to ${name}`, async () => {
       await expectScanningToken(await login(PASSWORD))
     })
 
-    test(`I23: ${name} reports a wrong password as invalid_grant`, async () => {
+    test(`I23: makes ${name} report a wrong password as invalid_grant`, async () => {
       await expect(login(WRONG_PASSWORD)).rejects.toMatchObject(invalidGrant)
     })
   },
 )
 
-test('I3: fetch with URLSearchParams works as axios and fetch callers do it', async () => {
+test('I3: accepts fetch with URLSearchParams, as axios and fetch callers send it', async () => {
   const response = await fetch(TOKEN_URL, {
     method: 'POST',
     headers: { Accept: 'application/json, text/plain, */*' },
@@ -189,7 +189,7 @@ print(json.dumps({'reply': json.load(response), 'cookies': cookies}))
 `
 
 test.skipIf(!hasProgram('python3'))(
-  'I20: a Python script that splits Set-Cookie on commas finds both cookies',
+  'I20: sets cookies that a Python script finds when it splits Set-Cookie on commas',
   async () => {
     const { stdout } = await promisify(execFile)('python3', ['-c', PYTHON, TOKEN_URL, USERNAME, PASSWORD])
     const { reply, cookies } = JSON.parse(stdout) as { reply: { access_token: string }; cookies: object }
@@ -224,13 +224,13 @@ class Login {
 }
 `
 
-test.skipIf(!hasProgram('java'))("I15, I16: Java's own HttpClient gets the vendor's JSON", async () => {
+test.skipIf(!hasProgram('java'))("I15, I16: returns the vendor's JSON to Java's own HttpClient", async () => {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-java-'))
   try {
     const file = join(folder, 'Login.java')
     await writeFile(file, JAVA)
     const { stdout } = await promisify(execFile)('java', [file, TOKEN_URL, USERNAME, PASSWORD], {
-      // Otherwise Java reads its arguments as ASCII where no locale is set.
+      // Without it, Java reads its arguments as ASCII where no locale is set.
       env: { ...process.env, LC_ALL: 'C.UTF-8' },
     })
     const [contentType, body = ''] = stdout.split('\n')

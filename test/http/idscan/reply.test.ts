@@ -27,8 +27,8 @@ afterAll(() => service.close())
 const NAME = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name'
 const ROLE = 'http://schemas.microsoft.com/ws/2008/06/identity/claims/role'
 
-describe('a right login', () => {
-  test('I15, I16: compact JSON, keys in the order of the sample, byte for byte', async () => {
+describe('a successful login', () => {
+  test("I15, I16: returns compact JSON with keys in the order of the vendor's sample, byte for byte", async () => {
     await using predictable = await startService({
       clock,
       randomness: createPredictableRandomness(),
@@ -45,7 +45,7 @@ describe('a right login', () => {
     )
   })
 
-  test('I17: what is not set is an empty string', async () => {
+  test('I17: returns an empty string for a member without a value', async () => {
     const json = jsonOf(await login(service, { ...LOGIN, username: 'bare', area: '' }))
     expect(json).toMatchObject({
       BranchCode: '',
@@ -67,7 +67,7 @@ describe('a right login', () => {
     ['10h', 35_999],
     ['1h', 3_599],
     ['30s', 29],
-  ])('I18, I19: a lifetime of %s', async (lifetime, expiresIn) => {
+  ])('I18, I19: returns expires_in and dates for a lifetime of %s', async (lifetime, expiresIn) => {
     await using other = await startService({ clock, configuration: { idscan: { lifetime, accounts: [ACCOUNT] } } })
     const json = jsonOf(await login(other))
     expect(json.expires_in).toBe(expiresIn)
@@ -75,7 +75,7 @@ describe('a right login', () => {
     expect(json['.issued']).toMatch(/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/)
   })
 
-  test('I16: the idle time-out is echoed in minutes', async () => {
+  test('I16: returns the idle time-out in minutes', async () => {
     const configuration = { idscan: { idleTimeout: '1h', accounts: [ACCOUNT] } }
     await using other = await startService({ configuration })
     expect(jsonOf(await login(other)).IdleSessionTimeout).toBe('60')
@@ -85,7 +85,7 @@ describe('a right login', () => {
 describe('the cookies', () => {
   const cookiesOf = ({ headers }: Reply) => headers['set-cookie'] as string[]
 
-  test('I20: token and csrftoken, no Expires', async () => {
+  test('I20: sets the cookies token and csrftoken, without Expires', async () => {
     const reply = await login(service)
     const [token, csrf, ...others] = cookiesOf(reply)
     expect(others).toEqual([])
@@ -95,13 +95,13 @@ describe('the cookies', () => {
     expect(Buffer.from(value, 'base64')).toHaveLength(24)
   })
 
-  test('I20: csrftoken is random, percent-encoded base64', async () => {
+  test('I20: sets csrftoken to random, percent-encoded base64', async () => {
     const values = await Promise.all(Array.from({ length: 20 }, async () => cookiesOf(await login(service))[1]))
     expect(new Set(values).size).toBe(20)
     expect(values.join()).toMatch(/%2[BF]/)
   })
 
-  test('I20: Secure only where the caller comes over https', async () => {
+  test('I20: sets Secure only for callers that use https', async () => {
     const insecure = { publicUrl: 'http://t.example.com', idscan }
     const trusting = { ...insecure, trustProxy: ['loopback'] }
     const cases = [
@@ -120,12 +120,12 @@ describe('the cookies', () => {
     }
   })
 
-  test('I20: an error sets none', async () => {
+  test('I20: sets no cookie with an error', async () => {
     expect((await login(service, { ...LOGIN, password: 'wrong password' })).headers['set-cookie']).toBeUndefined()
   })
 })
 
-test('I21: no reply may be stored', async () => {
+test('I21: forbids storing any reply', async () => {
   const replies = [
     await login(service),
     await login(service, { ...LOGIN, password: 'wrong password' }),
@@ -150,7 +150,7 @@ describe('the token', () => {
     return payload
   }
 
-  test('I22: an HS256 JWS bound to account, area and an id of its own', async () => {
+  test('I22: issues an HS256 JWS for account and area, with a new id', async () => {
     const payload = await verify(jsonOf(await login(service)).access_token)
     const seconds = Math.floor(FROZEN_TIME / 1000)
     expect(payload).toEqual({
@@ -181,18 +181,18 @@ describe('the token', () => {
     ])
   })
 
-  test('I22: what the account does not have is no claim', async () => {
+  test('I22: issues no claim for a property that the account lacks', async () => {
     const payload = await verify(jsonOf(await login(service, { ...LOGIN, username: 'bare', area: '' })).access_token)
     expect(Object.keys(payload)).toEqual(['jti', 'sub', 'iss', 'aud', 'iat', 'nbf', 'exp'])
   })
 
-  test('I22: two logins in one second give two tokens, both valid', async () => {
+  test('I22: issues two valid tokens for two logins in one second', async () => {
     const tokens = await Promise.all(Array.from({ length: 50 }, async () => jsonOf(await login(service)).access_token))
     expect(new Set(tokens).size).toBe(50)
     for (const token of tokens) await verify(token)
   })
 
-  test('I22: it shares keys and header with BWS, and neither has the claims that make the other', async () => {
+  test('I22: shares keys and header with BWS, but none of the claims that identify a contract', async () => {
     const idscanClaims = await verify(jsonOf(await login(service)).access_token)
     const bwsClaims = await verify((await getToken(service, QUERY)).body)
     expect(idscanClaims).not.toHaveProperty('tokenid')
@@ -207,13 +207,18 @@ describe('errors', () => {
   const cases = [
     { what: 'a wrong password', form: { password: 'wrong password' }, reason: 'bad_password', account: 'psc' },
     {
-      what: 'a password in wrong case',
+      what: 'a password in another case',
       form: { password: PASSWORD.toUpperCase() },
       reason: 'bad_password',
       account: 'psc',
     },
     { what: 'an unknown user', form: { username: 'nobody' }, reason: 'unknown_account', account: undefined },
-    { what: 'a user every object has', form: { username: '__proto__' }, reason: 'unknown_account', account: undefined },
+    {
+      what: 'a user that every object has as a property',
+      form: { username: '__proto__' },
+      reason: 'unknown_account',
+      account: undefined,
+    },
     { what: 'a disabled account', form: { username: 'off' }, reason: 'account_disabled', account: 'off' },
     {
       what: 'a disabled account and a wrong password',
@@ -222,7 +227,7 @@ describe('errors', () => {
       account: 'off',
     },
   ]
-  test.each(cases)('I23: $what: the same bytes, the log says which', async ({ form, reason, account }) => {
+  test.each(cases)('I23: returns the same bytes for $what, and logs the reason', async ({ form, reason, account }) => {
     const reply = await login(service, { ...LOGIN, ...form })
     expect(reply).toMatchObject({ status: 400, body: INVALID })
     const { 'x-request-id': _id, date: _date, ...headers } = reply.headers
@@ -239,13 +244,13 @@ describe('errors', () => {
     expect(service.log.at(-1)?.account).toBe(account)
   })
 
-  test('I23: an unknown name is not logged: it may be a password in the wrong field', async () => {
+  test('I23: does not log an unknown name, which may be a password in the wrong field', async () => {
     trackSecret('my-password-as-a-name')
     await login(service, { ...LOGIN, username: 'my-password-as-a-name' })
     expect(service.log.at(-1)).not.toHaveProperty('account')
   })
 
-  test('I23: with argon2id hashes of different parameters', async () => {
+  test('I23: returns the same bytes for argon2id hashes of different parameters', async () => {
     const weak = hashSync('old password', { memoryCost: 1024, timeCost: 1, parallelism: 1 })
     const strong = hashSync('new password', { memoryCost: 2048, timeCost: 3, parallelism: 2 })
     const accounts = [
@@ -262,7 +267,7 @@ describe('errors', () => {
     expect(await status('nobody', 'new password')).toBe(400)
   })
 
-  test('I23: every error is ASCII JSON without quotes and backslashes in its text', async () => {
+  test('I23: returns every error as ASCII JSON without quotes and backslashes in its text', async () => {
     const forms = [
       {},
       { ...LOGIN, area: '"\\ü' },
@@ -280,7 +285,7 @@ describe('errors', () => {
     }
   })
 
-  test('I25: a body over the limit is 413', async () => {
+  test('I25: returns 413 for a body over the limit', async () => {
     const reply = await login(service, `${encodeForm(LOGIN)}&x=${'x'.repeat(70_000)}`)
     expect(reply.status).toBe(413)
     expect(reply.headers['content-type']).toBe('application/json;charset=UTF-8')
@@ -289,7 +294,7 @@ describe('errors', () => {
     expect(fits.status).toBe(200)
   })
 
-  test('I3: a body that breaks off is the fault of who sent it', async () => {
+  test("I3: reports a truncated body as the caller's fault", async () => {
     const socket = connect(service.port, '127.0.0.1')
     socket.write(
       `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant`,
@@ -298,7 +303,7 @@ describe('errors', () => {
     await expect.poll(() => service.log.at(-1)?.reason, { timeout: 10_000 }).toBe('bad_body')
   })
 
-  test('I23: a caller who has gone before the password is looked at is refused like any other', async () => {
+  test('I23: audits the refusal of a caller that disconnects before its password is checked', async () => {
     const body = encodeForm({ ...LOGIN, username: 'nobody' })
     const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}`
     const before = service.log.length
@@ -312,7 +317,7 @@ describe('errors', () => {
     expect(service.log.slice(before).filter(({ level }) => level === 'error')).toEqual([])
   })
 
-  test('I26: signing fails: 500 without internals', async () => {
+  test('I26: returns 500 without internals when signing fails', async () => {
     const uuid = (): string => {
       throw new Error('entropy pool /dev/secret-path is dry')
     }
@@ -322,7 +327,7 @@ describe('errors', () => {
     expect(jsonOf(reply)).toEqual({ error: 'server_error', error_description: 'Something went wrong.' })
   })
 
-  test('I26: more password checks than will be done in time: 503 at once, with Retry-After', async () => {
+  test('I26: returns 503 with Retry-After at once when too many password checks are waiting', async () => {
     const accounts = [{ username: 'slow', password: hashSync('slow password', { memoryCost: 65_536, timeCost: 2 }) }]
     await using storm = await startService({ configuration: { guard: false, idscan: { accounts } } })
     const attempts = Array.from({ length: 200 }, () =>
@@ -351,7 +356,7 @@ describe('CORS', () => {
   const corsOf = ({ headers }: Reply) =>
     Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('access-control-')))
 
-  test('I27: preflight of an allowed origin: 204 with the headers it asks for', async () => {
+  test('I27: answers a preflight of an allowed origin with 204 and the headers it asks for', async () => {
     await using open = await startService({ configuration })
     const headers = {
       origin: allowed,
@@ -370,7 +375,7 @@ describe('CORS', () => {
     })
   })
 
-  test('I27: every reply to an allowed origin, errors too, never with credentials', async () => {
+  test('I27: sends CORS headers with every reply to an allowed origin, also errors, never with credentials', async () => {
     await using open = await startService({ configuration })
     const headers = { origin: allowed, grant_type: 'password' }
     const replies = [
@@ -402,7 +407,7 @@ describe('CORS', () => {
     for (const reply of replies) expect(corsOf(reply)).toEqual({})
   })
 
-  test('I27: no other contract has CORS', async () => {
+  test('I27: sends no CORS headers from other contracts', async () => {
     await using open = await startService({ configuration })
     const headers = { origin: allowed }
     for (const path of [`/token?${QUERY}`, '/healthz', '/nothing'])

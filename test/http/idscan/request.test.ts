@@ -26,7 +26,7 @@ describe('path and method', () => {
     '/idscanenterprisesvc/token/',
     '/IDScanEnterpriseSvc/Token/',
     'http://tokens.example.com/IDScanEnterpriseSvc/Token?x=y',
-  ])('I1: %s is the path', async (path) => {
+  ])('I1: issues a token at %s', async (path) => {
     expect((await login(service, LOGIN, { path })).status).toBe(200)
   })
 
@@ -36,21 +36,24 @@ describe('path and method', () => {
     '/idscanenterprisesvc/token/x',
     '/idscanenterprisesvc/tokens',
     '/i',
-  ])('I1: %s is not', async (path) => {
+  ])('I1: returns 404 at %s', async (path) => {
     expect(await login(service, LOGIN, { path })).toMatchObject({ status: 404 })
   })
 
-  test.each(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND'])('I2: %s is 405', async (method) => {
-    const reply = await service.request(PATH, { method })
-    expect(reply).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
-    if (method !== 'HEAD') expect(jsonOf(reply)).toMatchObject({ error: 'invalid_request' })
-  })
+  test.each(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND'])(
+    'I2: rejects %s with 405',
+    async (method) => {
+      const reply = await service.request(PATH, { method })
+      expect(reply).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
+      if (method !== 'HEAD') expect(jsonOf(reply)).toMatchObject({ error: 'invalid_request' })
+    },
+  )
 
-  test('I2: OPTIONS is 204', async () => {
+  test('I2: answers OPTIONS with 204', async () => {
     expect(await service.request(PATH, { method: 'OPTIONS' })).toMatchObject({ status: 204, body: '' })
   })
 
-  test('I2: OPTIONS is 204 whatever body it brings', async () => {
+  test('I2: answers OPTIONS with 204, whatever its body', async () => {
     const headers = { 'content-type': 'application/json' }
     expect(await service.request(PATH, { method: 'OPTIONS', headers, body: '{' })).toMatchObject({ status: 204 })
   })
@@ -63,16 +66,16 @@ describe('the body', () => {
     'application/x-www-form-urlencoded; charset=utf-8',
     'APPLICATION/X-WWW-FORM-URLENCODED; Charset="Utf-8"',
     'application/x-www-form-urlencoded;charset=iso-8859-1',
-  ])('I3: Content-Type %s is a form', async (contentType) => {
+  ])('I3: reads a body of Content-Type %s as a form', async (contentType) => {
     expect((await login(service, LOGIN, { headers: { 'content-type': contentType } })).status).toBe(200)
   })
 
-  test('I3: no Content-Type at all is a form', async () => {
+  test('I3: reads a body without Content-Type as a form', async () => {
     const reply = await service.request(PATH, { method: 'POST', body: encodeForm(LOGIN) })
     expect(reply.status).toBe(200)
   })
 
-  test('I3: fetch with URLSearchParams, and chunked, works', async () => {
+  test('I3: accepts fetch with URLSearchParams, and a chunked body', async () => {
     const response = await fetch(service.url + PATH, { method: 'POST', body: new URLSearchParams(LOGIN) })
     expect(response.status).toBe(200)
     const chunked = await fetch(service.url + PATH, {
@@ -97,17 +100,17 @@ describe('the body', () => {
     ['application/x-www-form-urlencoded', ''],
     ['application/x-www-form-urlencoded', 'password'],
     ['application/x-www-form-urlencoded', '\u0000'],
-  ])('I3: %s with the body %j is unsupported_grant_type', async (contentType, body) => {
+  ])('I3: rejects %s with the body %j as unsupported_grant_type', async (contentType, body) => {
     const reply = await login(service, body, { headers: { 'content-type': contentType } })
     expect(reply.status).toBe(400)
     expect(jsonOf(reply).error).toBe('unsupported_grant_type')
   })
 
-  test('I3: no body is unsupported_grant_type', async () => {
+  test('I3: rejects a request without a body as unsupported_grant_type', async () => {
     expect(jsonOf(await service.request(PATH, { method: 'POST' })).error).toBe('unsupported_grant_type')
   })
 
-  test('I4: + and %20 are a blank, text is UTF-8', async () => {
+  test('I4: reads + and %20 as a space, and text as UTF-8', async () => {
     const password = encodeURIComponent(PASSWORD).replaceAll('%20', '+')
     for (const username of ['J%C3%BCrgen+M%C3%BCller%2B1', 'Jürgen%20Müller%2b1']) {
       const reply = await login(service, `grant_type=password&username=${username}&password=${password}`)
@@ -115,7 +118,7 @@ describe('the body', () => {
     }
   })
 
-  test('I4: a stray % harms no letter beside it, encoded or not', async () => {
+  test('I4: keeps the letters beside an invalid %, encoded or not', async () => {
     const accounts = [{ username: 'jürgen', password: 'plain:pässw%rd€' }]
     await using other = await startService({ configuration: { idscan: { accounts } } })
     for (const password of ['pässw%rd€', 'pässw%25rd€', 'p%C3%A4ssw%rd%E2%82%AC', 'p%C3%A4ssw%25rd€']) {
@@ -125,7 +128,7 @@ describe('the body', () => {
   })
 
   test.each(['%zz', '%', '%C3', '%e0%a4', '%u0041', '\ufffd'])(
-    'I4: %s in a value is no error of ours',
+    'I4: causes no internal error with %s in a value',
     async (text) => {
       const reply = await login(service, `grant_type=password&username=${text}&password=${text}&x=${text}&${text}=1`)
       expect(reply.status).toBe(400)
@@ -136,7 +139,7 @@ describe('the body', () => {
   test.each([
     { GRANT_TYPE: 'password', UserName: 'psc', PASSWORD, Area: 'scanning' },
     { Grant_Type: 'password', userName: 'psc', passWord: PASSWORD, AREA: 'scanning' },
-  ])('I5: keys in any case: %o', async (form) => {
+  ])('I5: accepts keys in any case: %o', async (form) => {
     expect((await login(service, form)).status).toBe(200)
   })
 })
@@ -147,36 +150,39 @@ describe('the parameters', () => {
   test.each([
     ['missing', withoutGrantType],
     ['empty', { ...LOGIN, grant_type: '' }],
-    ['another', { ...LOGIN, grant_type: 'client_credentials' }],
+    ['client_credentials', { ...LOGIN, grant_type: 'client_credentials' }],
     ['in another case', { ...LOGIN, grant_type: 'Password' }],
-    ['with a blank', { ...LOGIN, grant_type: 'password ' }],
+    ['with a trailing space', { ...LOGIN, grant_type: 'password ' }],
     ['wrong, with nothing else', { grant_type: 'x' }],
-    ['missing, with a wrong area', { area: 'nowhere' }],
-  ])('I6: grant_type %s is unsupported_grant_type, before everything else', async (_what, form) => {
+    ['missing, with an unknown area', { area: 'nowhere' }],
+  ])('I6: rejects grant_type %s as unsupported_grant_type, before everything else', async (_what, form) => {
     const reply = await login(service, form)
     expect(reply.status).toBe(400)
     expect(jsonOf(reply).error).toBe('unsupported_grant_type')
   })
 
-  test.each(['PSC', 'Psc', ' psc', 'psc ', 'psc\u0000'])('I7: the username %j is not psc', async (username) => {
-    expect(jsonOf(await login(service, { ...LOGIN, username })).error).toBe('invalid_grant')
-  })
+  test.each(['PSC', 'Psc', ' psc', 'psc ', 'psc\u0000'])(
+    'I7: does not accept the username %j for psc',
+    async (username) => {
+      expect(jsonOf(await login(service, { ...LOGIN, username })).error).toBe('invalid_grant')
+    },
+  )
 
-  test('I7: usernameCase: insensitive folds case and echoes the stored form', async () => {
+  test('I7: folds case and returns the configured name with usernameCase: insensitive', async () => {
     const idscan = { usernameCase: 'insensitive' as const, accounts: [ACCOUNT] }
     await using folding = await startService({ configuration: { idscan } })
     const json = jsonOf(await login(folding, { ...LOGIN, username: 'PsC' }))
     expect(json['http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name']).toBe('psc')
   })
 
-  test('I7: with usernameCase: insensitive, two accounts that differ only in case stop the start', async () => {
+  test('I7: refuses to start with two accounts that differ only in case, with usernameCase: insensitive', async () => {
     const accounts = [ACCOUNT, { ...ACCOUNT, username: 'PSC' }]
     const start = startService({ configuration: { idscan: { usernameCase: 'insensitive', accounts } } })
     await expect(start).rejects.toThrow(/differs from another only in case/)
   })
 
   test.each([PASSWORD.trim(), `${PASSWORD} `, PASSWORD.toUpperCase(), PASSWORD.normalize('NFD')])(
-    'I8: the password %j is another one',
+    'I8: rejects the password %j',
     async (password) => {
       expect(jsonOf(await login(service, { ...LOGIN, password })).error).toBe('invalid_grant')
     },
@@ -187,7 +193,7 @@ describe('the parameters', () => {
     ['password', { password: '' }],
     ['username', { username: [] }],
     ['password', { password: [] }],
-  ])('I9: without a %s it is invalid_request, naming it', async (name, change) => {
+  ])('I9: returns invalid_request naming %s where it is missing', async (name, change) => {
     const reply = await login(service, { ...LOGIN, ...change })
     expect(reply.status).toBe(400)
     expect(jsonOf(reply)).toEqual({
@@ -196,18 +202,18 @@ describe('the parameters', () => {
     })
   })
 
-  test('I9: without both, both are named', async () => {
+  test('I9: names both where both are missing', async () => {
     const { error_description } = jsonOf(await login(service, { grant_type: 'password' }))
     expect(error_description).toMatch(/username must be .* password must be /)
   })
 
-  test.each(['scanning', 'investigation'])('I10: area=%s is in the token', async (area) => {
+  test.each(['scanning', 'investigation'])('I10: issues a token with area=%s', async (area) => {
     const { access_token } = jsonOf(await login(service, { ...LOGIN, area }))
     expect(claimsOfToken(access_token)).toMatchObject({ area })
   })
 
   test.each(['Scanning', 'SCANNING', 'scan', 'scanning ', 'scanning,investigation', 'toString'])(
-    'I10: area=%j is invalid_request',
+    'I10: rejects area=%j as invalid_request',
     async (area) => {
       const json = jsonOf(await login(service, { ...LOGIN, area }))
       expect(json).toMatchObject({
@@ -217,18 +223,21 @@ describe('the parameters', () => {
     },
   )
 
-  test.each([[''], [[]]])('I11: without an area (%j) the token has none', async (area) => {
+  test.each([[''], [[]]])('I11: issues a token without an area for %j', async (area) => {
     const { access_token } = jsonOf(await login(service, { ...LOGIN, area }))
     expect(claimsOfToken(access_token)).not.toHaveProperty('area')
   })
 
-  test.each([[''], [[]], ['x']])('I11: requireArea: true makes an area of %j invalid_request', async (area) => {
-    await using strict = await startService({ configuration: { idscan: { requireArea: true, accounts: [ACCOUNT] } } })
-    expect(jsonOf(await login(strict, { ...LOGIN, area }))).toMatchObject({ error: 'invalid_request' })
-    expect((await login(strict)).status).toBe(200)
-  })
+  test.each([[''], [[]], ['x']])(
+    'I11: rejects an area of %j as invalid_request with requireArea: true',
+    async (area) => {
+      await using strict = await startService({ configuration: { idscan: { requireArea: true, accounts: [ACCOUNT] } } })
+      expect(jsonOf(await login(strict, { ...LOGIN, area }))).toMatchObject({ error: 'invalid_request' })
+      expect((await login(strict)).status).toBe(200)
+    },
+  )
 
-  test('I12: an area the account may not use is invalid_grant', async () => {
+  test('I12: rejects an area that the account may not use as invalid_grant', async () => {
     for (const form of [
       { username: 'limited', area: 'investigation' },
       { username: 'nowhere', area: 'scanning' },
@@ -240,13 +249,13 @@ describe('the parameters', () => {
     }
   })
 
-  test('I12: but only after the password proved right', async () => {
+  test('I12: checks the password before the area', async () => {
     const form = { ...LOGIN, username: 'limited', area: 'investigation', password: 'wrong password' }
     expect(jsonOf(await login(service, form)).error_description).toBe('The user name or password is incorrect.')
   })
 
   test.each(['username', 'USERNAME', 'password', 'area', 'Area'])(
-    'I13: %s a second time is invalid_request',
+    'I13: rejects %s given twice as invalid_request',
     async (name) => {
       const reply = await login(service, `${encodeForm(LOGIN)}&${name}=x`)
       expect(reply.status).toBe(400)
@@ -258,13 +267,13 @@ describe('the parameters', () => {
   )
 
   test.each(['grant_type=password', 'Grant_Type=password', 'GRANT_TYPE='])(
-    'I13: %s a second time is unsupported_grant_type',
+    'I13: rejects %s as a second grant_type as unsupported_grant_type',
     async (pair) => {
       expect(jsonOf(await login(service, `${encodeForm(LOGIN)}&${pair}`)).error).toBe('unsupported_grant_type')
     },
   )
 
-  test('I14: anything else is ignored, and the query is not logged', async () => {
+  test('I14: ignores everything else, and does not log the query', async () => {
     const form = `${encodeForm(LOGIN)}&client_id=a&client_secret=b&scope=&code=c&login-form-type=pwd&scope=x&x&=&&`
     const headers = { authorization: basic('client', 'some client secret'), cookie: 'token=stale; csrftoken=stale' }
     const query = '?grant_type=x&username=other&password=in-the-query&area=x'

@@ -33,26 +33,29 @@ describe('path, method, media types', () => {
     '',
     '%72egistratioN',
     'x'.repeat(500),
-  ])('N2: there is no operation %s', async (operation) => {
+  ])('N2: returns 404 for the operation %s', async (operation) => {
     for (const method of ['POST', 'GET']) {
       const reply = await service.request(`/nevisfido/token/create/${operation}`, { method, headers: TAKEN })
       expect(reply.status).toBe(404)
     }
   })
 
-  test.each(OPERATIONS)('N2: $operation, with a slash behind it or without', async ({ operation }) => {
-    for (const slash of ['', '/']) {
-      const reply = await service.request(`/nevisfido/token/create/${operation}${slash}`, {
-        method: 'POST',
-        headers: TAKEN,
-        body: bodyFor(operation),
-      })
-      expect(codeOf(reply)).toBe(1200)
-    }
-  })
+  test.each(OPERATIONS)(
+    'N2: creates a token for $operation, with and without a trailing slash',
+    async ({ operation }) => {
+      for (const slash of ['', '/']) {
+        const reply = await service.request(`/nevisfido/token/create/${operation}${slash}`, {
+          method: 'POST',
+          headers: TAKEN,
+          body: bodyFor(operation),
+        })
+        expect(codeOf(reply)).toBe(1200)
+      }
+    },
+  )
 
   test.each(['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'])(
-    'N3: %s is 405, whatever the headers',
+    'N3: rejects %s with 405, whatever the headers',
     async (method) => {
       for (const headers of [{}, TAKEN, { accept: 'text/html' }]) {
         expect(await service.request(CREATE, { method, headers })).toMatchObject({
@@ -69,7 +72,7 @@ describe('path, method, media types', () => {
     'application/fido+uaf; charset=utf-8',
     'Application/FIDO+UAF ; Charset="UTF-8"',
     'application/fido+uaf;version=1;charset=utf-8',
-  ])('N4: the Content-Type %s is taken', async (contentType) => {
+  ])('N4: accepts the Content-Type %s', async (contentType) => {
     expect(codeOf(await create(service, 'registration', { headers: { 'content-type': contentType } }))).toBe(1200)
   })
 
@@ -84,14 +87,14 @@ describe('path, method, media types', () => {
     'nonsense',
     ';;;',
     ' ',
-  ])('N4: the Content-Type %j is 415', async (contentType) => {
+  ])('N4: rejects the Content-Type %j with 415', async (contentType) => {
     expect(await create(service, 'registration', { headers: { 'content-type': contentType } })).toMatchObject({
       status: 415,
       body: '',
     })
   })
 
-  test('N4: no Content-Type is 415', async () => {
+  test('N4: rejects a request without Content-Type with 415', async () => {
     const headers = { accept: 'application/json' }
     expect(await service.request(CREATE, { method: 'POST', headers, body: '{}' })).toMatchObject({ status: 415 })
     expect(await service.request(CREATE, { method: 'POST', headers })).toMatchObject({ status: 415 })
@@ -104,7 +107,7 @@ describe('path, method, media types', () => {
     'application/json; charset=utf-8',
     '*/*, application/json',
     ['text/html', 'application/json'],
-  ])('N5: Accept %j names it', async (accept) => {
+  ])('N5: accepts Accept %j', async (accept) => {
     expect(codeOf(await create(service, 'registration', { headers: { accept } }))).toBe(1200)
   })
 
@@ -118,18 +121,18 @@ describe('path, method, media types', () => {
     '',
     ';;;',
     'application/fido+uaf',
-  ])('N5: Accept %j is 406', async (accept) => {
+  ])('N5: rejects Accept %j with 406', async (accept) => {
     expect(await create(service, 'registration', { headers: { accept } })).toMatchObject({ status: 406, body: '' })
   })
 
-  test('N5: no Accept is 406', async () => {
+  test('N5: rejects a request without Accept with 406', async () => {
     const headers = { 'content-type': `${UAF};charset=UTF-8` }
     expect(await service.request(CREATE, { method: 'POST', headers, body: bodyFor('registration') })).toMatchObject({
       status: 406,
     })
   })
 
-  test('N6: lenient serves absent and general Accept, and a missing charset, at all three', async () => {
+  test('N6: accepts an absent or general Accept and a missing charset at all three services with negotiation: lenient', async () => {
     await using lenient = await startService({ configuration: { nevisfido: { ...OPEN, negotiation: 'lenient' } } })
     const ask = (path: string, type: string, body: string, accept?: string) =>
       lenient.request(path, { method: 'POST', body, headers: { 'content-type': type, ...(accept ? { accept } : {}) } })
@@ -146,7 +149,7 @@ describe('path, method, media types', () => {
     expect((await ask(CREATE, `${UAF};charset=utf-16`, bodyFor('registration'))).status).toBe(415)
   })
 
-  test('N1: path, method, Content-Type, Accept, credentials, body, contents, user', async () => {
+  test('N1: checks path, method, Content-Type, Accept, credentials, body, contents and user in this order', async () => {
     await using strict = await startService({
       configuration: { nevisfido: { ...OPEN, protect: ['registration'], users: ['jeff'] } },
     })
@@ -201,11 +204,11 @@ describe('the body', () => {
     '{"op":"Reg","context":"{}","previousRequest":null}',
     'op=Reg&context={}',
     `{"op":"Reg","context":"${'x'.repeat(70_000)}"}`,
-  ])('N9: %s is 1400', async (body) => {
+  ])('N9: returns 1400 for %s', async (body) => {
     expect(await send(body)).toMatchObject({ status: 200, body: '{"statusCode":1400}' })
   })
 
-  test('N9: what is no UTF-8 is 1400: replacing it would make one user name of two', async () => {
+  test('N9: returns 1400 for invalid UTF-8, whose replacement could make two user names equal', async () => {
     const [head = '', tail = ''] = bodyFor('registration', { username: 'a?b' }).split('?')
     const bytes = Buffer.concat([Buffer.from(head), Buffer.from([0xff]), Buffer.from(tail)])
     expect(codeOf(await create(service, 'registration', { body: bytes }))).toBe(1400)
@@ -213,7 +216,7 @@ describe('the body', () => {
     expect(codeOf(await create(service, 'registration', { body: marked }))).toBe(1200)
   })
 
-  test('N9: previousRequest is accepted, unknown members are ignored', async () => {
+  test('N9: accepts previousRequest, and ignores unknown members', async () => {
     const body = JSON.stringify({ ...JSON.parse(bodyFor('registration')), previousRequest: 'x', other: { deep: [1] } })
     expect(codeOf(await send(body))).toBe(1200)
   })
@@ -222,7 +225,7 @@ describe('the body', () => {
     OPERATIONS.flatMap(({ operation }) =>
       OPERATIONS.filter((other) => other.operation !== operation).map(({ op }) => ({ operation, op })),
     ),
-  )('N10: op $op at $operation is 1498', async ({ operation, op }) => {
+  )('N10: returns 1498 for op $op at $operation', async ({ operation, op }) => {
     const body = JSON.stringify({ op, context: '{"username":"jeff"}' })
     expect(codeOf(await create(service, operation, { body }))).toBe(1498)
   })
@@ -241,13 +244,16 @@ describe('the body', () => {
     '{"username":"jeff","policy":"nothing"}',
     '{"username":"jeff","policy":1}',
   ]
-  test.each(CONTENTS)('N10: the context %s is 1498', async (context) => {
+  test.each(CONTENTS)('N10: returns 1498 for the context %s', async (context) => {
     expect(codeOf(await send(JSON.stringify({ op: 'Reg', context })))).toBe(1498)
   })
 
-  test.each(['registration', 'deregistration'] as const)('N10: %s without a username is 1498', async (operation) => {
-    expect(codeOf(await create(service, operation, { body: bodyFor(operation, {}) }))).toBe(1498)
-  })
+  test.each(['registration', 'deregistration'] as const)(
+    'N10: returns 1498 for %s without a username',
+    async (operation) => {
+      expect(codeOf(await create(service, operation, { body: bodyFor(operation, {}) }))).toBe(1498)
+    },
+  )
 
   const text = Buffer.from('Pay 100 to Anna?').toString('base64')
   test.each(
@@ -263,23 +269,23 @@ describe('the body', () => {
     ]
       .map((transaction, at) => ({ transaction, code: at === 0 ? 1498 : 1498 }))
       .slice(1),
-  )('N10: the transaction $transaction is 1498', async ({ transaction }) => {
+  )('N10: returns 1498 for the transaction $transaction', async ({ transaction }) => {
     const body = bodyFor('authentication', { transaction })
     expect(codeOf(await create(service, 'authentication', { body }))).toBe(1498)
   })
 
-  test('N10: a username may have 128 characters', async () => {
+  test('N10: accepts a username of 128 characters', async () => {
     expect(codeOf(await send(bodyFor('registration', { username: 'ü'.repeat(128) })))).toBe(1200)
   })
 
-  test('N10: a configured policy, and default, may be named', async () => {
+  test('N10: accepts a configured policy, and default', async () => {
     for (const policy of ['strong', 'default'])
       expect(codeOf(await send(bodyFor('registration', { username: 'jeff', policy })))).toBe(1200)
   })
 })
 
 describe('the reply', () => {
-  test('N14: exactly this, and never stored', async () => {
+  test('N14: returns exactly this, not to be stored', async () => {
     const reply = await create(service, 'registration', { headers: { origin: 'https://app.example.com' } })
     const { token, sessionId } = JSON.parse(reply.body) as Record<string, string>
     trackSecret(String(token))
@@ -295,7 +301,7 @@ describe('the reply', () => {
     expect(sessionId).not.toBe(token)
   })
 
-  test('N14: a failure has a number and nothing else', async () => {
+  test('N14: returns a failure as a number and nothing else', async () => {
     const reply = await create(service, 'registration', { body: '{' })
     expect(reply).toMatchObject({
       status: 200,
@@ -304,13 +310,13 @@ describe('the reply', () => {
     })
   })
 
-  test('N14: token and session are never interchangeable', async () => {
+  test('N14: accepts neither a token as session nor a session as token', async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     expect(codeOf(await redeem(service, 'registration', sessionId))).toBe(1404)
     expect(JSON.parse((await askStatus(service, token)).body)).toMatchObject({ status: 'unknown' })
   })
 
-  test("N15: the vendor's curl sample works byte for byte", async () => {
+  test("N15: accepts the vendor's curl sample byte for byte", async () => {
     const body = '{"context": "{ \\"username\\" : \\"jeff\\" }", "op" : "Reg"}'
     const curl = {
       'user-agent': 'curl/7.68.0',
@@ -324,7 +330,7 @@ describe('the reply', () => {
   })
 
   test.each(['"', '\\', "'; DROP TABLE tokens; --", '<script>', 'a\nb', 'ünï 😀', '\u0000', '__proto__'])(
-    'N16: the username %j survives',
+    'N16: keeps the username %j',
     async (username) => {
       const { token, sessionId } = await createToken(service, 'registration', {
         body: bodyFor('registration', { username }),
@@ -335,7 +341,7 @@ describe('the reply', () => {
     },
   )
 
-  test('N16: chunks, Expect: 100-continue and Upgrade: h2c are answered normally', async () => {
+  test('N16: answers chunked bodies, Expect: 100-continue and Upgrade: h2c normally', async () => {
     const socket = connect(service.port, '127.0.0.1')
     const body = bodyFor('registration')
     const head = [
@@ -355,7 +361,7 @@ describe('the reply', () => {
     expect(answer).toContain('"statusCode":1200')
   })
 
-  test('the audit line names client, operation and the digest of the token', async () => {
+  test('audits the client, the operation and the digest of the token', async () => {
     const { token } = await createToken(service, 'registration')
     const line = service.log.at(-1)
     expect(line).toMatchObject({ event: 'token.issued', contract: 'nevisfido', operation: 'registration' })

@@ -24,7 +24,7 @@ const REDEEM = '/nevisfido/token/redeem/registration'
 const HOUR = 3_600_000
 
 describe('media types', () => {
-  test('N17: the mirror image of create', async () => {
+  test('N17: consumes and produces the media types that create produces and consumes', async () => {
     const { token } = await createToken(service, 'registration')
     const reply = await redeem(service, 'registration', token)
     expect(reply).toMatchObject({
@@ -42,12 +42,12 @@ describe('media types', () => {
     ['application/json', 'application/json', 406],
     ['application/json', '*/*', 406],
     ['application/json', `${UAF};q=0`, 406],
-  ])('N17: Content-Type %s and Accept %s: %i', async (contentType, accept, status) => {
+  ])('N17: for Content-Type %s and Accept %s, returns %i', async (contentType, accept, status) => {
     const reply = await redeem(service, 'registration', 'x', { headers: { 'content-type': contentType, accept } })
     expect(reply.status).toBe(status)
   })
 
-  test('N17: other methods are 405, other operations 404, a slash does no harm', async () => {
+  test('N17: rejects other methods with 405 and other operations with 404, and accepts a trailing slash', async () => {
     expect(await service.request(REDEEM)).toMatchObject({ status: 405, headers: { allow: 'POST' } })
     expect((await service.request('/nevisfido/token/redeem/nothing', { method: 'POST' })).status).toBe(404)
     const headers = { 'content-type': 'application/json', accept: UAF }
@@ -60,16 +60,19 @@ describe('a fresh token', () => {
     { operation: 'registration', lifetime: 300_000 },
     { operation: 'authentication', lifetime: 120_000 },
     { operation: 'deregistration', lifetime: 120_000 },
-  ] as const)('N17: at $operation: 1200, the request, its operation and lifetime', async ({ operation, lifetime }) => {
-    const { token } = await createToken(service, operation)
-    const answer = JSON.parse((await redeem(service, operation, token)).body)
-    expect(Object.keys(answer)).toEqual(['statusCode', 'uafRequest', 'op', 'lifetimeMillis'])
-    expect(answer).toMatchObject({ statusCode: 1200, op: opOf(operation), lifetimeMillis: lifetime })
-    expect(answer.uafRequest).toBeTypeOf('string')
-  })
+  ] as const)(
+    'N17: returns 1200 for $operation with the request, its operation and lifetime',
+    async ({ operation, lifetime }) => {
+      const { token } = await createToken(service, operation)
+      const answer = JSON.parse((await redeem(service, operation, token)).body)
+      expect(Object.keys(answer)).toEqual(['statusCode', 'uafRequest', 'op', 'lifetimeMillis'])
+      expect(answer).toMatchObject({ statusCode: 1200, op: opOf(operation), lifetimeMillis: lifetime })
+      expect(answer.uafRequest).toBeTypeOf('string')
+    },
+  )
 
   test.each(OPERATIONS)(
-    "N25: $op is a correct UAF request by the specification's dictionaries",
+    "N25: returns a correct UAF request for $op by the specification's dictionaries",
     async ({ operation, op }) => {
       const content = Buffer.from('Pay 100 to Anna?').toString('base64')
       const context = {
@@ -90,7 +93,7 @@ describe('a fresh token', () => {
     },
   )
 
-  test('N25: challenge and serverData are new each time', async () => {
+  test('N25: draws a new challenge and serverData each time', async () => {
     const seen = new Set<string>()
     for (let count = 0; count < 50; count++) {
       const { token } = await createToken(service, 'registration')
@@ -102,7 +105,7 @@ describe('a fresh token', () => {
     expect(seen.size).toBe(100)
   })
 
-  test('N25: a policy that is named is the one that is sent', async () => {
+  test('N25: sends the policy that the token was created with', async () => {
     const { token } = await createToken(service, 'registration', {
       body: bodyFor('registration', { username: 'jeff', policy: 'strong' }),
     })
@@ -111,7 +114,7 @@ describe('a fresh token', () => {
   })
 })
 
-describe('a token that is not', () => {
+describe('a token that cannot be redeemed', () => {
   test.each([
     '',
     '{',
@@ -123,7 +126,7 @@ describe('a token that is not', () => {
     '{"token":null}',
     '{"token":["x"]}',
     `{"token":"${'x'.repeat(70_000)}"}`,
-  ])('N18: the body %s is 1400', async (body) => {
+  ])('N18: returns 1400 for the body %s', async (body) => {
     expect(await redeem(service, 'registration', '', { body })).toMatchObject({
       status: 200,
       body: '{"statusCode":1400}',
@@ -131,19 +134,19 @@ describe('a token that is not', () => {
   })
 
   test.each(['x', '00000000-0000-4000-8000-000000000000', "' OR 1=1 --", '*'])(
-    'N19: %s was never issued: 1404',
+    'N19: returns 1404 for %s, which was never issued',
     async (token) => {
       expect(codeOf(await redeem(service, 'registration', token))).toBe(1404)
     },
   )
 
-  test('N19: a sessionId given as token is 1404, and does no harm', async () => {
+  test('N19: returns 1404 for a sessionId given as token, and keeps the token redeemable', async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     expect(codeOf(await redeem(service, 'registration', sessionId))).toBe(1404)
     expect(codeOf(await redeem(service, 'registration', token))).toBe(1200)
   })
 
-  test('N20: redeemable for five minutes, then 1408', async () => {
+  test('N20: redeems a token for five minutes, then returns 1408', async () => {
     const [early, late] = [await createToken(service, 'registration'), await createToken(service, 'registration')]
     clock.advance(299_999)
     expect(codeOf(await redeem(service, 'registration', early.token))).toBe(1200)
@@ -151,14 +154,14 @@ describe('a token that is not', () => {
     expect(codeOf(await redeem(service, 'registration', late.token))).toBe(1408)
   })
 
-  test('N20: tokenLifetime is configurable', async () => {
+  test('N20: uses the configured tokenLifetime', async () => {
     await using quick = await startService({ clock, configuration: { nevisfido: { ...OPEN, tokenLifetime: '2s' } } })
     const { token } = await createToken(quick, 'registration')
     clock.advance(2_000)
     expect(codeOf(await redeem(quick, 'registration', token))).toBe(1408)
   })
 
-  test('N21: a token of another operation is 1498, and stays redeemable at its own', async () => {
+  test('N21: returns 1498 for a token of another operation, and keeps it redeemable at its own', async () => {
     for (const { operation } of OPERATIONS) {
       const { token } = await createToken(service, operation)
       for (const other of OPERATIONS.filter((entry) => entry.operation !== operation)) {
@@ -168,14 +171,14 @@ describe('a token that is not', () => {
     }
   })
 
-  test('N22: a token that was redeemed is 1491, without uafRequest', async () => {
+  test('N22: returns 1491 without uafRequest for a redeemed token', async () => {
     const { token } = await createToken(service, 'registration')
     await redeem(service, 'registration', token)
     expect(await redeem(service, 'registration', token)).toMatchObject({ status: 200, body: '{"statusCode":1491}' })
     expect(codeOf(await redeem(service, 'authentication', token))).toBe(1491)
   })
 
-  test('N22: 1491 goes before 1408, and 1408 before 1498', async () => {
+  test('N22: prefers 1491 to 1408, and 1408 to 1498', async () => {
     const [redeemed, forgotten] = [
       await createToken(service, 'registration'),
       await createToken(service, 'registration'),
@@ -186,7 +189,7 @@ describe('a token that is not', () => {
     expect(codeOf(await redeem(service, 'authentication', forgotten.token))).toBe(1408)
   })
 
-  test('N23: told for one hour after expiry, then 1404', async () => {
+  test('N23: tells 1408 and 1491 for one hour after expiry, then 1404', async () => {
     const [redeemed, forgotten] = [
       await createToken(service, 'registration'),
       await createToken(service, 'registration'),
@@ -201,7 +204,7 @@ describe('a token that is not', () => {
     expect(JSON.parse((await askStatus(service, forgotten.sessionId)).body)).toMatchObject({ status: 'unknown' })
   })
 
-  test('N24: a hundred at once: one 1200, ninety-nine 1491', async () => {
+  test('N24: redeems one of a hundred concurrent requests, and returns 1491 for the others', async () => {
     const { token } = await createToken(service, 'registration')
     const attempts = Array.from({ length: 100 }, async () => {
       const response = await fetch(service.url + REDEEM, {
@@ -217,7 +220,7 @@ describe('a token that is not', () => {
   })
 })
 
-describe('when the store is away', () => {
+describe('while the store is unavailable', () => {
   async function withoutStore(use: (service: Service) => Promise<void>): Promise<void> {
     const away = async (): Promise<never> => {
       throw new Error('the store is away')
@@ -235,7 +238,7 @@ describe('when the store is away', () => {
     await use(broken)
   }
 
-  test('N13: create and redeem are 1500, without internals', () =>
+  test('N13: returns 1500 without internals from create and redeem', () =>
     withoutStore(async (broken) => {
       const headers = { 'content-type': `${UAF};charset=UTF-8`, accept: 'application/json' }
       const created = await broken.request('/nevisfido/token/create/registration', {
@@ -247,7 +250,7 @@ describe('when the store is away', () => {
       expect(await redeem(broken, 'registration', 'x')).toMatchObject({ status: 200, body: '{"statusCode":1500}' })
     }))
 
-  test('N26: status is 503', () =>
+  test('N26: returns 503 from status', () =>
     withoutStore(async (broken) => {
       expect(await askStatus(broken, 'x')).toMatchObject({ status: 503, body: '{"statusCode":1500}' })
     }))

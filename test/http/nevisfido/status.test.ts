@@ -22,7 +22,7 @@ describe('the request', () => {
     '{"sessionId":""}',
     '{"sessionId":null}',
     `{"sessionId":"${'x'.repeat(70_000)}"}`,
-  ])('N26: the body %s is 400', async (body) => {
+  ])('N26: returns 400 for the body %s', async (body) => {
     const reply = await askStatus(service, '', { body })
     expect(reply).toMatchObject({
       status: 400,
@@ -37,12 +37,12 @@ describe('the request', () => {
     [`${UAF};charset=UTF-8`, 'application/json', 415],
     ['application/json', '*/*', 406],
     ['application/json', UAF, 406],
-  ])('N26: Content-Type %s and Accept %s: %i', async (contentType, accept, status) => {
+  ])('N26: for Content-Type %s and Accept %s, returns %i', async (contentType, accept, status) => {
     const headers = { 'content-type': contentType, accept }
     expect((await askStatus(service, 'x', { headers })).status).toBe(status)
   })
 
-  test('N26: other methods are 405; a slash does no harm; no credentials', async () => {
+  test('N26: rejects other methods with 405, accepts a trailing slash, and needs no credentials', async () => {
     expect(await service.request('/nevisfido/status')).toMatchObject({ status: 405, headers: { allow: 'POST' } })
     const headers = { 'content-type': 'application/json', accept: 'application/json' }
     const reply = await service.request('/nevisfido/status/', { method: 'POST', headers, body: '{"sessionId":"x"}' })
@@ -54,7 +54,7 @@ describe('the request', () => {
 })
 
 describe('a session', () => {
-  test.each(OPERATIONS)('N29: $operation, created and not redeemed', async ({ operation }) => {
+  test.each(OPERATIONS)('N29: tells tokenCreated for $operation before the redemption', async ({ operation }) => {
     const createdAt = clock()
     const { sessionId } = await createToken(service, operation)
     clock.advance(1_000)
@@ -64,7 +64,7 @@ describe('a session', () => {
   test.each([
     { operation: 'registration', status: 'clientRegistering' },
     { operation: 'authentication', status: 'clientAuthenticating' },
-  ] as const)('N30: $operation, redeemed: $status', async ({ operation, status }) => {
+  ] as const)('N30: tells $status for $operation after the redemption', async ({ operation, status }) => {
     const { token, sessionId } = await createToken(service, operation)
     clock.advance(2_000)
     const redeemedAt = clock()
@@ -78,7 +78,7 @@ describe('a session', () => {
     })
   })
 
-  test('N31: a deregistration that is redeemed has succeeded, for good', async () => {
+  test('N31: tells succeeded for a redeemed deregistration, for good', async () => {
     const { token, sessionId } = await createToken(service, 'deregistration')
     const redeemedAt = clock()
     await redeem(service, 'deregistration', token)
@@ -94,7 +94,7 @@ describe('a session', () => {
     expect(await statusOf(sessionId)).toEqual(succeeded)
   })
 
-  test('N32: a token that is not redeemed in time', async () => {
+  test('N32: tells failed for a token that is not redeemed in time', async () => {
     const { sessionId } = await createToken(service, 'registration')
     clock.advance(299_999)
     expect(await statusOf(sessionId)).toMatchObject({ status: 'tokenCreated' })
@@ -113,24 +113,27 @@ describe('a session', () => {
   test.each([
     { operation: 'registration', lifetime: 300_000 },
     { operation: 'authentication', lifetime: 120_000 },
-  ] as const)('N32: $operation without an answer within $lifetime ms', async ({ operation, lifetime }) => {
-    const { token, sessionId } = await createToken(service, operation)
-    await redeem(service, operation, token)
-    clock.advance(lifetime - 1)
-    expect((await statusOf(sessionId)).status).not.toBe('failed')
-    clock.advance(1)
-    const endedAt = clock()
-    clock.advance(1_000)
-    expect(await statusOf(sessionId)).toEqual({
-      status: 'failed',
-      timestamp: iso(endedAt),
-      userId: 'jeff',
-      uafStatusCode: 1408,
-      tokenInformation: { tokenResult: 'tokenRedeemed' },
-    })
-  })
+  ] as const)(
+    'N32: tells failed for $operation without an answer within $lifetime ms',
+    async ({ operation, lifetime }) => {
+      const { token, sessionId } = await createToken(service, operation)
+      await redeem(service, operation, token)
+      clock.advance(lifetime - 1)
+      expect((await statusOf(sessionId)).status).not.toBe('failed')
+      clock.advance(1)
+      const endedAt = clock()
+      clock.advance(1_000)
+      expect(await statusOf(sessionId)).toEqual({
+        status: 'failed',
+        timestamp: iso(endedAt),
+        userId: 'jeff',
+        uafStatusCode: 1408,
+        tokenInformation: { tokenResult: 'tokenRedeemed' },
+      })
+    },
+  )
 
-  test('N32: revoked, before and after its redemption', async () => {
+  test('N32: tells failed for a token revoked before or after its redemption', async () => {
     const [before, after] = [await createToken(service, 'registration'), await createToken(service, 'registration')]
     await redeem(service, 'registration', after.token)
     clock.advance(5_000)
@@ -142,19 +145,19 @@ describe('a session', () => {
     expect(await statusOf(after.sessionId)).toMatchObject({ status: 'failed', timestamp: iso(revokedAt) })
   })
 
-  test('N33: an unknown id, and a token given as id', async () => {
+  test('N33: tells unknown for an unknown id and for a token given as id', async () => {
     const { token } = await createToken(service, 'registration')
     for (const id of ['x', '00000000-0000-4000-8000-000000000000', token]) {
       expect(await statusOf(id)).toEqual({ status: 'unknown', timestamp: iso(clock()) })
     }
   })
 
-  test('N27: without a user name there is no userId', async () => {
+  test('N27: sends no userId without a user name', async () => {
     const { sessionId } = await createToken(service, 'authentication', { body: bodyFor('authentication', {}) })
     expect(await statusOf(sessionId)).not.toHaveProperty('userId')
   })
 
-  test('N28: polling never changes a status', async () => {
+  test('N28: does not change a status when it is polled', async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     for (let count = 0; count < 10; count++) await statusOf(sessionId)
     const [first, second] = [await statusOf(sessionId), await statusOf(sessionId)]

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { REFUSAL_REASONS } from '../../../src/observability/audit-log.ts'
+import { REFUSAL_REASONS } from '../../../src/http/refusal.ts'
 
 test('docs/audit.md explains every reason there is, and no other', () => {
   const page = readFileSync('docs/audit.md', 'utf8')

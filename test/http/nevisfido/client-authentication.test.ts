@@ -57,7 +57,7 @@ const ask = async (
   )
 
 describe('credentials', () => {
-  test('N7: by default registration and deregistration are protected, authentication is not', async () => {
+  test('N7: requires credentials for registration and deregistration by default, not for authentication', async () => {
     const { protect: _protect, ...rest } = OPEN
     await using standard = await startService({ configuration: { guard: false, nevisfido: rest } })
     const codes = await Promise.all(OPERATIONS.map(async ({ operation }) => codeOf(await create(standard, operation))))
@@ -66,15 +66,15 @@ describe('credentials', () => {
   })
 
   test.each([
-    ['absent', undefined, 'missing_authorization'],
-    ['empty', '', 'missing_authorization'],
+    ['no header', undefined, 'missing_authorization'],
+    ['an empty header', '', 'missing_authorization'],
     ['a wrong secret', basic(CLIENT.id, 'a wrong secret 5a1c'), 'bad_secret'],
     ['an unknown client', basic('nobody', CLIENT.secret), 'unknown_client'],
     ['no colon', `Basic ${Buffer.from('backend').toString('base64')}`, 'malformed_authorization'],
     ['another scheme', 'Digest x', 'malformed_authorization'],
-    ['Bearer of nothing', 'Bearer', 'malformed_authorization'],
-    ['Bearer of what is no JWT', 'Bearer abc', 'bad_bearer'],
-  ])('N7: %s is 1401, inside HTTP 200, and the log says why', async (_what, authorization, reason) => {
+    ['Bearer without a token', 'Bearer', 'malformed_authorization'],
+    ['Bearer with text that is not a JWT', 'Bearer abc', 'bad_bearer'],
+  ])('N7: returns 1401 in HTTP 200 for %s, and logs the reason', async (_what, authorization, reason) => {
     const reply = await create(service, 'registration', {
       headers: authorization === undefined ? {} : { authorization },
     })
@@ -83,13 +83,13 @@ describe('credentials', () => {
     expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', contract: 'nevisfido', reason })
   })
 
-  test('N7: an unprotected operation never looks at Authorization', async () => {
+  test('N7: ignores Authorization at an unprotected operation', async () => {
     for (const authorization of [undefined, 'nonsense', basic('nobody', 'a wrong secret 5a1c'), 'Bearer abc']) {
       expect(await ask(authorization, 'deregistration')).toBe(1200)
     }
   })
 
-  test('N7: inside a block of the guard it is 1401 as well', async () => {
+  test('N7: returns 1401 while the guard blocks the address', async () => {
     const guard = { addressFailures: 3 }
     await using guarded = await startService({ configuration: { guard, nevisfido } })
     for (let count = 0; count < 3; count++)
@@ -100,19 +100,19 @@ describe('credentials', () => {
     expect(await ask(undefined, 'deregistration', undefined, guarded)).toBe(1200)
   })
 
-  test('N8: Basic of a configured client', async () => {
+  test('N8: accepts Basic of a configured client', async () => {
     expect(await ask(basic(CLIENT.id, CLIENT.secret))).toBe(1200)
     expect(service.log.at(-1)).toMatchObject({ client: 'backend' })
   })
 
-  test('N8: Bearer of a configured issuer, acting for its sub', async () => {
+  test('N8: accepts Bearer of the configured issuer, acting for its sub', async () => {
     expect(await ask(await bearer())).toBe(1200)
     expect(service.log.at(-1)).toMatchObject({ client: `${ISSUER} jeff` })
     expect(await ask((await bearer()).replace('Bearer', 'bearer'))).toBe(1200)
     expect(await ask(await bearer({ sub: 'anna' }))).toBe(1403)
   })
 
-  test('N8: a Bearer that is not as configured is 1401', async () => {
+  test('N8: returns 1401 for a Bearer that does not match the configuration', async () => {
     const forged = [
       await bearer({ iss: 'https://other.example.com' }),
       await bearer({ aud: 'https://other.example.com' }),
@@ -127,7 +127,7 @@ describe('credentials', () => {
     for (const authorization of forged) expect(await ask(authorization), authorization).toBe(1401)
   })
 
-  test.each([5, null, '', {}, 'x'.repeat(129), '\ud800'])('N8: a sub of %j is no user: 1401', async (sub) => {
+  test.each([5, null, '', {}, 'x'.repeat(129), '\ud800'])('N8: returns 1401 for a sub of %j', async (sub) => {
     const payload = { sub: sub as string, iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }
     const token = await new SignJWT(payload).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
     for (const operation of ['registration', 'authentication'] as const) {
@@ -135,13 +135,13 @@ describe('credentials', () => {
     }
   })
 
-  test('N8: without a configured issuer no Bearer is taken', async () => {
+  test('N8: returns 1401 for a Bearer when no issuer is configured', async () => {
     const { bearer: _bearer, ...rest } = nevisfido
     await using none = await startService({ clock, configuration: { guard: false, nevisfido: rest } })
     expect(await ask(await bearer(), 'registration', undefined, none)).toBe(1401)
   })
 
-  test("N8, N13: keys are fetched once and kept; while they cannot be had it is 1500, and not the caller's fault", async () => {
+  test('N8, N13: fetches keys once and keeps them, and returns 1500 while they are unavailable', async () => {
     let fetches = 0
     let status = 500
     const issuer = createServer((_request, response) => {
@@ -159,7 +159,7 @@ describe('credentials', () => {
     })
     expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
     status = 200
-    // For two seconds nobody is asked again, so that a flood of requests is none of fetches.
+    // After a failure, keys are not fetched for two seconds, so that a flood of requests causes no flood of fetches.
     for (let count = 0; count < 5; count++)
       expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
     expect(fetches).toBe(1)
@@ -174,11 +174,11 @@ describe('credentials', () => {
 describe('users', () => {
   const limitedCaller = basic('limited', 'the limited secret')
 
-  test('N11: for Auth a user may be left out', async () => {
+  test('N11: accepts Auth without a user', async () => {
     expect(await ask(basic(CLIENT.id, CLIENT.secret), 'authentication', {})).toBe(1200)
   })
 
-  test('N11: a caller limited to some users must name one; for a Bearer its sub is the default', async () => {
+  test('N11: requires a user from a client limited to some users, and uses the sub of a Bearer as default', async () => {
     expect(await ask(limitedCaller, 'authentication', {})).toBe(1403)
     expect(await ask(limitedCaller, 'authentication', { username: 'jeff' })).toBe(1200)
     expect(await ask(await bearer(), 'authentication', {})).toBe(1200)
@@ -188,13 +188,13 @@ describe('users', () => {
   test.each([
     ['not in the credential repository', basic(CLIENT.id, CLIENT.secret), 'nobody', 'unknown_user'],
     ['in another case', basic(CLIENT.id, CLIENT.secret), 'Jeff', 'unknown_user'],
-    ["not the caller's to act for", limitedCaller, 'kim', 'user_not_allowed'],
-  ])('N12: a user %s is 1403', async (_what, authorization, username, reason) => {
+    ['that the client may not act for', limitedCaller, 'kim', 'user_not_allowed'],
+  ])('N12: returns 1403 for a user %s', async (_what, authorization, username, reason) => {
     expect(await ask(authorization, 'registration', { username })).toBe(1403)
     expect(service.log.at(-1)).toMatchObject({ reason })
   })
 
-  test('N12: the repository holds for unprotected operations too', async () => {
+  test('N12: checks the credential repository also at unprotected operations', async () => {
     expect(await ask(undefined, 'deregistration', { username: 'nobody' })).toBe(1403)
     expect(await ask(undefined, 'deregistration', { username: 'anna' })).toBe(1200)
   })

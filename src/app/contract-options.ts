@@ -1,0 +1,89 @@
+import {
+  type BwsConfiguration,
+  type Configuration,
+  type IdscanConfiguration,
+  type NevisfidoConfiguration,
+  secretSlots,
+} from '../config/schema.ts'
+import type { BearerIssuer, NevisfidoOptions, Users } from '../contracts/nevisfido/options.ts'
+import type { BwsApp } from '../core/bws/issue.ts'
+import type { FidoIssuer } from '../core/fido/issue.ts'
+import type { IdscanAccount } from '../core/idscan/account.ts'
+
+// Maps sections of the configuration, their defaults in place, to the plain options of contracts and endpoints.
+
+/** Returns the configured apps by App-ID. */
+export function toBwsApps(configuration: BwsConfiguration, publicUrl: string): ReadonlyMap<string, BwsApp> {
+  const { issuer, lifetime, challengeClaim } = configuration
+  const audience = bwsAudience(configuration, publicUrl)
+  const apps = configuration.apps.map((app): [string, BwsApp] => [
+    app.id,
+    {
+      id: app.id,
+      secrets: secretSlots(app),
+      client: app.client ?? app.id,
+      issuer,
+      audience,
+      lifetime: app.lifetime ?? lifetime,
+      challengeClaim: app.challengeClaim ?? challengeClaim,
+      tasks: new Set(app.tasks),
+      partitions: toSet(app.bcids),
+    },
+  ])
+  return new Map(apps)
+}
+
+/** Returns the `aud` of BWS tokens. The vendor's has no path, so the one of publicUrl is dropped (B25). */
+export function bwsAudience({ audience }: BwsConfiguration, publicUrl: string): string {
+  return audience ?? new URL(publicUrl).origin
+}
+
+export function toIdscanAccounts({ accounts }: IdscanConfiguration): IdscanAccount[] {
+  return accounts.map((account) => ({ ...account, areas: new Set(account.areas) }))
+}
+
+type NevisfidoSettings = Pick<NevisfidoOptions, 'issuer' | 'clients' | 'bearer' | 'protect' | 'users' | 'negotiation'>
+
+export function toNevisfidoSettings(
+  configuration: NevisfidoConfiguration,
+  dependencies: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
+): NevisfidoSettings {
+  const { appId, clients, bearer, protect, users, negotiation, policies = {}, responseLifetime } = configuration
+  return {
+    issuer: {
+      ...dependencies,
+      appId,
+      policies: new Map(Object.entries(policies)),
+      tokenLifetime: configuration.tokenLifetime * 1000,
+      responseLifetime: {
+        registration: responseLifetime.registration * 1000,
+        authentication: responseLifetime.authentication * 1000,
+        deregistration: responseLifetime.deregistration * 1000,
+      },
+    },
+    clients: new Map(
+      clients.map((client) => [client.id, { secrets: secretSlots(client), users: toSet(client.users) }]),
+    ),
+    bearer: bearer && toBearerIssuer(bearer),
+    protect: new Set(protect),
+    users: toSet(users),
+    negotiation,
+  }
+}
+
+function toBearerIssuer({
+  issuer,
+  audience,
+  jwksUrl,
+  jwks,
+}: NonNullable<NevisfidoConfiguration['bearer']>): BearerIssuer {
+  return { issuer, audience, keys: jwksUrl === undefined ? { jwks: jwks ?? { keys: [] } } : { url: jwksUrl } }
+}
+
+export function toResourceServers({ resourceServers }: Configuration) {
+  return new Map(resourceServers.map((server) => [server.id, { secrets: secretSlots(server) }]))
+}
+
+function toSet(names: '*' | readonly string[]): Users {
+  return names === '*' ? '*' : new Set(names)
+}

@@ -1,0 +1,94 @@
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { clientNetwork } from '../core/address.ts'
+import type { Clock } from '../core/clock.ts'
+import { matchSecret, type SecretSlot } from '../core/crypto/secrets.ts'
+import type { Guard } from '../core/guard.ts'
+import type { AuditLog, SecretHolder } from '../observability/audit-log.ts'
+import { clientIp } from './client-ip.ts'
+import { Refusal } from './refusal.ts'
+
+export interface BasicAuthOptions<Holder> {
+  readonly kind: SecretHolder
+  /** By id. */
+  readonly holders: ReadonlyMap<string, Holder>
+  readonly guard: Guard
+  readonly clock: Clock
+  readonly audit: AuditLog
+  /** Returns every way in which the header's credentials can be read; as they are, by default. */
+  readonly readings?: (credentials: Credentials) => readonly Credentials[]
+}
+
+export interface Credentials {
+  readonly id: string
+  readonly secret: string
+}
+
+/** A holder whose secret was right. */
+export interface Authenticated<Holder> {
+  readonly id: string
+  readonly holder: Holder
+  /** The position of the secret that was given, counted from 0. */
+  readonly secretSlot: number
+}
+
+/** Both throw a {@link Refusal}, or @fastify/basic-auth's own error for a missing or malformed header. */
+export interface BasicAuth<Holder> {
+  /** Authenticates a request by its `Authorization` header (RFC 7617). */
+  authenticate(request: FastifyRequest, reply: FastifyReply): Promise<Authenticated<Holder>>
+  /** Checks credentials that the request carries elsewhere. */
+  check(request: FastifyRequest, readings: readonly Credentials[]): Promise<Authenticated<Holder>>
+}
+
+const FIELDS = { app: 'app', client: 'client', resource_server: 'resourceServer' } as const
+
+/** Registers HTTP Basic for the routes of a plugin: guard, secret in constant time, counts. */
+export async function registerBasicAuth<Holder extends { readonly secrets: readonly SecretSlot[] }>(
+  app: FastifyInstance,
+  { kind, holders, guard, clock, audit, readings = (given) => [given] }: BasicAuthOptions<Holder>,
+): Promise<BasicAuth<Holder>> {
+  app.decorateRequest('authenticated', null)
+  await app.register(basicAuth, {
+    strictCredentials: false,
+    async validate(id, secret, request) {
+      request.setDecorator('authenticated', await check(request, readings({ id, secret })))
+    },
+  })
+
+  async function check(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
+    refuseWhileBlocked(request, guard)
+    let knownId: string | undefined
+    for (const { id, secret } of candidates) {
+      const holder = holders.get(id)
+      if (holder) knownId = id
+      const secretSlot = matchSecret(secret, holder?.secrets, clock())
+      if (!holder || secretSlot === undefined) continue
+      audit.secretUsed(kind, secretSlot)
+      return { id, holder, secretSlot }
+    }
+    await guard.fail(attemptOf(request))
+    throw knownId === undefined
+      ? new Refusal(`unknown_${kind}`)
+      : new Refusal('bad_secret', { [FIELDS[kind]]: knownId })
+  }
+
+  return {
+    check,
+    async authenticate(request, reply) {
+      await new Promise<void>((resolve, reject) => {
+        app.basicAuth.call(app, request, reply, (error) => (error ? reject(error) : resolve()))
+      })
+      return request.getDecorator<Authenticated<Holder>>('authenticated')
+    },
+  }
+}
+
+/** @throws Refusal while the guard blocks the address that a request comes from. */
+export function refuseWhileBlocked(request: FastifyRequest, guard: Guard): void {
+  const retryAfterMs = guard.blockedFor(attemptOf(request))
+  if (retryAfterMs > 0) throw new Refusal('blocked', { retryAfterMs })
+}
+
+function attemptOf(request: FastifyRequest) {
+  return { address: clientNetwork(clientIp(request)) }
+}
