@@ -39,7 +39,7 @@ export function text(allowed: string, pattern: RegExp): z.ZodString {
 }
 
 /** Returns a schema for text that is converted; `read` returns undefined for invalid text. */
-export function readText<T>(allowed: string, read: (value: string) => T | undefined) {
+function readText<T>(allowed: string, read: (value: string) => T | undefined) {
   return z
     .string(expectedText(allowed))
     .transform((value, context): T => {

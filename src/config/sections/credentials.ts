@@ -37,12 +37,10 @@ export function withSecrets<Shape extends z.ZodRawShape>(shape: Shape) {
 /** An HS256 key that signs or verifies tokens. */
 export const signingKey = z.strictObject({
   secret: keySecret.meta({ description: 'The key: `trimint new-key` prints one.' }),
-  id: identifier
-    .optional()
-    .meta({
-      description:
-        'Name of the key in commands and in the log. Without it, the key is named after its place: `key-1`, `key-2`.',
-    }),
+  id: identifier.optional().meta({
+    description:
+      'Name of the key in commands and in the log. Without it, the key is named after its place: `key-1`, `key-2`.',
+  }),
   created: timestamp
     .optional()
     .meta({ description: 'When the key was made. `trimint keys promote` takes the newest key.' }),
