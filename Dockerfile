@@ -14,7 +14,9 @@ COPY package.json ./
 COPY src ./src
 COPY openapi/openapi.json ./openapi/
 # Any user id may be given, as some platforms do; its group is then 0. Nothing else is ever written.
-RUN mkdir data && chown 1000:0 data && chmod 0770 data && ln -s /app/src/cli/main.ts /usr/local/bin/trimint
+# A relative path in the configuration is relative to /etc/trimint, so its data folder is a link to the one in /app.
+RUN mkdir data && chown 1000:0 data && chmod 0770 data && ln -s /app/src/cli/main.ts /usr/local/bin/trimint && \
+    mkdir /etc/trimint && ln -s /app/data /etc/trimint/data
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 TRIMINT_CONFIG=/etc/trimint/trimint.yaml
 # As a number, so that a platform can see that it is not root: node.
 USER 1000

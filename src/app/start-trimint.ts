@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance } from 'fastify'
 import pino, { type Logger } from 'pino'
 import type { ConfigIssue } from '../config/config-issue.ts'
 import { createDemoConfiguration } from '../config/demo-config.ts'
 import { readEnvironment } from '../config/environment.ts'
-import { checkConfiguration, type LoadResult, parseConfiguration } from '../config/load.ts'
+import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
@@ -214,8 +213,8 @@ function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomn
   const { configuration, configFile, variables = {}, production = false, workers = 1 } = options
   if (configFile !== undefined) {
     const NODE_ENV = production ? 'production' : 'development'
-    const { environment } = readEnvironment({ NODE_ENV, WORKERS: String(workers) })
-    return () => checkConfiguration(configFile, readFileSync(configFile, 'utf8'), environment, variables, clock())
+    const { environment } = readEnvironment({ NODE_ENV, WORKERS: String(workers), TRIMINT_CONFIG: configFile })
+    return () => loadConfiguration(environment, variables, clock())
   }
   const publicUrl = `http://127.0.0.1:${options.port || 8080}`
   const input = configuration ?? {

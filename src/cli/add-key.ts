@@ -2,7 +2,10 @@ import { formatKeyList } from '../config/key-list.ts'
 import { type CommandIo, randomSecret } from './io.ts'
 import { concealKey, type KeyFile, openKeyFile, writeKeys } from './key-file.ts'
 
-/** Adds a new key at the end of the list, where it verifies and does not sign; or says how to, where the file is not ours to edit. */
+/**
+ * Adds a new key at the end of the list, where it verifies and does not sign. Prints the edit instead if the file cannot be
+ * edited.
+ */
 export async function addKey(io: CommandIo): Promise<void> {
   const opened = openKeyFile(io)
   const { file, configuration, list } = opened
@@ -18,19 +21,19 @@ export async function addKey(io: CommandIo): Promise<void> {
     return
   }
   const place = placeFor(secret, opened, io)
-  io.stderr.write(`${file}: nothing was written: ${obstacle}. Its keys as they have to be:\n`)
+  io.stderr.write(`${file}: nothing was written: ${obstacle}. Replace its keys with:\n`)
   io.stdout.write(formatKeyList([...list.keys.map(concealKey), { secret: place.written, id, created }]))
   if (place.instruction) io.stdout.write(`\n${place.instruction}\n`)
   io.stdout.write(`\nnext: ${place.reload}, then trimint keys promote ${id}\n`)
 }
 
-/** Where a new key goes: to a place of the same kind as the one before it. */
+/** Where a new key is kept: in the same kind of place as the last one. */
 interface Place {
-  /** What the file says in place of the key. */
+  /** What the configuration file contains: the key, or a reference to it. */
   readonly written: string
-  /** How the key gets there, where that is not the file itself. */
+  /** What the operator has to do if the key is not in the file itself. */
   readonly instruction?: string
-  /** How the replicas get to know it. */
+  /** How the operator makes the replicas load it. */
   readonly reload: string
 }
 
@@ -41,7 +44,7 @@ function placeFor(secret: string, { list }: KeyFile, { variables }: CommandIo): 
   if (last.startsWith('file:')) {
     const written = nextName(last, '-', (name) => taken.includes(name))
     const path = written.slice('file:'.length)
-    return { written, instruction: `${path} has to hold\n${secret}`, reload: 'kill -HUP every replica' }
+    return { written, instruction: `write this key to ${path}:\n${secret}`, reload: 'kill -HUP every replica' }
   }
   if (variable !== undefined) {
     const isTaken = (name: string) =>
@@ -50,14 +53,14 @@ function placeFor(secret: string, { list }: KeyFile, { variables }: CommandIo): 
     return {
       written: `\${${name}}`,
       instruction: `export ${name}=${secret}`,
-      // The environment of a process that runs cannot be changed.
-      reload: 'restart every replica, one after the other, with this variable (a reload does not see a new one)',
+      // The environment of a running process cannot be changed.
+      reload: 'restart every replica, one after the other, with this variable (a reload does not read new variables)',
     }
   }
   return { written: secret, reload: 'kill -HUP every replica' }
 }
 
-/** The first of NAME_2, NAME_3 … that is free. */
+/** Returns the first of NAME_2, NAME_3 … that is free. */
 function nextName(name: string, separator: string, isTaken: (name: string) => boolean): string {
   const stem = name.replace(new RegExp(`${separator}[0-9]+$`), '')
   let number = 2

@@ -1,15 +1,16 @@
 import { formatConfigIssue } from '../config/config-issue.ts'
 import type { Configuration } from '../config/schema.ts'
-import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { redactStoreUrl } from '../config/store-url.ts'
+import { environmentOf, formatIssues, loadAsServer } from './configuration.ts'
 import { CommandError, type CommandIo } from './io.ts'
 
-/** Says what the server would say at its start. */
+/** Prints every issue that a start would report, or a summary of the configuration. */
 export function checkConfig(io: CommandIo, file: string | undefined): void {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, file ? { ...environment, TRIMINT_CONFIG: file } : environment)
-  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
+  if ('issues' in loaded) throw new CommandError(formatIssues(loaded.issues))
   for (const warning of loaded.warnings) io.stderr.write(`warning: ${formatConfigIssue(warning)}\n`)
-  io.stdout.write(`${loaded.file ?? 'built-in development configuration'}: good\n${summarise(loaded.configuration)}`)
+  io.stdout.write(`${loaded.file ?? 'built-in demo'}: good\n${summarise(loaded.configuration)}`)
 }
 
 function summarise({ bws, idscan, nevisfido, keys, resourceServers, store }: Configuration): string {
@@ -19,8 +20,7 @@ function summarise({ bws, idscan, nevisfido, keys, resourceServers, store }: Con
     idscan: idscan ? `${idscan.accounts.length} accounts` : 'off',
     nevisfido: nevisfido ? `${nevisfido.clients.length} clients` : 'off',
     'resource servers': resourceServers.length,
-    // A Redis URL may hold a password.
-    store: store.replace(/\/\/.*@/, '//…@'),
+    store: redactStoreUrl(store),
   }
   return Object.entries(rows)
     .map(([name, value]) => `  ${name}: ${value}\n`)

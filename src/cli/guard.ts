@@ -3,13 +3,12 @@ import { isBlock } from '../core/guard.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { withStores } from './store.ts'
 
-/** How many counts are shown at most. */
-const MOST = 10_000
+const MAX_COUNTS = 10_000
 
-/** Shows what the guard counts: failures, until when, and whether that is a block. */
+/** Prints the counts of the guard: failures, when they expire, and whether they are a block. */
 export async function listGuard(io: CommandIo): Promise<void> {
   await withStores(io, async ({ failures }, { guard }) => {
-    for (const count of await failures.list(io.clock(), MOST)) {
+    for (const count of await failures.list(io.clock(), MAX_COUNTS)) {
       const state = guard && isBlock(count, guard) ? 'blocked until' : 'counted until'
       io.stdout.write(`${new Date(count.expires).toISOString()}  ${count.failures}  ${state}  ${count.key}\n`)
     }
@@ -22,9 +21,10 @@ export interface LiftOptions {
   readonly all?: true
 }
 
-/** Forgets failures, and with them a block. In force in every process within a second. */
+/** Removes counts, and with them blocks. Takes effect in every process within a second. */
 export async function liftGuard(io: CommandIo, { account, address, all }: LiftOptions): Promise<void> {
-  if (!account && !address && !all) throw new CommandError('say what to lift: --account, --address, both, or --all')
+  if (!account && !address && !all)
+    throw new CommandError('nothing to lift; expected --account, --address, both, or --all')
   await withStores(io, async ({ failures }) => {
     const from = address && ` from ${clientNetwork(address)}`
     const fits = (key: string): boolean => {
@@ -32,12 +32,12 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
       if (account) return from ? key === `account ${account}${from}` : key.startsWith(`account ${account} from `)
       return key === `address ${clientNetwork(address ?? '')}` || key.endsWith(from ?? '')
     }
-    const counts = await failures.list(io.clock(), MOST)
+    const counts = await failures.list(io.clock(), MAX_COUNTS)
     const lifted = counts.filter(({ key }) => fits(key))
     for (const { key } of lifted) {
       await failures.remove(key, Number.MAX_SAFE_INTEGER)
       io.stdout.write(`lifted  ${key}\n`)
     }
-    if (lifted.length === 0) throw new CommandError('nothing of that is counted')
+    if (lifted.length === 0) throw new CommandError('nothing lifted: no such count; see trimint guard list')
   })
 }

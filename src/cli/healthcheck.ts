@@ -3,13 +3,13 @@ import type { Environment } from '../config/environment.ts'
 import { environmentOf, loadAsServer } from './configuration.ts'
 import { CommandError, type CommandIo } from './io.ts'
 
-const TIMEOUT = 3_000 // milliseconds
+const TIMEOUT_MS = 3_000
 
-/** Asks the server that has this environment and configuration whether it is alive. */
+/** Asks the server with this environment and configuration whether it is alive. */
 export async function healthcheck(io: CommandIo): Promise<void> {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
-  // A file that went bad under a running server says nothing of that server: then both ways are tried.
+  // The running server may have loaded an earlier version of an invalid file: try both schemes.
   const schemes = 'issues' in loaded ? ['http', 'https'] : [loaded.configuration.tls ? 'https' : 'http']
   const outcomes: string[] = []
   for (const scheme of schemes) {
@@ -21,17 +21,17 @@ export async function healthcheck(io: CommandIo): Promise<void> {
   throw new CommandError(outcomes.join('\n'))
 }
 
-/** An address to bind to is not always one to connect to. */
+/** Returns the address to connect to: a wildcard address can only be listened on. */
 function authority({ HOST, PORT }: Environment): string {
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[HOST] ?? HOST
   return `${host.includes(':') ? `[${host}]` : host}:${PORT}`
 }
 
 async function ask(url: string): Promise<number | string> {
-  // The server asks after itself: its certificate is for another name than the loopback address.
+  // The certificate is for the public name, not for the loopback address.
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
   try {
-    const { statusCode, body } = await request(url, { dispatcher, signal: AbortSignal.timeout(TIMEOUT) })
+    const { statusCode, body } = await request(url, { dispatcher, signal: AbortSignal.timeout(TIMEOUT_MS) })
     await body.dump()
     return statusCode
   } catch (error) {

@@ -3,17 +3,17 @@ import type { NeededUntil } from '../core/ports/instance-store.ts'
 import type { CommandIo } from './io.ts'
 import { withStores } from './store.ts'
 
-/** The processes that are running on a store, as far as they have told it. */
+/** The running processes that have announced themselves in the store. */
 export interface Instances {
   readonly instances: ReadonlySet<string>
-  /** The instances in which a key is not live, by its fingerprint. */
+  /** Returns the instances in which a key, given by its fingerprint, is not live. */
   lacking(fingerprint: string): ReadonlySet<string>
-  /** Those that sign with it. */
+  /** Returns the instances that sign with a key. */
   signing(fingerprint: string): ReadonlySet<string>
   readonly neededUntil: NeededUntil
 }
 
-/** Looks at the store; undefined where that is in the memory of a server. */
+/** Reads the instances from the store; undefined if the store is in the memory of a server. */
 export async function readInstances(io: CommandIo, configuration: Configuration): Promise<Instances | undefined> {
   if (isInMemory(configuration)) return undefined
   return withStores(io, async ({ replicas }) => {
@@ -22,7 +22,7 @@ export async function readInstances(io: CommandIo, configuration: Configuration)
       new Set(announcements.filter(({ keys }) => fits(keys)).map(({ instance }) => instance))
     return {
       instances: those(() => true),
-      // One that is between two configurations has the keys that are in both.
+      // During a reload, an instance has the keys that are in both configurations.
       lacking: (fingerprint) => those((keys) => !keys.includes(fingerprint)),
       signing: (fingerprint) => those(([signer]) => signer === fingerprint),
       neededUntil: await replicas.neededUntil(),

@@ -1,11 +1,12 @@
 import type { Readable, Writable } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import type { Variables } from '../config/environment.ts'
+import { decodeUtf8 } from '../config/utf8.ts'
 import type { Clock } from '../core/clock.ts'
 import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
-/** What a command may touch. */
+/** Everything outside itself that a command may use. */
 export interface CommandIo {
   readonly stdin: Readable & { readonly isTTY?: boolean; setRawMode?(on: boolean): unknown }
   readonly stdout: Writable
@@ -15,17 +16,21 @@ export interface CommandIo {
   readonly randomness: Randomness
 }
 
-/** Ends a command with exit code 1 and these lines on standard error. */
+/** Ends a command with exit code 1 and its message on standard error. */
 export class CommandError extends Error {}
 
-/** A secret that cannot be guessed, fit for a signing key: base64url. */
+/** Returns a random secret in base64url, long enough for a signing key. */
 export function randomSecret({ randomness }: CommandIo): string {
   return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
 }
 
-/** All of standard input without its last line break; asked for, and not shown, where a person types it. */
+/**
+ * Returns all of standard input without its last line break. Asks for it, without showing it, on a terminal.
+ *
+ * @throws CommandError if the input is not UTF-8: replacement characters would become part of a password.
+ */
 export async function readSecret({ stdin, stderr }: CommandIo, prompt: string): Promise<string> {
-  if (!stdin.isTTY) return (await text(stdin)).replace(/\r?\n$/, '')
+  if (!stdin.isTTY) return decode(await buffer(stdin)).replace(/\r?\n$/, '')
   stderr.write(`${prompt}: `)
   stdin.setRawMode?.(true)
   try {
@@ -36,19 +41,32 @@ export async function readSecret({ stdin, stderr }: CommandIo, prompt: string): 
   }
 }
 
-// What a terminal in raw mode sends for the keys that mean something.
-const ENTER = ['\r', '\n']
-const ABORT = ['\u0003', '\u0004']
-const BACKSPACE = ['\b', '\u007f']
+function decode(bytes: Uint8Array): string {
+  const content = decodeUtf8(bytes)
+  if ('text' in content) return content.text
+  throw new CommandError(`invalid UTF-8 in line ${content.invalidLine} of standard input; expected text in UTF-8`)
+}
+
+// Bytes that a terminal in raw mode sends for special keys. No byte of a longer UTF-8 sequence is one of them.
+const ENTER = [0x0a, 0x0d]
+const ABORT = [0x03, 0x04]
+const BACKSPACE = [0x08, 0x7f]
 
 async function readTyped(stdin: CommandIo['stdin']): Promise<string> {
-  let typed = ''
+  const typed: number[] = []
   for await (const chunk of stdin) {
-    for (const character of String(chunk)) {
-      if (ENTER.includes(character)) return typed
-      if (ABORT.includes(character)) throw new CommandError('aborted')
-      typed = BACKSPACE.includes(character) ? typed.slice(0, -1) : typed + character
+    for (const byte of Buffer.from(chunk as Uint8Array)) {
+      if (ENTER.includes(byte)) return decode(Uint8Array.from(typed))
+      if (ABORT.includes(byte)) throw new CommandError('aborted')
+      if (BACKSPACE.includes(byte)) removeCharacter(typed)
+      else typed.push(byte)
     }
   }
-  return typed
+  return decode(Uint8Array.from(typed))
+}
+
+/** Removes the bytes of the last character: continuation bytes (10xxxxxx) up to the byte that starts it. */
+function removeCharacter(typed: number[]): void {
+  let byte = typed.pop()
+  while (byte !== undefined && (byte & 0xc0) === 0x80) byte = typed.pop()
 }

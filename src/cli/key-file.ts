@@ -4,11 +4,11 @@ import type { Environment } from '../config/environment.ts'
 import { type KeyList, readKeyList, type WrittenKey } from '../config/key-list.ts'
 import { checkConfiguration } from '../config/load.ts'
 import type { Configuration } from '../config/schema.ts'
-import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { environmentOf, formatIssues, loadAsServer } from './configuration.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { replaceFile } from './replace-file.ts'
 
-/** The file that a server with this environment reads its keys from. */
+/** The configuration file from which a server with this environment reads its keys. */
 export interface KeyFile {
   readonly file: string
   readonly source: string
@@ -17,30 +17,31 @@ export interface KeyFile {
   readonly list: KeyList
 }
 
+/** Opens the configuration file. Throws a CommandError if it has issues, or if there is none. */
 export function openKeyFile(io: CommandIo): KeyFile {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
-  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
+  if ('issues' in loaded) throw new CommandError(formatIssues(loaded.issues))
   const { file, configuration } = loaded
   if (file === undefined) {
     throw new CommandError(
-      'there is no configuration file, and the built-in demo has one key for ever; write one: cp trimint.example.yaml trimint.yaml',
+      'no configuration file, and the key of the built-in demo cannot be replaced; write one: cp trimint.example.yaml trimint.yaml',
     )
   }
   const source = readFileSync(file, 'utf8')
   return { file, source, environment, configuration, list: readKeyList(source) }
 }
 
-/** A key as the file has it holds a `${NAME}`, or a `file:` in place of itself. */
+/** Returns whether the configuration file only refers to a key, by `${NAME}` or `file:`. */
 function isElsewhere({ secret = '' }: WrittenKey): boolean {
   return secret.startsWith('file:') || secret.includes('${')
 }
 
 /**
- * Writes a file with other keys, and nothing else that is different.
+ * Replaces the keys in the configuration file and changes nothing else.
  *
- * @param text the whole file as it has to be, where that is known.
- * @param keys what a start has to read from it.
+ * @param text the new file; undefined if it could not be edited.
+ * @param keys the keys that a start must read from it.
  * @returns why nothing was written, or undefined.
  */
 export function writeKeys(
@@ -49,17 +50,18 @@ export function writeKeys(
   text: string | undefined,
   keys: Configuration['keys'],
 ): string | undefined {
-  if (list.keys.some(isElsewhere)) return 'the keys come from the environment or from files of their own'
+  if (list.keys.some(isElsewhere)) return 'the keys come from the environment or from separate files'
   const checked = text === undefined ? undefined : checkConfiguration(file, text, environment, io.variables, io.clock())
   const isRight =
     checked && 'configuration' in checked && isDeepStrictEqual(checked.configuration, { ...configuration, keys })
-  if (text === undefined || !isRight) return 'its list of keys is written in a way that this command cannot edit'
-  if (readFileSync(file, 'utf8') !== source) throw new CommandError(`${file} has been changed meanwhile; try again`)
+  if (text === undefined || !isRight) return 'this command cannot edit its list of keys as it is written'
+  if (readFileSync(file, 'utf8') !== source)
+    throw new CommandError(`${file} was changed at the same time; nothing was written, try again`)
   const error = replaceFile(file, text, io.randomness)
   return error && `it cannot be written (${error})`
 }
 
-/** What to say of a key in the file when it is shown: never the key itself. */
+/** Returns a key for display, without its secret. */
 export function concealKey(key: WrittenKey): WrittenKey {
-  return isElsewhere(key) ? key : { ...key, secret: '(as it stands in the file)' }
+  return isElsewhere(key) ? key : { ...key, secret: '(unchanged)' }
 }

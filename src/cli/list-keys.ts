@@ -1,16 +1,16 @@
 import { createKeyring, fingerprintOf, type Key, liveKeys } from '../core/crypto/keyring.ts'
-import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { environmentOf, formatIssues, loadAsServer } from './configuration.ts'
 import { type Instances, readInstances } from './instances.ts'
 import { CommandError, type CommandIo } from './io.ts'
 
-/** Prints a line for each key that is configured: what it does, who has it, and when it can be removed. */
+/** Prints a line for each configured key: what it does, which replicas have it, and when it can be removed. */
 export async function listKeys(io: CommandIo): Promise<void> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
+  if ('issues' in loaded) throw new CommandError(formatIssues(loaded.issues))
   const { keys } = loaded.configuration
   const keyring = createKeyring(keys)
   const replicas = await readInstances(io, loaded.configuration)
-  if (!replicas) io.stderr.write('the store is in the memory of the server: replicas cannot be seen from here\n')
+  if (!replicas) io.stderr.write('the store is in the memory of the server: this command cannot see its replicas\n')
 
   const now = io.clock()
   const live = liveKeys(keyring, now)

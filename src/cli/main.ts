@@ -3,7 +3,7 @@ import { systemClock } from '../app/system-clock.ts'
 import { systemRandomness } from '../app/system-randomness.ts'
 import { runCommand } from './program.ts'
 
-// Whoever reads may have read enough: trimint … | head.
+// The reader of a pipe may close it early: trimint … | head.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
 
 process.exitCode = await runCommand(process.argv.slice(2), {

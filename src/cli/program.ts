@@ -14,8 +14,8 @@ import { inspect, type RevokeOptions, revoke } from './tokens.ts'
 /**
  * Runs one command line.
  *
- * @param words what follows the program's name.
- * @returns the exit code: 0 done, 1 the answer is no, 2 the words are off.
+ * @param words the arguments after the program's name.
+ * @returns the exit code: 0 success, 1 failure or negative result, 2 usage error.
  */
 export async function runCommand(words: readonly string[], io: CommandIo): Promise<number> {
   try {
@@ -29,9 +29,10 @@ export async function runCommand(words: readonly string[], io: CommandIo): Promi
   }
 }
 
-function createProgram(io: CommandIo): Command {
+/** Returns the commands of `trimint`. docs/cli.md is generated from it. */
+export function createProgram(io: CommandIo): Command {
   const program = new Command('trimint')
-    .description('Tools for operators of a Trimint. Exit codes: 0 done, 1 the answer is no, 2 wrong usage.')
+    .description('Tools for operators of Trimint. Exit codes: 0 success, 1 failure or negative result, 2 usage error.')
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -42,13 +43,13 @@ function createProgram(io: CommandIo): Command {
 
   program
     .command('new-key')
-    .description('print a new random signing key, for "keys" in the configuration')
+    .description('print a new random signing key for `keys` in the configuration')
     .action(() => print(randomSecret(io)))
 
   program
     .command('hash-secret')
-    .description('make a random secret for an app, a client or a resource server, and the digest to configure')
-    .option('--stdin', 'take the secret from standard input instead')
+    .description('print a random secret for an app, client or resource server, and the digest to configure')
+    .option('--stdin', 'read the secret from standard input instead')
     .action(async ({ stdin }: { stdin?: true }) => {
       const secret = stdin ? await readSecret(io, 'Secret') : randomSecret(io)
       if (!secret) throw new CommandError('the secret is empty')
@@ -58,7 +59,7 @@ function createProgram(io: CommandIo): Command {
 
   program
     .command('hash-password')
-    .description("hash an account's password, from standard input, for the configuration (argon2id)")
+    .description('print the argon2id hash of a password, typed or from standard input, for an account')
     .action(async () => {
       const password = await readSecret(io, 'Password')
       if (!password) throw new CommandError('the password is empty')
@@ -67,29 +68,29 @@ function createProgram(io: CommandIo): Command {
 
   program
     .command('check-config')
-    .description('check a configuration as a start would, and print every fault')
+    .description('check a configuration as a start would, and print every issue')
     .argument('[file]', 'default: TRIMINT_CONFIG, or ./trimint.yaml')
     .action((file?: string) => checkConfig(io, file))
 
   program
     .command('decode')
-    .description('print what a signed token says, the bits spelled out')
+    .description('print the content of a signed token and the meaning of its bits')
     .argument('[token]', 'default: from standard input')
-    .option('--verify', "check signature and times with the configuration's keys; exit code 1 when it is not valid")
+    .option('--verify', 'check signature and times with the configured keys; exit code 1 if the token is not valid')
     .action(async (token: string | undefined, { verify = false }: { verify?: boolean }) => {
       decode(io, (token ?? (await readSecret(io, 'Token'))).trim(), verify)
     })
 
   program
     .command('inspect')
-    .description('say what introspection says of a token of any kind; exit code 1 when it is not good')
+    .description('print what introspection returns for a token of any contract; exit code 1 if it is not active')
     .argument('[token]', 'default: from standard input')
     .action(async (token: string | undefined) => inspect(io, (token ?? (await readSecret(io, 'Token'))).trim()))
 
   program
     .command('revoke')
     .description(
-      'revoke a token, or everything issued to somebody up to now; comes back when that is in force everywhere',
+      'revoke a token, or everything issued so far to an app, account or user; returns when it is in effect everywhere',
     )
     .argument('[token]', '- for standard input')
     .option('--app <id>', 'everything issued to this app (BWS)')
@@ -101,36 +102,36 @@ function createProgram(io: CommandIo): Command {
 
   program
     .command('healthcheck')
-    .description('ask the server that has this environment and configuration whether it is alive')
+    .description('ask the server with this environment and configuration whether it is alive')
     .action(() => healthcheck(io))
 
-  const guard = program.command('guard').description('what the brute-force guard has counted')
+  const guard = program.command('guard').description('list and lift the blocks of the brute-force guard')
   guard
     .command('list')
-    .description('show failures and blocks, and until when they count')
+    .description('print failures and blocks, and when they expire')
     .action(() => listGuard(io))
   guard
     .command('lift')
-    .description('forget failures, and with them a block')
-    .option('--account <name>', 'of this account, from everywhere unless --address is given too')
-    .option('--address <address>', 'from this address')
-    .option('--all', 'everything')
+    .description('remove failures, and with them blocks')
+    .option('--account <name>', 'of this account, from every address unless --address is given')
+    .option('--address <address>', 'of this address')
+    .option('--all', 'every failure')
     .action((options: LiftOptions) => liftGuard(io, options))
 
-  const keys = program.command('keys').description('the keys that sign tokens, and how to exchange them')
+  const keys = program.command('keys').description('list, add and promote the keys that sign tokens')
   keys
     .command('list')
-    .description('show each key, which running replicas have it, and when it can go')
+    .description('print each key, which running replicas have it, and when it can be removed')
     .action(() => listKeys(io))
   keys
     .command('add')
-    .description('add a new key at the end of the list: it verifies everywhere and signs nowhere')
+    .description('add a new key at the end of the list: it verifies and does not sign')
     .action(() => addKey(io))
   keys
     .command('promote')
-    .description('put a key in the first place, so that it signs; refused while a running replica does not have it yet')
+    .description('move a key to the first place, so that it signs; fails while a running replica does not have it')
     .argument('[id]', 'default: the newest')
-    .option('--force', 'whoever has it: tokens of this key are refused where it is missing')
+    .option('--force', 'promote it although a replica may not have it and would reject its tokens')
     .action((id: string | undefined, options: PromoteOptions) => promoteKey(io, id, options))
 
   return program

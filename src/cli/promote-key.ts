@@ -9,14 +9,14 @@ export interface PromoteOptions {
   readonly force?: true
 }
 
-/** Puts a key in the first place, so that it signs; or says how to, where the file is not ours to edit. */
+/** Moves a key to the first place, so that it signs. Prints the edit instead if the file cannot be edited. */
 export async function promoteKey(io: CommandIo, id: string | undefined, { force }: PromoteOptions): Promise<void> {
   const opened = openKeyFile(io)
   const { file, configuration, list } = opened
   const keyring = createKeyring(configuration.keys)
   const index = id === undefined ? findNewest(configuration.keys) : findNamed(keyring, id)
   const key = keyring[index]
-  if (!key || index === 0) throw new CommandError(`${keyring[0]?.id} is the first key already`)
+  if (!key || index === 0) throw new CommandError(`${keyring[0]?.id} is already the first key`)
   if (key.notAfter <= io.clock()) throw new CommandError(`${key.id} has expired`)
   if (!force) await requireEverywhere(io, configuration, key)
 
@@ -24,7 +24,7 @@ export async function promoteKey(io: CommandIo, id: string | undefined, { force 
   if (obstacle === undefined) {
     io.stdout.write(`${key.id} is the first key of ${file}\n`)
   } else {
-    io.stderr.write(`${file}: nothing was written: ${obstacle}. Its keys as they have to be:\n`)
+    io.stderr.write(`${file}: nothing was written: ${obstacle}. Replace its keys with:\n`)
     io.stdout.write(`${formatKeyList(putFirst(list.keys, index).map(concealKey))}\n`)
   }
   io.stdout.write(
@@ -34,15 +34,15 @@ export async function promoteKey(io: CommandIo, id: string | undefined, { force 
 
 function findNamed(keyring: readonly Key[], id: string): number {
   const named = keyring.filter((key) => key.id === id)
-  // One without an id is called by its place, and nothing keeps another from being given that name.
-  if (named.length > 1) throw new CommandError(`several keys are called ${id}`)
+  // A key without an id is named after its place, and another key may have that name as its id.
+  if (named.length > 1) throw new CommandError(`several keys are named ${id}; expected a unique id`)
   if (named.length === 0) {
-    throw new CommandError(`no key is called ${id}; there are ${keyring.map((key) => key.id).join(', ')}`)
+    throw new CommandError(`no key is named ${id}; expected one of ${keyring.map((key) => key.id).join(', ')}`)
   }
   return keyring.findIndex((key) => key.id === id)
 }
 
-/** The last of those that were created last. */
+/** Returns the index of the newest key; of several, the last. */
 function findNewest(keys: Configuration['keys']): number {
   const times = keys.map(({ created = Number.NEGATIVE_INFINITY }) => created)
   return times.lastIndexOf(Math.max(...times))
@@ -50,9 +50,11 @@ function findNewest(keys: Configuration['keys']): number {
 
 async function requireEverywhere(io: CommandIo, configuration: Configuration, key: Key): Promise<void> {
   const replicas = await readInstances(io, configuration)
-  const force = '--force promotes it all the same'
+  const force = '--force skips this check'
   if (!replicas) {
-    throw new CommandError(`the store is in the memory of the server: nobody can see who has ${key.id}; ${force}`)
+    throw new CommandError(
+      `the store is in the memory of the server: this command cannot see which replicas have ${key.id}; ${force}`,
+    )
   }
   const { instances } = replicas
   if (instances.size === 0)
@@ -60,7 +62,7 @@ async function requireEverywhere(io: CommandIo, configuration: Configuration, ke
   const lacking = replicas.lacking(fingerprintOf(key))
   if (lacking.size > 0) {
     throw new CommandError(
-      `${key.id} is missing in ${lacking.size} of ${instances.size} running replicas, which would refuse its tokens: ` +
+      `${key.id} is missing in ${lacking.size} of ${instances.size} running replicas, which would reject its tokens: ` +
         `${[...lacking].join(', ')}. Reload them first; ${force}`,
     )
   }

@@ -13,17 +13,17 @@ import { basename, dirname, join } from 'node:path'
 import type { Randomness } from '../core/randomness.ts'
 
 /**
- * Replaces a file in one step: whoever reads it, and whatever breaks off, there is the old text or the new one. Mode and owner
- * stay, and a link goes on pointing to it.
+ * Replaces a file atomically: a reader, or a crash, sees either the old text or the new one. Keeps mode and owner, and
+ * follows a link.
  *
- * @returns the system's code for why it cannot be; nothing is changed then.
+ * @returns the system's error code if nothing was changed, or undefined.
  */
 export function replaceFile(path: string, text: string, randomness: Randomness): string | undefined {
   let temporary: string | undefined
   try {
     const file = realpathSync(path)
     const { mode, uid, gid } = statSync(file)
-    // Root may write everything, also what nobody is meant to.
+    // Root may write a read-only file, but its operator made it read-only on purpose.
     if ((mode & 0o222) === 0) return 'EACCES'
     accessSync(file, constants.W_OK)
     temporary = join(dirname(file), `.${basename(file)}.${randomness.uuid()}`)

@@ -1,18 +1,22 @@
 import { type Configuration, isInMemory } from '../config/schema.ts'
 import { openStores, type Stores } from '../store/open-stores.ts'
-import { environmentOf, formatFaults, loadAsServer } from './configuration.ts'
+import { environmentOf, formatIssues, loadAsServer } from './configuration.ts'
 import { CommandError, type CommandIo } from './io.ts'
 
-/** Does something with the store of the server that has this environment and configuration. */
+/**
+ * Opens the stores of the server with this environment and configuration, and closes them after use.
+ *
+ * @throws CommandError if the store cannot be reached.
+ */
 export async function withStores<Result>(
   io: CommandIo,
   use: (stores: Stores, configuration: Configuration) => Promise<Result>,
 ): Promise<Result> {
   const loaded = loadAsServer(io, environmentOf(io))
-  if ('issues' in loaded) throw new CommandError(formatFaults(loaded.issues))
+  if ('issues' in loaded) throw new CommandError(formatIssues(loaded.issues))
   const { configuration } = loaded
   if (isInMemory(configuration)) {
-    throw new CommandError('the store is in the memory of the server: it cannot be reached from here')
+    throw new CommandError('the store is in the memory of the server: this command cannot reach it')
   }
   let stores: Stores
   try {

@@ -7,13 +7,13 @@ import { toIntrospection } from '../endpoints/introspection-reply.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { withStores } from './store.ts'
 
-/** Prints what introspection says of a token. Uses nothing up. */
+/** Prints what introspection returns for a token. Does not consume a try. */
 export async function inspect(io: CommandIo, token: string): Promise<void> {
   const introspection = await withTokens(io, async ({ lifecycle, origin }) =>
     toIntrospection(await lifecycle.inspect(token), origin),
   )
   io.stdout.write(`${JSON.stringify(introspection, undefined, 2)}\n`)
-  if (!introspection.active) throw new CommandError('the token is not good')
+  if (!introspection.active) throw new CommandError('the token is not active')
 }
 
 export interface RevokeOptions {
@@ -22,14 +22,17 @@ export interface RevokeOptions {
   readonly user?: string
 }
 
-/** Revokes a token, or all that was issued to somebody up to now. Comes back when that is in force in every process. */
+/**
+ * Revokes a token, or everything issued so far to an app, account or user. Returns when the revocation is in effect in
+ * every process.
+ */
 export async function revoke(io: CommandIo, token: string | undefined, options: RevokeOptions): Promise<void> {
   const named = [token, options.app, options.account, options.user].filter((name) => name !== undefined)
-  if (named.length !== 1) throw new CommandError('say what to revoke: a token, --app, --account or --user; one of them')
+  if (named.length !== 1) throw new CommandError('expected exactly one of: a token, --app, --account, --user')
   await withTokens(io, async ({ lifecycle }, revocations, configuration) => {
     if (token !== undefined) {
       const revoked = await lifecycle.revoke(token)
-      if (!revoked) throw new CommandError('there is nothing to revoke: it is no token of ours, or no longer one')
+      if (!revoked) throw new CommandError('nothing revoked: the token is unknown or expired')
       io.stdout.write(`revoked  ${revoked.contract} token ${revoked.tokenId}\n`)
       return
     }
@@ -37,14 +40,14 @@ export async function revoke(io: CommandIo, token: string | undefined, options: 
     await revocations.revokeIssued(holder)
     io.stdout.write(`revoked  everything issued to ${holder} up to now\n`)
   })
-  // Signed tokens tell their time by the second: what is issued from now on is another one, and not taken for an old one.
+  // Signed tokens state their time in whole seconds: only a token issued in a later second is certainly a new one.
   await sleep(MAX_STALENESS_MS)
 }
 
 function holderOf({ app, account, user }: RevokeOptions, { bws, idscan, nevisfido }: Configuration): Holder {
   if (app !== undefined) {
     const known = (bws ? bws.apps : []).some(({ id }) => id === app)
-    if (!known) throw new CommandError('there is no such app')
+    if (!known) throw new CommandError('unknown app; expected the id of a configured app')
     return `app ${app}`
   }
   if (account !== undefined) {
@@ -52,11 +55,12 @@ function holderOf({ app, account, user }: RevokeOptions, { bws, idscan, nevisfid
       username === account ||
       (idscan && idscan.usernameCase === 'insensitive' && username.toLowerCase() === account.toLowerCase())
     const known = (idscan ? idscan.accounts : []).find(({ username }) => isMeant(username))
-    if (!known) throw new CommandError('there is no such account')
+    if (!known) throw new CommandError('unknown account; expected the name of a configured account')
     return `account ${known.username}`
   }
   const users = nevisfido ? nevisfido.users : []
-  if (users !== '*' && !users.includes(user ?? '')) throw new CommandError('there is no such user')
+  if (users !== '*' && !users.includes(user ?? ''))
+    throw new CommandError('unknown user; expected a name listed under nevisfido.users')
   return `user ${user}`
 }
 

@@ -3,7 +3,7 @@ import type { Configuration } from './schema.ts'
 
 type Named = Readonly<Record<string, unknown>>
 
-/** Where two configurations differ, as paths; entries of a list by their names. Never what stands there. */
+/** Returns the paths at which two configurations differ, entries of a list by their names. Never returns values. */
 export function findChangedPaths(before: Configuration, after: Configuration): string[] {
   return compare(before, after, '')
 }
@@ -14,11 +14,11 @@ function compare(before: unknown, after: unknown, path: string): string[] {
   const [named, others] = [byName(before), byName(after)]
   if (!named || !others) return [path]
   const changed = compareFields(named, others, (name) => `${path}[${name}]`)
-  // The first key signs: of some lists the order matters too.
+  // The order of a list may matter: the first key signs.
   return changed.length > 0 && isInOrder(named, others) ? changed : [path, ...changed]
 }
 
-/** Whether what is in both stands in the same order. */
+/** Returns whether the entries that are in both have the same order. */
 function isInOrder(before: Named, after: Named): boolean {
   const kept = Object.keys(before).filter((name) => name in after)
   return isDeepStrictEqual(
@@ -36,7 +36,7 @@ function isRecord(value: unknown): value is Named {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
-/** A list whose entries all have a name; undefined for anything else. */
+/** Returns the entries of a list by name; undefined if it is not a list, or an entry has no name. */
 function byName(value: unknown): Named | undefined {
   if (!Array.isArray(value)) return undefined
   const entries = value.map((entry: unknown): [unknown, unknown] => {

@@ -1,43 +1,22 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
-import type { Randomness } from '../core/randomness.ts'
-import type { Environment } from './environment.ts'
 import type { ConfigurationInput } from './schema.ts'
 
-/** What everyone may know. Refused in production (load.ts). */
+/** Public credentials of the demo. production-secrets.ts rejects them in production. */
 export const DEMO_SECRET = 'demo-secret'
 export const DEMO_PASSWORD = 'demo-password'
 
-/** The argon2id hash of {@link DEMO_PASSWORD}: computed once, so that a start does not have to. */
+/** The argon2id hash of {@link DEMO_PASSWORD}, computed in advance: hashing would delay each start. */
 export const DEMO_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$xoidRLqFn/n5PiPVtd927A$5I1+28qJ7kpnXFkJ25W/EUjgAiviR3BSnXR/rAbI+T8'
 
-const LOOPBACK = ['127.0.0.1', 'localhost', '::1']
-
-/** The built-in configuration hands out tokens to everyone who reads this file, so only this machine may ask. */
-export function isLoopback(host: string): boolean {
-  return LOOPBACK.includes(host)
+interface DemoOptions {
+  /** URL at which the demo is reached. */
+  readonly publicUrl: string
+  /** HS256 key in base64url. */
+  readonly key: string
 }
 
-/**
- * The configuration of a start without a file, outside production.
- *
- * @param folder where its key is kept between starts.
- * @param randomness makes the key where there is none yet; without it that is an error.
- */
-export function loadDemoConfiguration(
-  environment: Environment,
-  folder: string,
-  randomness: Randomness | undefined,
-): ConfigurationInput {
-  const host = environment.HOST.includes(':') ? `[${environment.HOST}]` : environment.HOST
-  const publicUrl = `http://${host}:${environment.PORT || 8080}`
-  return createDemoConfiguration({ publicUrl, key: developmentKey(folder, randomness) })
-}
-
-/** Returns the built-in demo, signing with a base64url key. */
-export function createDemoConfiguration({ publicUrl, key }: { publicUrl: string; key: string }): ConfigurationInput {
+/** Returns the configuration that Trimint serves without a configuration file, outside production. */
+export function createDemoConfiguration({ publicUrl, key }: DemoOptions): ConfigurationInput {
   const secret = `plain:${DEMO_SECRET}`
   return {
     publicUrl,
@@ -58,28 +37,14 @@ export function createDemoConfiguration({ publicUrl, key }: { publicUrl: string;
     },
     nevisfido: {
       appId: `${publicUrl}/nevisfido/uaf/1.1/facets`,
-      // Nothing is protected, so that the vendor's own sample works as printed (N15).
+      // No operation is protected, so that the vendor's own sample works as printed (N15).
       protect: [],
       clients: [{ id: 'demo-backend', secret, users: '*' }],
       users: '*',
     },
     resourceServers: [{ id: 'demo-api', secret }],
     guard: { block: '30s' },
-    // What else a developer's machine is busy with is nobody's fault.
+    // Other programs on a developer's machine must not make requests fail.
     overload: false,
   }
-}
-
-/** Made once and kept, so that tokens outlive a restart. Another process that starts at the same time gets the same key. */
-function developmentKey(folder: string, randomness: Randomness | undefined): string {
-  const file = join(folder, 'development.key')
-  if (!randomness) return readFileSync(file, 'utf8')
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  try {
-    const key = Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
-    writeFileSync(file, key, { mode: 0o600, flag: 'wx' })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  return readFileSync(file, 'utf8')
 }

@@ -1,34 +1,34 @@
 import { isMap, isScalar, isSeq, parseDocument, stringify, type YAMLMap, type YAMLSeq } from 'yaml'
 
-/** A key as a file has it, with nothing filled in. */
+/** A key as the file contains it, without defaults or replacements. */
 export type WrittenKey = Readonly<Record<string, string>>
 
 /**
- * A configuration file's list of keys, to be edited where it stands: all the rest of the file stays as it is, to the last blank. A list
- * can be written in ways that are not seen through here, so what comes out is to be checked; undefined where that is known.
+ * The list of keys in a configuration file. Editing it changes no other byte of the file. YAML can write a list in ways that
+ * this does not understand: check the result. A method returns undefined if it cannot edit the list.
  */
 export interface KeyList {
   readonly keys: readonly WrittenKey[]
-  /** The file with one more key at the end. */
+  /** Returns the file with one more key at the end. */
   append(key: WrittenKey): string | undefined
-  /** The file with one of its keys, and the comments above that, in the first place. */
+  /** Returns the file with one of its keys, and the comments above it, in the first place. */
   moveFirst(index: number): string | undefined
 }
 
-/** Where something stands in a text. */
+/** A part of a text. */
 interface Span {
   readonly start: number
   readonly end: number
 }
 
 interface Layout {
-  /** One for each key, in order. */
+  /** The key's parts of the file, in order. */
   readonly spans: readonly Span[]
-  /** How one more key is written behind the last. */
+  /** Returns the text of one more key, to insert after the last. */
   write(key: WrittenKey): string
 }
 
-/** @param source a configuration file without faults. */
+/** Reads the list of keys from a valid configuration file. */
 export function readKeyList(source: string): KeyList {
   const document = parseDocument(source)
   const list = document.get('keys', true)
@@ -44,12 +44,12 @@ export function readKeyList(source: string): KeyList {
   }
 }
 
-/** The whole list for a person to take over, as YAML. */
+/** Returns the list as YAML, for an operator to copy. */
 export function formatKeyList(keys: readonly WrittenKey[]): string {
   return stringify({ keys }, { lineWidth: 0, defaultKeyType: 'PLAIN', defaultStringType: 'QUOTE_DOUBLE' })
 }
 
-/** What stands between the spans stays where it is. */
+/** Moves one of the spans to the first place. The text between the spans stays where it is. */
 function reorder(source: string, spans: readonly Span[], first: number): string {
   const order = [first, ...spans.keys().filter((index) => index !== first)]
   const pieces = order.map((index, place) => {
@@ -61,12 +61,12 @@ function reorder(source: string, spans: readonly Span[], first: number): string 
 
 function layOut(source: string, list: YAMLSeq): Layout | undefined {
   const items = list.items.filter((item): item is YAMLMap => isMap(item))
-  // An alias stands for a key that is written elsewhere.
+  // An alias refers to a key that is written elsewhere.
   if (items.length < list.items.length) return undefined
   return list.flow ? layOutBraces(items) : layOutLines(source, items)
 }
 
-/** `keys: [{ … }, { … }]` */
+/** For `keys: [{ … }, { … }]`. */
 function layOutBraces(items: readonly YAMLMap[]): Layout {
   const name = items.at(-1)?.items[0]?.key
   // JSON stays JSON.
@@ -77,13 +77,13 @@ function layOutBraces(items: readonly YAMLMap[]): Layout {
   }
 }
 
-/** A key to a line or more, with a dash before it. */
+/** For keys on lines that start with a dash. */
 function layOutLines(source: string, items: readonly YAMLMap[]): Layout {
   const eol = source.includes('\r\n') ? '\r\n' : '\n'
   const spans: Span[] = []
   let indent = ''
   for (const { range } of items) {
-    // Up to the comments that are indented as its own.
+    // Includes comments below the key that have its indentation.
     const [from, , to] = range ?? [0, 0, 0]
     const line = source.lastIndexOf('\n', source.lastIndexOf('-', from - 1)) + 1
     indent = /^[ \t]*(?=-)/.exec(source.slice(line, from))?.[0] ?? ''
@@ -106,13 +106,13 @@ function writePairs(key: WrittenKey, isQuoted: boolean): string[] {
   )
 }
 
-/** Where the comments begin that stand directly above a line, or else the line itself. */
+/** Returns where the comments directly above a line begin, or where the line begins. */
 function aboveComments(source: string, line: number, limit: number): number {
   const above = source.lastIndexOf('\n', line - 2) + 1
   return above > limit && /^[ \t]*#/.test(source.slice(above, line)) ? aboveComments(source, above, limit) : line
 }
 
-/** The end of the line that a place is in, before its line break. */
+/** Returns the end of the line at an offset, before its line break. */
 function endOfLine(source: string, place: number): number {
   const rest = /\r?\n/.exec(source.slice(place))
   return rest ? place + rest.index : source.length

@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs'
-import { digestSecret } from '../core/crypto/secrets.ts'
+import { dirname } from 'node:path'
 import type { Randomness } from '../core/randomness.ts'
 import { type ConfigIssue, check, formatPath } from './config-issue.ts'
-import { DEMO_PASSWORD_HASH, DEMO_SECRET, isLoopback, loadDemoConfiguration } from './demo-config.ts'
+import { createDemoConfiguration } from './demo-config.ts'
+import { readDemoKey } from './demo-key.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
+import { checkValidity } from './pem.ts'
+import { findUnsafeSecrets } from './production-secrets.ts'
 import { type Configuration, type ConfigurationInput, configurationSchema, isInMemory } from './schema.ts'
+import { storeFileIssue } from './store-file.ts'
+import { resolveStoreUrl } from './store-url.ts'
+import { decodeUtf8 } from './utf8.ts'
 import { readDocument } from './yaml-document.ts'
 
 const DEFAULT_FILE = './trimint.yaml'
@@ -13,7 +19,7 @@ const DATA_FOLDER = './data'
 export type LoadResult =
   | {
       readonly configuration: Configuration
-      /** The file, or undefined for the built-in development configuration. */
+      /** The file; undefined for an object and for the built-in demo. */
       readonly file: string | undefined
       readonly warnings: readonly ConfigIssue[]
     }
@@ -21,10 +27,10 @@ export type LoadResult =
 
 /**
  * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
- * built-in development configuration. Never throws for what a user wrote; every fault comes in one go.
+ * built-in demo. Does not throw for what an operator wrote; returns every issue at once.
  *
  * @param now milliseconds since the epoch.
- * @param randomness makes the key of the development configuration where there is none yet; without it, nothing is written.
+ * @param randomness makes the key of the demo if there is none; without it, nothing is written.
  */
 export function loadConfiguration(
   environment: Environment,
@@ -33,44 +39,61 @@ export function loadConfiguration(
   randomness?: Randomness,
 ): LoadResult {
   const file = environment.TRIMINT_CONFIG ?? DEFAULT_FILE
-  let source: string
+  let bytes: Uint8Array
   try {
-    source = readFileSync(file, 'utf8')
+    bytes = readFileSync(file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const absent = code === 'ENOENT' && environment.TRIMINT_CONFIG === undefined
-    if (absent && !isProduction(environment)) return loadDevelopment(environment, randomness)
-    const message = absent
-      ? `no such file; in production write one, see trimint.example.yaml, or name it in TRIMINT_CONFIG`
-      : `cannot be read (${code}); allowed: a readable configuration file`
+    const isAbsent = code === 'ENOENT' && environment.TRIMINT_CONFIG === undefined
+    if (isAbsent && !isProduction(environment)) return loadDemo(environment, randomness)
+    const message = isAbsent
+      ? 'no such file; expected a configuration file in production: see trimint.example.yaml, or set TRIMINT_CONFIG'
+      : `unreadable file (${code}); expected a readable configuration file`
     return { issues: [{ file, path: '', message }] }
   }
-  return checkConfiguration(file, source, environment, variables, now)
+  const content = decodeUtf8(bytes)
+  if ('text' in content) return checkConfiguration(file, content.text, environment, variables, now)
+  return {
+    issues: [
+      { file, line: content.invalidLine, column: 1, path: '', message: 'invalid UTF-8; expected text in UTF-8' },
+    ],
+  }
 }
 
-function loadDevelopment(environment: Environment, randomness: Randomness | undefined): LoadResult {
-  if (!isLoopback(environment.HOST)) {
+function loadDemo(environment: Environment, randomness: Randomness | undefined): LoadResult {
+  if (!LOOPBACK_HOSTS.includes(environment.HOST)) {
     const message =
-      'the built-in development configuration serves this machine only; allowed: 127.0.0.1, localhost, ::1, or a configuration file'
+      'the built-in demo serves this machine only; expected 127.0.0.1, localhost, ::1, or a configuration file'
     return { issues: [{ file: 'environment', path: 'HOST', message }] }
   }
   try {
-    const input = loadDemoConfiguration(environment, DATA_FOLDER, randomness)
+    const input = createDemoConfiguration({
+      publicUrl: demoUrl(environment),
+      key: readDemoKey(DATA_FOLDER, randomness),
+    })
     return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
   } catch (error) {
-    const { code = 'development.key is damaged, delete it' } = error as NodeJS.ErrnoException
+    const { code = 'development.key is damaged: delete it' } = error as NodeJS.ErrnoException
     const message =
       code === 'ENOENT' && !randomness
-        ? 'there is neither a configuration file nor, yet, the key of the demo (npm start makes it)'
-        : `cannot keep the key of the demo (${code})`
+        ? 'no configuration file and no key of the demo; expected one of them (npm start makes the key)'
+        : `unusable key of the demo (${code}); expected a folder in which Trimint can keep it`
     return { issues: [{ file: DATA_FOLDER, path: '', message }] }
   }
 }
 
+/** The credentials of the demo are public, so only this machine may reach it. */
+const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '::1']
+
+function demoUrl({ HOST, PORT }: Environment): string {
+  const host = HOST.includes(':') ? `[${HOST}]` : HOST
+  return `http://${host}:${PORT || 8080}`
+}
+
 /**
- * Checks a configuration's text as a start would.
+ * Checks the text of a configuration as a start would.
  *
- * @param file what faults call it.
+ * @param file path of the file: relative paths in the configuration are relative to it.
  * @param now milliseconds since the epoch.
  */
 export function checkConfiguration(
@@ -80,88 +103,94 @@ export function checkConfiguration(
   variables: Variables,
   now: number,
 ): LoadResult {
-  const document = readDocument(source, variables)
-  const faults: ConfigIssue[] = document.faults.map((fault) => ({ file, ...fault, path: formatPath(fault.path) }))
-  const warnings: ConfigIssue[] = []
-  const known = new Set(faults.map(({ path }) => path).filter(Boolean))
-  const toFault = (path: readonly PropertyKey[], message: string): ConfigIssue => ({
+  const folder = dirname(file)
+  const document = readDocument(source, folder, variables)
+  const issues: ConfigIssue[] = document.issues.map((issue) => ({ file, ...issue, path: formatPath(issue.path) }))
+  const known = new Set(issues.map(({ path }) => path).filter(Boolean))
+  const findings = document.value === undefined ? NO_FINDINGS : examine(document.value, folder, environment, now)
+
+  const toIssue = ({ path, message }: Finding): ConfigIssue => ({
     file,
     ...document.locate(path),
     path: formatPath(path),
     message,
   })
-
-  for (const { path, message } of findUnsafeSecrets(document.value)) {
-    const list = isProduction(environment) ? faults : warnings
-    list.push(toFault(path, message))
-  }
-  const checked = document.value === undefined ? { problems: [] } : check(configurationSchema, document.value)
-  if ('problems' in checked) {
-    const problems = checked.problems.map(({ path, message }) => toFault(path, message))
-    // What the text was found wrong about already is not said twice.
-    faults.push(...problems.filter(({ path }) => !known.has(path)))
-  } else if (checked.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
-    faults.push(toFault(['keys'], 'every key has expired; allowed: at least one whose notAfter lies ahead'))
-  } else if (environment.WORKERS > 1 && isInMemory(checked.data)) {
-    const message = 'each of several WORKERS would have a store of its own; allowed: sqlite:path, redis:// or rediss://'
-    faults.push(toFault(['store'], message))
-  }
-  if (faults.length > 0 || 'problems' in checked) return { issues: faults.toSorted(byPlace) }
-  return { configuration: checked.data, file, warnings }
-}
-
-/** Checks a configuration that is given as an object. Issues name the setting, since there is no file. */
-export function parseConfiguration(
-  input: ConfigurationInput,
-  { now, production = false }: { now: number; production?: boolean | undefined },
-): LoadResult {
-  const file = 'configuration'
-  const unsafe = findUnsafeSecrets(input).map(({ path, message }) => ({ file, path: formatPath(path), message }))
-  const checked = check(configurationSchema, input)
-  const issues: ConfigIssue[] = production ? [...unsafe] : []
-  if ('problems' in checked) {
-    return {
-      issues: [...issues, ...checked.problems.map(({ path, message }) => ({ file, path: formatPath(path), message }))],
-    }
-  }
-  if (checked.data.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
-    issues.push({
-      file,
-      path: 'keys',
-      message: 'every key has expired; allowed: at least one whose notAfter lies ahead',
-    })
-  }
-  if (issues.length > 0) return { issues }
-  return { configuration: checked.data, file: undefined, warnings: unsafe }
+  // An issue of the text at the same place is the cause.
+  issues.push(...findings.issues.map(toIssue).filter(({ path }) => !known.has(path)))
+  const { configuration } = findings
+  if (issues.length > 0 || !configuration) return { issues: issues.toSorted(byPlace) }
+  return { configuration, file, warnings: findings.warnings.map(toIssue) }
 }
 
 function byPlace(a: ConfigIssue, b: ConfigIssue): number {
   return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
 }
 
-/** What docker-compose.yml signs with until TRIMINT_KEY is set. */
-const EXAMPLE_KEY = 'bG9jYWwtZGV2ZWxvcG1lbnQtb25seS1kby1ub3QtdXNl'
+interface ParseOptions {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** Whether demo secrets and `plain:` secrets are issues instead of warnings; false by default. */
+  readonly production?: boolean | undefined
+}
 
-/** Everyone can read these in this repository. */
-const PUBLIC_SECRETS: ReadonlySet<string> = new Set([
-  `sha256:${Buffer.from(digestSecret(DEMO_SECRET)).toString('hex')}`,
-  DEMO_PASSWORD_HASH,
-  EXAMPLE_KEY,
-])
+/**
+ * Checks a configuration that is given as an object. Neither `${NAME}` nor `file:` is replaced, and a relative path is
+ * relative to the current directory. Issues have a path, but no file.
+ */
+export function parseConfiguration(input: ConfigurationInput, { now, production = false }: ParseOptions): LoadResult {
+  const environment = { NODE_ENV: production ? 'production' : 'development', WORKERS: 1 } as const
+  const { configuration, issues, warnings } = examine(input, undefined, environment, now)
+  const toIssue = ({ path, message }: Finding): ConfigIssue => ({ path: formatPath(path), message })
+  if (issues.length > 0 || !configuration) return { issues: issues.map(toIssue) }
+  return { configuration, file: undefined, warnings: warnings.map(toIssue) }
+}
 
-/** What is fine on a developer's machine and nowhere else, wherever in the configuration a secret stands. */
-function findUnsafeSecrets(
+interface Finding {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+interface Findings {
+  /** Undefined if the schema found issues. */
+  readonly configuration?: Configuration
+  readonly issues: readonly Finding[]
+  readonly warnings: readonly Finding[]
+}
+
+const NO_FINDINGS: Findings = { issues: [], warnings: [] }
+
+/**
+ * Applies the schema, and the checks that need more than the schema: time, production, workers, and the store's file.
+ *
+ * @param folder what a relative path is relative to; without it, the current directory.
+ */
+function examine(
   value: unknown,
-  path: readonly PropertyKey[] = [],
-): { path: readonly PropertyKey[]; message: string }[] {
-  if (typeof value === 'object' && value !== null) {
-    const entries = Array.isArray(value) ? value.entries() : Object.entries(value)
-    return [...entries].flatMap(([key, nested]) => findUnsafeSecrets(nested, [...path, key]))
+  folder: string | undefined,
+  { NODE_ENV, WORKERS }: Pick<Environment, 'NODE_ENV' | 'WORKERS'>,
+  now: number,
+): Findings {
+  const unsafe = findUnsafeSecrets(value)
+  const [issues, warnings]: [Finding[], Finding[]] = NODE_ENV === 'production' ? [unsafe, []] : [[], unsafe]
+  const checked = check(configurationSchema, value)
+  if ('issues' in checked) return { issues: [...issues, ...checked.issues], warnings }
+  const { store } = checked.data
+  const configuration = { ...checked.data, store: folder === undefined ? store : resolveStoreUrl(store, folder) }
+
+  if (configuration.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
+    issues.push({
+      path: ['keys'],
+      message: 'every key has expired; expected at least one whose notAfter is in the future',
+    })
   }
-  const key = path.at(-1)
-  if (typeof value !== 'string' || (key !== 'secret' && key !== 'password')) return []
-  const allowed = 'allowed in production: one of your own (npm run trimint -- new-key, hash-secret or hash-password)'
-  if (value.startsWith('plain:')) return [{ path, message: `is written in plain; ${allowed}` }]
-  const isPublic = PUBLIC_SECRETS.has(value) || PUBLIC_SECRETS.has(value.toLowerCase())
-  return isPublic ? [{ path, message: `is the public example; ${allowed}` }] : []
+  if (WORKERS > 1 && isInMemory(configuration)) {
+    const message =
+      'store in memory with several WORKERS; expected a store that they share: sqlite:path, redis:// or rediss://'
+    issues.push({ path: ['store'], message })
+  }
+  const storeIssue = storeFileIssue(configuration.store)
+  if (storeIssue) issues.push({ path: ['store'], message: storeIssue })
+  const certificateWarning = configuration.tls && checkValidity(configuration.tls.cert, now)
+  if (certificateWarning) warnings.push({ path: ['tls', 'cert'], message: certificateWarning })
+  return { configuration, issues, warnings }
 }

@@ -1,278 +1,136 @@
-import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
-import { BWS_TASKS } from '../core/bws/task.ts'
 import type { SecretSlot } from '../core/crypto/secrets.ts'
-import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
-import { IDSCAN_AREAS } from '../core/idscan/account.ts'
-import {
-  absoluteUrl,
-  expected,
-  flag,
-  identifier,
-  jwksUrl,
-  keySecret,
-  label,
-  machineSecret,
-  milliseconds,
-  origin,
-  partition,
-  password,
-  pem,
-  proxies,
-  seconds,
-  text,
-  timestamp,
-  wholeNumber,
-} from './value-schemas.ts'
+import { checkCertificateChain, checkPrivateKey, isUsablePair } from './pem.ts'
+import { bws } from './sections/bws.ts'
+import { switchable, uniqueList } from './sections/combinators.ts'
+import { type secretSlot, signingKey, withSecrets } from './sections/credentials.ts'
+import { idscan } from './sections/idscan.ts'
+import { nevisfido } from './sections/nevisfido.ts'
+import { IN_MEMORY_STORE, STORE_FORMS, storeUrlIssue } from './store-url.ts'
+import { absoluteUrl, expected, flag, milliseconds, proxies, seconds, wholeNumber } from './value-schemas.ts'
 
-// The one description of the configuration file. What a setting means to its user stands in trimint.example.yaml.
-
-/** Runs also where other parts are faulty, so that one look finds every fault. */
-const always = { when: () => true }
-
-type Named = Readonly<Record<string, unknown>>
-
-/** A list in which no two entries share a field. */
-function uniqueList<Entry extends z.ZodType>(entry: Entry, field: string, fold = (value: unknown): unknown => value) {
-  return z.array(entry, expected('a list')).superRefine((entries, context) => {
-    if (!Array.isArray(entries)) return
-    const seen = new Set<unknown>()
-    for (const [index, candidate] of entries.entries()) {
-      const value = fold((candidate as Named | null)?.[field])
-      if (value !== undefined && seen.has(value)) {
-        context.addIssue({ code: 'custom', path: [index, field], message: 'stands here twice; allowed: each once' })
-      }
-      seen.add(value)
-    }
-  }, always)
-}
-
-function oneOf<const Values extends readonly [string, ...string[]]>(...values: Values) {
-  return z.enum(values, expected(values.join(', ')))
-}
-
-/** A contract is switched off with `false`, or by leaving its section out. */
-function switchable<Section extends z.ZodType>(section: Section) {
-  return z.union([z.literal(false), section]).default(false)
-}
-
-/** Everyone, or those named. */
-function wildcardOr<Entry extends z.ZodType>(entry: Entry, allowed: string) {
-  return z.union([z.literal('*'), z.array(entry)], expected(allowed))
-}
-
-const secretSlot = z.strictObject({ secret: machineSecret, notAfter: timestamp.optional() })
-
-/** The secrets of an app, a client or a resource server: one, or several that are valid at once. */
-const credentials = {
-  id: identifier,
-  secret: machineSecret.optional(),
-  secrets: z.array(secretSlot, expected('a list')).min(1, expected('at least one')).optional(),
-}
-
-function withSlots<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject({ ...credentials, ...shape }).superRefine((value, context) => {
-    const { secret, secrets } = (value ?? {}) as Named
-    if ((secret === undefined) === (secrets === undefined)) {
-      const message = secret === undefined ? 'has no secret' : 'has both secret and secrets'
-      context.addIssue({ code: 'custom', message: `${message}; allowed: either secret, or a list of secrets` })
-    }
-  }, always)
-}
-
-const key = z.strictObject({
-  secret: keySecret,
-  id: identifier.optional(),
-  created: timestamp.optional(),
-  notAfter: timestamp.optional(),
-})
-
-const challengeClaim = oneOf('array', 'string')
-const tokenLifetime = seconds('1s', '366d')
-
-const bws = z.strictObject({
-  issuer: label.default('BWS'),
-  audience: absoluteUrl.optional(),
-  lifetime: tokenLifetime.default(600),
-  challengeClaim: challengeClaim.default('array'),
-  apps: uniqueList(
-    withSlots({
-      client: label.optional(),
-      bcids: wildcardOr(partition, '"*", or a list of storage/partition such as bws/112'),
-      tasks: z
-        .array(oneOf(...BWS_TASKS))
-        .min(1, expected('at least one'))
-        .default([...BWS_TASKS]),
-      lifetime: tokenLifetime.optional(),
-      challengeClaim: challengeClaim.optional(),
-    }),
-    'id',
-  ),
-})
-
-const account = z.strictObject({
-  username: label,
-  password,
-  fullName: label.optional(),
-  role: label.optional(),
-  areas: z.array(oneOf(...IDSCAN_AREAS)).default([]),
-  memberOf: z.array(label).default([]),
-  tenant: label.optional(),
-  branchCode: label.optional(),
-  disabled: flag.default(false),
-})
-
-const idscan = z
-  .strictObject({
-    lifetime: tokenLifetime.default(36_000),
-    idleTimeout: seconds('1m', '366d').default(900),
-    enforceIdleTimeout: flag.default(false),
-    requireArea: flag.default(false),
-    usernameCase: oneOf('sensitive', 'insensitive').default('sensitive'),
-    corsOrigins: z.array(origin).default([]),
-    accounts: uniqueList(account, 'username'),
-  })
-  .superRefine((section, context) => {
-    if (section?.usernameCase !== 'insensitive' || !Array.isArray(section.accounts)) return
-    const folded = uniqueList(z.unknown(), 'username', (name) => (typeof name === 'string' ? name.toLowerCase() : name))
-    for (const issue of folded.safeParse(section.accounts).error?.issues ?? []) {
-      const message = 'differs from another only in case; allowed: each once, since usernameCase is insensitive'
-      context.addIssue({ code: 'custom', path: ['accounts', ...issue.path], message })
-    }
-  }, always)
-
-/** FIDO UAF 1.1 protocol, section 3.1.5: MatchCriteria. */
-const matchCriteria = z.strictObject({
-  aaid: z.array(z.string()).optional(),
-  vendorID: z.array(z.string()).optional(),
-  keyIDs: z.array(z.string()).optional(),
-  userVerification: z.int().optional(),
-  keyProtection: z.int().optional(),
-  matcherProtection: z.int().optional(),
-  attachmentHint: z.int().optional(),
-  tcDisplay: z.int().optional(),
-  authenticationAlgorithms: z.array(z.int()).optional(),
-  assertionSchemes: z.array(z.string()).optional(),
-  attestationTypes: z.array(z.int()).optional(),
-  authenticatorVersion: z.int().optional(),
-})
-
-/** FIDO UAF 1.1 protocol, section 3.1.6: Policy. */
-const policy = z.strictObject({
-  accepted: z.array(z.array(matchCriteria).min(1)).min(1),
-  disallowed: z.array(matchCriteria).optional(),
-})
-
-const bearer = z
-  .strictObject({
-    issuer: label,
-    audience: label,
-    jwksUrl: jwksUrl.optional(),
-    jwks: z.strictObject({ keys: z.array(z.looseObject({ kty: oneOf('RSA', 'EC', 'OKP') })).min(1) }).optional(),
-  })
-  .refine(({ jwks, jwksUrl }) => (jwks === undefined) !== (jwksUrl === undefined), {
-    message: 'needs the keys of the issuer; allowed: either jwksUrl or jwks',
-  })
-
-const users = wildcardOr(text('1 to 128 characters', /^.{1,128}$/su), '"*", or a list of user names')
-const operation = oneOf(...FIDO_OPERATIONS)
-const fidoLifetime = seconds('1s', '1d')
-/** Not longer than a record is kept after its expiry, or a status would be forgotten before it is final. */
-const responseLifetime = seconds('1s', '1h')
-
-const nevisfido = z.strictObject({
-  appId: absoluteUrl,
-  negotiation: oneOf('strict', 'lenient').default('strict'),
-  protect: z.array(operation).default(['registration', 'deregistration']),
-  tokenLifetime: fidoLifetime.default(300),
-  responseLifetime: z
-    .strictObject({
-      registration: responseLifetime.default(300),
-      authentication: responseLifetime.default(120),
-      deregistration: responseLifetime.default(120),
-    })
-    .prefault({}),
-  clients: uniqueList(withSlots({ users }), 'id').default([]),
-  bearer: bearer.optional(),
-  users,
-  policies: z.record(label, policy).optional(),
-})
+// The one description of the configuration. docs/configuration.md is generated from it.
 
 const guard = z.strictObject({
-  accountFailures: wholeNumber(1, 1_000_000).default(10),
-  addressFailures: wholeNumber(1, 1_000_000).default(100),
-  window: seconds('1s', '30d').default(900),
-  block: seconds('1s', '30d').default(900),
+  accountFailures: wholeNumber(1, 1_000_000)
+    .default(10)
+    .meta({ description: 'Failures after which an account is blocked for the address that failed.' }),
+  addressFailures: wholeNumber(1, 1_000_000)
+    .default(100)
+    .meta({ description: 'Failures after which an address is blocked.' }),
+  window: seconds('1s', '30d').prefault('15m').meta({ description: 'Time within which failures are counted.' }),
+  block: seconds('1s', '30d').prefault('15m').meta({ description: 'Duration of a block.' }),
 })
 
 const overload = z.strictObject({
-  eventLoopDelay: milliseconds('10s', '1ms').default(1_000),
-  /** Percent of what the runtime may have. */
-  heap: wholeNumber(1, 100).default(90),
+  eventLoopDelay: milliseconds('10s', '1ms')
+    .prefault('1s')
+    .meta({ description: 'Mean delay of the event loop above which Trimint rejects requests.' }),
+  heap: wholeNumber(1, 100)
+    .default(90)
+    .meta({ description: 'Use of the heap, in percent of its limit, above which Trimint rejects requests.' }),
 })
 
-/** What `store` may be: an embedded file, or a Redis. */
-const store = text(
-  'sqlite:path, "sqlite::memory:", redis://host:6379/0 or rediss://host:6379/0',
-  /^(sqlite:.+|rediss?:\/\/[^\s/]+(\/[0-9]*)?)$/u,
-)
+const store = z
+  .string(expected(STORE_FORMS))
+  .superRefine((value, context) => {
+    const message = storeUrlIssue(value)
+    if (message) context.addIssue({ code: 'custom', message })
+  })
+  .meta({ type: STORE_FORMS })
 
-const trustProxy = z.union(
-  [
-    flag,
-    proxies,
-    z
-      .array(proxies)
-      .min(1)
-      .transform((lists) => lists.flat()),
-  ],
-  expected('true, false, or the proxies: addresses and networks such as 10.0.0.0/8, loopback, linklocal, uniquelocal'),
-)
+const PROXIES =
+  'true, false, or the proxies: addresses and networks such as 10.0.0.0/8, loopback, linklocal, uniquelocal'
 
-const tls = z.strictObject({ cert: pem('a certificate chain'), key: pem('a private key') }).refine(isUsablePair, {
-  message: 'cannot be used; allowed: a certificate chain and the private key that belongs to it',
-})
+const trustProxy = z
+  .union(
+    [
+      flag,
+      proxies,
+      z
+        .array(proxies)
+        .min(1)
+        .transform((lists) => lists.flat()),
+    ],
+    expected(PROXIES),
+  )
+  .meta({ type: PROXIES })
 
-function isUsablePair(pair: { cert: string; key: string }): boolean {
-  // What is no PEM has a fault of its own.
-  if (!pair.cert.startsWith('-----') || !pair.key.startsWith('-----')) return true
-  try {
-    createSecureContext(pair)
-    return true
-  } catch {
-    return false
-  }
+/** Returns a schema for PEM text. `find` returns why a text is unusable. */
+function pem(type: string, find: (text: string) => string | undefined) {
+  return z
+    .string(expected(`${type}, usually file:/path/to.pem`))
+    .superRefine((value, context) => {
+      const message = find(value)
+      // The pair is not checked after an issue of one of its halves.
+      if (message) context.addIssue({ code: 'custom', message, continue: false })
+    })
+    .meta({ type })
 }
+
+const tls = z
+  .strictObject({
+    cert: pem('a certificate chain in PEM form', checkCertificateChain).meta({
+      description: 'Certificate of the server, then the intermediate certificates.',
+    }),
+    key: pem('a private key in PEM form', checkPrivateKey).meta({
+      description: 'Key of the certificate, not encrypted.',
+    }),
+  })
+  .refine(isUsablePair, {
+    message: 'unusable pair; expected a certificate chain and the private key of its first certificate',
+  })
 
 export const configurationSchema = z
   .strictObject({
-    publicUrl: absoluteUrl,
-    store: store.default('sqlite:./data/trimint.db'),
-    keys: uniqueList(key, 'id').min(1, expected('at least one key')),
-    bws: switchable(bws),
-    idscan: switchable(idscan),
-    nevisfido: switchable(nevisfido),
-    resourceServers: uniqueList(withSlots({}), 'id').default([]),
-    guard: z.union([z.literal(false), guard]).prefault({}),
-    overload: z.union([z.literal(false), overload]).prefault({}),
-    docs: flag.default(true),
-    trustProxy: trustProxy.default(false),
-    tls: tls.optional(),
+    publicUrl: absoluteUrl.meta({
+      description: 'URL at which callers reach Trimint. Its origin is the audience of tokens.',
+    }),
+    store: store.prefault('sqlite:./data/trimint.db').meta({
+      description:
+        'Where opaque tokens, sessions, tries, revocations and failed attempts are kept. A change takes effect at the next start.',
+    }),
+    keys: uniqueList(signingKey, 'id').min(1, expected('at least one key')).meta({
+      description: 'HS256 keys. The first key signs; every key verifies until its `notAfter`. See [keys.md](keys.md).',
+    }),
+    bws: switchable(bws).meta({ description: "`GET /token`, BioID's contract; `false` switches it off." }),
+    idscan: switchable(idscan).meta({
+      description: "`POST /idscanenterprisesvc/token`, GBG's contract; `false` switches it off.",
+    }),
+    nevisfido: switchable(nevisfido).meta({
+      description: '`POST /nevisfido/token/…`, the contract of nevisFIDO; `false` switches it off.',
+    }),
+    resourceServers: uniqueList(withSecrets({}), 'id')
+      .default([])
+      .meta({ description: 'Clients that may introspect (RFC 7662) and revoke (RFC 7009) tokens.' }),
+    guard: z
+      .union([z.literal(false), guard])
+      .prefault({})
+      .meta({ description: 'Protection against guessing of secrets and passwords; `false` switches it off.' }),
+    overload: z
+      .union([z.literal(false), overload])
+      .prefault({})
+      .meta({ description: 'Limits above which Trimint rejects requests with 503; `false` switches them off.' }),
+    docs: flag
+      .default(true)
+      .meta({ description: 'Whether Trimint serves the API reference at `GET /docs`. It contains no secrets.' }),
+    trustProxy: trustProxy.default(false).meta({ description: 'Proxies whose `X-Forwarded-*` headers are trusted.' }),
+    tls: tls.optional().meta({ description: 'Certificate for HTTPS. Without it, Trimint serves HTTP.' }),
   })
   .readonly()
 
-/** What a configuration file is written as. */
+/** A configuration as it is written. */
 export type ConfigurationInput = z.input<typeof configurationSchema>
 
-/** A checked configuration: every default in place, durations in seconds, machines' secrets as digests. */
+/** A checked configuration: defaults filled in, durations in seconds, secrets of machines as digests. */
 export type Configuration = z.output<typeof configurationSchema>
 
-/** Whether nobody but the process itself can see its store. */
-export function isInMemory({ store }: Configuration): boolean {
-  return store === 'sqlite::memory:'
+/** Returns whether only the process itself can see its store. */
+export function isInMemory({ store: url }: Configuration): boolean {
+  return url === IN_MEMORY_STORE
 }
 
-/** The secrets of an entry, whichever way they were written. */
+/** Returns the secrets of an entry, written as `secret` or as `secrets`. */
 export function secretSlots(entry: {
   secret?: Uint8Array | undefined
   secrets?: z.output<typeof secretSlot>[] | undefined

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { resolve } from 'node:path'
 import {
+  type Alias,
+  type Document,
   isAlias,
+  isCollection,
   isMap,
   isPair,
   isScalar,
@@ -11,8 +14,11 @@ import {
   parseDocument,
   type Scalar,
   visit,
+  type YAMLMap,
+  type YAMLSeq,
 } from 'yaml'
 import type { Variables } from './environment.ts'
+import { decodeUtf8 } from './utf8.ts'
 
 /** A place in a file, counted from 1. */
 interface Position {
@@ -20,23 +26,31 @@ interface Position {
   readonly column: number
 }
 
-/** Something wrong with the text itself, before any schema looks at it. */
-interface TextFault extends Position {
-  /** Empty for a fault of the YAML itself. */
+/** An issue of the text, found before the schema is applied. */
+interface TextIssue extends Position {
+  /** Empty for an issue of the YAML syntax. */
   readonly path: readonly PropertyKey[]
   readonly message: string
 }
 
-/** A YAML file as plain data, with every `${NAME}` and `file:` filled in. */
+/** A YAML file as plain data, with every `${NAME}` and `file:` replaced. */
 export interface ConfigurationDocument {
+  /** Undefined if the text has no meaning. */
   readonly value: unknown
-  readonly faults: TextFault[]
-  /** Where a path stands, or the nearest place above it that exists. */
+  readonly issues: readonly TextIssue[]
+  /** Returns the place of a path, or of its nearest ancestor that exists. */
   locate(path: readonly PropertyKey[]): Position
 }
 
-/** Reads YAML (1.2, core schema). Faults never repeat the text: it may hold a secret. */
-export function readDocument(source: string, variables: Variables): ConfigurationDocument {
+/** Values that aliases may add to a document. Each is checked by the schema, in about a microsecond. */
+const MAX_ALIASED_VALUES = 250_000
+
+/**
+ * Reads YAML 1.2 (core schema). Issues never repeat the text: it may hold a secret.
+ *
+ * @param folder what a relative `file:` is relative to.
+ */
+export function readDocument(source: string, folder: string, variables: Variables): ConfigurationDocument {
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
   const positionAt = (offset: number): Position => {
@@ -45,57 +59,72 @@ export function readDocument(source: string, variables: Variables): Configuratio
   }
   const positionOf = (node: Node): Position => positionAt(node.range?.[0] ?? 0)
 
-  const faults: TextFault[] = [...document.errors, ...document.warnings].map(({ pos, code }) => ({
+  const issues: TextIssue[] = [...document.errors, ...document.warnings].map(({ pos, code }) => ({
     ...positionAt(pos[0]),
     path: [],
-    message: YAML_FAULTS[code] ?? `is not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
+    message: SYNTAX_MESSAGES[code] ?? `invalid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
   }))
 
-  // With a key twice a document has a meaning, with a bracket missing it has none: what is a key there may be half a secret.
+  // A document with a duplicate key still has a meaning. After any other error, what the parser takes for a key may be half a secret.
   const isSound = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
-  const pathTo = (nodes: readonly unknown[]): PropertyKey[] => (isSound ? pathOf(nodes) : [])
+  const report = (node: Node, ancestors: readonly unknown[], message: string): void => {
+    issues.push({ ...positionOf(node), path: isSound ? pathOf(ancestors) : [], message })
+  }
 
-  let aliases = true
+  let isReadable = isSound
+  const anchors = new Map<string, Node>()
+  /** What each alias stands for. The library's own look-up walks through the document for every alias. */
+  const targets = new Map<Alias, Node>()
+  const noteAnchor = (node: Scalar | YAMLMap | YAMLSeq): void => {
+    if (node.anchor) anchors.set(node.anchor, node)
+  }
+
   visit(document, {
+    Collection: (_key, node) => noteAnchor(node),
     Pair(_key, pair, ancestors) {
       if (isScalar(pair.key)) return
-      // Such a key would be written out as text, and with it what stands in it: often an unquoted template.
-      const message = 'has a key that is no text; allowed: text (a value that begins with { or [ needs quotes)'
-      faults.push({ ...positionOf((pair.key ?? pair.value) as Node), path: pathTo(ancestors), message })
-      aliases = false
+      // The library would turn such a key into text, with everything in it: often an unquoted template.
+      const message = 'non-string key; expected a string (quote values that start with { or [)'
+      report((pair.key ?? pair.value) as Node, ancestors, message)
+      isReadable = false
     },
     Alias(_key, node, ancestors) {
-      const named = node.resolve(document)
-      if (named && !ancestors.includes(named)) return
-      const message = named
-        ? 'names what it stands in itself; allowed: the name of something above that has ended'
-        : 'names no anchor; allowed: the name of one above (a text that begins with * needs quotes)'
-      faults.push({ ...positionOf(node), path: pathTo([...ancestors, node]), message })
-      aliases = false
+      const target = anchors.get(node.source)
+      if (target) targets.set(node, target)
+      if (target && !ancestors.includes(target)) return
+      const message = target
+        ? 'alias of a value that contains it; expected the anchor of a value that ends before'
+        : 'alias of an unknown anchor; expected the anchor of a value above (quote text that starts with *)'
+      report(node, [...ancestors, node], message)
+      isReadable = false
     },
     Scalar(role, node: Scalar, ancestors) {
+      noteAnchor(node)
       if (role === 'key') return
-      const place = { ...positionOf(node), path: pathTo([...ancestors, node]) }
       if (typeof node.value === 'object' && node.value !== null) {
-        // Bytes or a date: their members would be taken for settings.
+        report(node, [...ancestors, node], 'tag for a value that is not text; expected a value without a tag')
+        // The schema would take the members of bytes or of a date for settings.
         node.value = null
-        return void faults.push({
-          ...place,
-          message: 'has a tag that makes no text of it; allowed: a value without a tag',
-        })
+        return
       }
       if (typeof node.value !== 'string') return
-      const expanded = expand(node.value, variables)
-      if ('fault' in expanded) return void faults.push({ ...place, message: expanded.fault })
-      node.value = expanded.value
+      const expanded = expand(node.value, folder, variables)
+      if ('failure' in expanded) report(node, [...ancestors, node], expanded.failure)
+      else node.value = expanded.value
     },
   })
+
+  if (isReadable && countAliasedValues(document, targets) > MAX_ALIASED_VALUES) {
+    const message = `aliases that add more than ${MAX_ALIASED_VALUES} values; expected fewer or smaller ones`
+    issues.push({ line: 1, column: 1, path: [], message })
+    isReadable = false
+  }
 
   const locate = (path: readonly PropertyKey[]): Position => {
     let node: unknown = document.contents
     let position: Position = { line: 1, column: 1 }
     for (const part of path) {
-      if (isAlias(node)) node = node.resolve(document)
+      if (isAlias(node)) node = targets.get(node)
       if (isMap(node)) {
         const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part)
         if (!pair) break
@@ -111,26 +140,43 @@ export function readDocument(source: string, variables: Variables): Configuratio
     return position
   }
 
-  // Only what has a meaning is handed on.
-  const readable = aliases && isSound
-  return { value: readable ? toPlainData(document) : undefined, faults, locate }
+  return { value: isReadable ? toPlainData() : undefined, issues, locate }
 
-  function toPlainData(parsed: typeof document): unknown {
+  function toPlainData(): unknown {
     try {
-      return parsed.toJS({ maxAliasCount: 100 })
-    } catch (error) {
-      // The library counts aliases by themselves; what else it may find is a merge key, which YAML 1.1 has.
-      const isCounted = error instanceof ReferenceError
-      const message = isCounted
-        ? 'has too many aliases; allowed: 100'
-        : 'merges what is no map; allowed: no merge keys (<<)'
-      faults.push({ line: 1, column: 1, path: [], message })
+      return document.toJS({ maxAliasCount: -1 })
+    } catch {
+      // YAML 1.1 has merge keys; the library throws if the merged value is not a map.
+      issues.push({ line: 1, column: 1, path: [], message: 'invalid merge key (<<); expected settings written out' })
       return undefined
     }
   }
 }
 
-/** The way from the root to the last of these nodes. */
+/** Returns how many values aliases add to a document that has no alias inside its own target. */
+function countAliasedValues(document: Document, targets: ReadonlyMap<Alias, Node>): number {
+  if (targets.size === 0) return 0
+  const counts = new Map<unknown, number>()
+  const count = (node: unknown): number => {
+    if (isAlias(node)) return count(targets.get(node))
+    if (isPair(node)) return count(node.value)
+    if (!isCollection(node)) return 1
+    const known = counts.get(node)
+    if (known !== undefined) return known
+    const total = node.items.reduce((sum: number, item) => sum + count(item), 1)
+    counts.set(node, total)
+    return total
+  }
+  let written = 0
+  visit(document, {
+    Value(role) {
+      if (role !== 'key') written += 1
+    },
+  })
+  return count(document.contents) - written
+}
+
+/** Returns the path from the root to the last of these nodes. */
 function pathOf(nodes: readonly unknown[]): PropertyKey[] {
   return nodes.flatMap((node, depth): PropertyKey[] => {
     if (isPair(node)) return isScalar(node.key) ? [String(node.key.value)] : []
@@ -138,40 +184,41 @@ function pathOf(nodes: readonly unknown[]): PropertyKey[] {
   })
 }
 
-const YAML_FAULTS: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: 'this key stands here twice; allowed: each key once',
-  TAB_AS_INDENT: 'is indented with a tab; allowed: blanks',
-  BAD_ALIAS: 'has an alias without a name; allowed: quotes around a text that begins with *',
-  BAD_INDENT: 'is indented wrongly; allowed: the same indentation for all lines of a block',
-  MULTIPLE_DOCS: 'holds several YAML documents; allowed: one',
+const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: 'duplicate key; expected each key once',
+  TAB_AS_INDENT: 'tab in the indentation; expected spaces',
+  BAD_ALIAS: 'alias without a name; expected quotes around text that starts with *',
+  BAD_INDENT: 'wrong indentation; expected the same indentation in all lines of a block',
+  MULTIPLE_DOCS: 'several YAML documents; expected one',
 }
 
-type Expanded = { readonly value: string } | { readonly fault: string }
+type Expanded = { readonly value: string } | { readonly failure: string }
 
-/** `file:/path` is that file's content; `${NAME}` is an environment variable; `$${` is a literal `${`. */
-function expand(written: string, variables: Variables): Expanded {
+/** `file:path` becomes the content of a file, `${NAME}` an environment variable, `$${` a literal `${`. */
+function expand(written: string, folder: string, variables: Variables): Expanded {
   const missing: string[] = []
   const value = written.replace(/\$\$\{|\$\{([^}]*)\}/g, (whole, name?: string) => {
     if (name === undefined) return '${'
     const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
     const variable = isName ? variables[name] : undefined
-    // What is no name may be part of a secret.
-    if (variable === undefined) missing.push(isName ? whole : 'a name that is none')
+    // An invalid name may be part of a secret.
+    if (variable === undefined) missing.push(isName ? `\${${name}} is not set` : 'invalid name of a variable')
     return variable ?? whole
   })
   if (missing.length > 0) {
-    return { fault: `${missing.join(', ')} is not set; allowed: the name of an environment variable that is set` }
+    return { failure: `${missing.join(', ')}; expected an environment variable that is set ($\${ is a literal \${)` }
   }
-  // Only what is written here names a file: a variable's content is never followed.
-  return written.startsWith('file:') ? readFile(value.slice('file:'.length)) : { value }
+  // Only text in the configuration names a file: a variable's content is never followed.
+  return written.startsWith('file:') ? readFile(resolve(folder, value.slice('file:'.length))) : { value }
 }
 
 function readFile(path: string): Expanded {
-  if (!isAbsolute(path)) return { fault: 'names a relative file; allowed: file: and an absolute path' }
   try {
-    return { value: readFileSync(path, 'utf8').replace(/\r?\n$/, '') }
+    const content = decodeUtf8(readFileSync(path))
+    if ('text' in content) return { value: content.text.replace(/\r?\n$/, '') }
+    return { failure: `invalid UTF-8 in line ${content.invalidLine} of the file; expected text in UTF-8` }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    return { fault: `names a file that cannot be read (${code}); allowed: a readable file` }
+    return { failure: `unreadable file (${code}); expected file: and the path of a readable file` }
   }
 }

@@ -111,8 +111,8 @@ describe('SIGHUP', () => {
     const refused = await service.reload(faulty)
     expect(refused).toMatchObject({ level: 'error', event: 'configuration.refused' })
     expect(refused.faults).toEqual([
-      expect.stringContaining('publicUrl: is not valid'),
-      expect.stringContaining('guard.window: is not valid'),
+      expect.stringContaining('publicUrl: invalid value'),
+      expect.stringContaining('guard.window: invalid value'),
     ])
     expect((await getToken(service)).status).toBe(200)
     expect(await service.reload('broken: [')).toMatchObject({ event: 'configuration.refused' })

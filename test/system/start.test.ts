@@ -66,7 +66,7 @@ describe('a start with a configuration', () => {
   test('without its environment variable names file, line and path', async () => {
     await using started = await startProcess({ ...configuration, TRIMINT_KEY: '' })
     expect(await started.ended()).toBe(1)
-    expect(started.err()).toMatch(/trimint\.example\.yaml:\d+:\d+ keys\[0\]\.secret: is not valid/)
+    expect(started.err()).toMatch(/trimint\.example\.yaml:\d+:\d+ keys\[0\]\.secret: invalid value/)
   })
 
   test('every fault at once, environment first', async () => {

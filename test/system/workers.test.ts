@@ -318,7 +318,7 @@ describe('WORKERS', () => {
     await using started = await startProcess({ WORKERS: value })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toBe(
-      'trimint cannot start:\n  environment WORKERS: is not valid; allowed: auto, or a whole number from 1 to 64\n',
+      'trimint cannot start:\n  environment WORKERS: invalid value; expected auto, or a whole number from 1 to 64\n',
     )
   })
 })

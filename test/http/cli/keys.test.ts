@@ -86,7 +86,7 @@ function addedKey(text: string): { id: string; secret: string } {
 }
 
 describe('keys list', () => {
-  test('before anything is running: what each key does, and that nobody has announced it', async () => {
+  test('prints what each key does before any replica has run', async () => {
     configure(`keys: [${FIRST}, { secret: ${OTHER_KEY} }]`)
     expect(await run('keys list')).toEqual({
       code: 0,
@@ -99,7 +99,7 @@ describe('keys list', () => {
     })
   })
 
-  test('how many running replicas have a key, and that a new one has signed nothing', async () => {
+  test('prints how many running replicas have a key, and that a new key has not signed', async () => {
     configure(`keys: [${FIRST}, ${SECOND}]`)
     await announce('a', [first])
     await announce('b', [first, second])
@@ -108,14 +108,14 @@ describe('keys list', () => {
     expect(out).toMatch(/^second .* {2}verifies {2}known to 1 of 2 running replicas {2}not seen signing$/m)
   })
 
-  test('a replica counts for fifteen seconds', async () => {
+  test('counts a replica for fifteen seconds after its announcement', async () => {
     configure(`keys: [${FIRST}]`)
     await announce('a', [first])
     expect((await run('keys list', { now: FROZEN_TIME + 14_999 })).out).toContain('known to 1 of 1')
     expect((await run('keys list', { now: FROZEN_TIME + 15_000 })).out).toContain('known to 0 of 0')
   })
 
-  test('a key that one replica still signs with cannot go, whatever the file says', async () => {
+  test('keeps a key with which a replica still signs, regardless of the file', async () => {
     configure(`keys: [${SECOND}, ${FIRST}]`)
     await announce('a', [first, second])
     await announce('b', [second, first])
@@ -124,7 +124,7 @@ describe('keys list', () => {
     )
   })
 
-  test('a key that signs no more can go when its longest token has expired', async () => {
+  test('lets a key go when its longest token has expired', async () => {
     configure(`keys: [${SECOND}, ${FIRST}]`)
     await announce('a', [first, second])
     const end = FROZEN_TIME + 10 * MINUTE + 15_000
@@ -138,23 +138,23 @@ describe('keys list', () => {
     expect(await list(end + 60 * 24 * MINUTE), 'a day later').toMatch(new RegExp(`  can go since ${iso}$`))
   })
 
-  test('a key whose notAfter has passed verifies nothing, and can go', async () => {
+  test('lets a key go whose notAfter has passed', async () => {
     configure(`keys: [{ secret: ${KEY}, id: old, notAfter: 2026-01-01 }, ${SECOND}]`)
     const { out } = await run('keys list')
     expect(out).toMatch(/^old .* {2}expired {2}known to 0 of 0 .* {2}can go since 2026-01-01T00:00:00\.000Z$/m)
     expect(out).toMatch(/^second .* {2}signs {2}/m)
   })
 
-  test('a store in memory: replicas cannot be seen, keys can', async () => {
+  test('prints the keys without replicas if the store is in memory', async () => {
     configure(`keys: [${FIRST}]`, 'sqlite::memory:')
     expect(await run('keys list')).toEqual({
       code: 0,
       out: 'first  created 2026-01-01T00:00:00.000Z  signs\n',
-      err: 'the store is in the memory of the server: replicas cannot be seen from here\n',
+      err: 'the store is in the memory of the server: this command cannot see its replicas\n',
     })
   })
 
-  test('never prints a key, nor its fingerprint', async () => {
+  test('prints neither a key nor its fingerprint', async () => {
     configure(`keys: [${FIRST}, ${SECOND}]`)
     await announce('a', [first, second])
     const { out } = await run('keys list')
@@ -164,7 +164,7 @@ describe('keys list', () => {
 })
 
 describe('keys add', () => {
-  test('appends a key of 32 random bytes that a start takes; nothing else in the file changes', async () => {
+  test('appends a valid key of 32 random bytes and changes nothing else in the file', async () => {
     const before = configure(BOTH)
     const { code, out, err } = await run('keys add')
     const { id, secret } = addedKey(read())
@@ -183,7 +183,7 @@ describe('keys add', () => {
     expect((await run('keys list')).out).toMatch(/^first .* signs .*\nsecond .*\n2026-01-02-.* verifies /)
   })
 
-  test('does not print the key that it has written', async () => {
+  test('does not print the key that it writes', async () => {
     configure(BOTH)
     const { out } = await run('keys add')
     expect(out).not.toContain(addedKey(read()).secret)
@@ -196,14 +196,14 @@ describe('keys add', () => {
     expect(statSync(file).mode & 0o7777).toBe(mode)
   })
 
-  test.skipIf(process.getuid?.() !== 0)('keeps its owner, so that the service can go on reading it', async () => {
+  test.skipIf(process.getuid?.() !== 0)('keeps the owner of the file, so that the service can read it', async () => {
     configure(BOTH)
     chownSync(file, 65_534, 65_533)
     expect((await run('keys add')).code).toBe(0)
     expect(statSync(file)).toMatchObject({ uid: 65_534, gid: 65_533 })
   })
 
-  test('follows a link to the file, and keeps it', async () => {
+  test('follows a link to the file and keeps the link', async () => {
     configure(BOTH)
     const link = join(root, `link-${folders}`)
     symlinkSync(file, link)
@@ -212,7 +212,7 @@ describe('keys add', () => {
     expect(addedKey(read()).secret).not.toBe('')
   })
 
-  test('two in a row are two keys', async () => {
+  test('adds a second key when run twice', async () => {
     configure(BOTH)
     for (let count = 0; count < 2; count++) await run('keys add', { randomness: systemRandomness })
     expect((await run('check-config')).out).toContain('keys: 4\n')
@@ -222,30 +222,32 @@ describe('keys add', () => {
     ['is too short, beside a good one', `keys: [${FIRST}, { secret: ${KEY.slice(0, 42)} }]`],
     ['is 31 bytes', `keys: [{ secret: ${Buffer.alloc(31, 1).toString('base64url')} }]`],
     ['is no base64url', `keys: [{ secret: "${'='.repeat(43)}" }]`],
-  ])('a file in which a key %s is refused, with its line, and stays as it is', async (_what, keys) => {
+  ])('rejects a file in which a key %s, with its line, and does not change it', async (_what, keys) => {
     const before = configure(keys)
     for (const words of ['keys add', 'keys list', 'keys promote --force']) {
       const { code, out, err } = await run(words)
       expect({ code, out }).toEqual({ code: 1, out: '' })
-      expect(err).toMatch(/trimint\.yaml:3:\d+ keys\[\d\]\.secret: is not valid; allowed: base64url of 32 random bytes/)
+      expect(err).toMatch(
+        /trimint\.yaml:3:\d+ keys\[\d\]\.secret: invalid value; expected base64url of 32 random bytes/,
+      )
     }
     expect(read()).toBe(before)
   })
 
-  test('a list that cannot be edited is left alone, and shown as it has to be', async () => {
-    // What *s stands for comes after it, once the second is the first.
+  test('prints the new list if it cannot edit the list in the file', async () => {
+    // After the move, *s would come before its anchor.
     const text = configure(`keys: [{ secret: &s ${KEY} }, { secret: *s, id: again }]`)
     const { code, out, err } = await run('keys promote --force again')
     expect(code).toBe(0)
-    expect(err).toMatch(/nothing was written: its list of keys is written in a way that this command cannot edit/)
+    expect(err).toMatch(/nothing was written: this command cannot edit its list of keys as it is written/)
     expect(out).toMatch(/^keys:\n {2}- secret: .*\n {4}id: "again"\n {2}- secret: .*\n/)
     expect(out).not.toContain(KEY)
     expect(read()).toBe(text)
   })
 })
 
-describe('where the file is not to be edited', () => {
-  test('keys from the environment: the edit, and the variable to set', async () => {
+describe('a file that cannot be edited', () => {
+  test('gets the edit and the variable to set if keys come from the environment', async () => {
     const before = configure(`keys:\n  - secret: "\${TRIMINT_KEY}"\n    id: first`)
     const { code, out, err } = await run('keys add', { variables: { TRIMINT_KEY: KEY } })
     const secret = /^export TRIMINT_KEY_2=([\w-]{43})$/m.exec(out)?.[1] ?? ''
@@ -253,11 +255,11 @@ describe('where the file is not to be edited', () => {
     trackSecret(secret)
     expect(code).toBe(0)
     expect(err).toBe(
-      `${file}: nothing was written: the keys come from the environment or from files of their own. Its keys as they have to be:\n`,
+      `${file}: nothing was written: the keys come from the environment or from separate files. Replace its keys with:\n`,
     )
     const list = `keys:\n  - secret: "\${TRIMINT_KEY}"\n    id: "first"\n  - secret: "\${TRIMINT_KEY_2}"\n    id: "${id}"\n    created: "2026-01-02T03:04:05Z"\n`
     expect(out).toBe(
-      `${list}\nexport TRIMINT_KEY_2=${secret}\n\nnext: restart every replica, one after the other, with this variable (a reload does not see a new one), then trimint keys promote ${id}\n`,
+      `${list}\nexport TRIMINT_KEY_2=${secret}\n\nnext: restart every replica, one after the other, with this variable (a reload does not read new variables), then trimint keys promote ${id}\n`,
     )
     expect(read()).toBe(before)
 
@@ -274,18 +276,18 @@ describe('where the file is not to be edited', () => {
     expect(promoted.out).toContain('\nnext: kill -HUP every replica')
   })
 
-  test('a variable that is set already is not taken for another key', async () => {
+  test('does not reuse a variable that is already set', async () => {
     configure(`keys: [{ secret: "\${TRIMINT_KEY}" }]`)
     const { out } = await run('keys add', { variables: { TRIMINT_KEY: KEY, TRIMINT_KEY_2: OTHER_KEY } })
     expect(out).toMatch(/^export TRIMINT_KEY_3=/m)
     trackSecret(/TRIMINT_KEY_3=(.*)/.exec(out)?.[1] ?? '')
   })
 
-  test('keys in files of their own: the edit, and what the next file has to hold', async () => {
+  test('gets the edit and the content of the next file if keys come from files', async () => {
     writeFileSync(join(root, 'key'), `${KEY}\n`)
     const before = configure(`keys: [{ secret: "file:${join(root, 'key')}" }]`)
     const { code, out } = await run('keys add')
-    const secret = new RegExp(`^${join(root, 'key-2')} has to hold\n([\\w-]{43})$`, 'm').exec(out)?.[1] ?? ''
+    const secret = new RegExp(`^write this key to ${join(root, 'key-2')}:\n([\\w-]{43})$`, 'm').exec(out)?.[1] ?? ''
     trackSecret(secret)
     expect({ code, length: bytes(secret).length }).toEqual({ code: 0, length: 32 })
     expect(out).toContain(`- secret: "file:${join(root, 'key-2')}"\n`)
@@ -293,7 +295,7 @@ describe('where the file is not to be edited', () => {
     expect(read()).toBe(before)
   })
 
-  test('a file that is read-only: the edit, without the keys that stand in it', async () => {
+  test('gets the edit without its keys if it is read-only', async () => {
     const before = configure(BOTH)
     chmodSync(file, 0o444)
     const { code, out, err } = await run('keys add')
@@ -301,31 +303,24 @@ describe('where the file is not to be edited', () => {
     expect(code).toBe(0)
     expect(err).toContain('nothing was written: it cannot be written (EACCES)')
     expect(out).toContain(`next: kill -HUP every replica, then trimint keys promote ${id}\n`)
-    expect(out.match(/secret: "\(as it stands in the file\)"/g)).toHaveLength(2)
+    expect(out.match(/secret: "\(unchanged\)"/g)).toHaveLength(2)
     expect(out).not.toContain(KEY)
     expect(out).not.toContain(OTHER_KEY)
     expect(read()).toBe(before)
   })
 
-  test.skipIf(process.getuid?.() !== 0)(
-    'a file that would change its owner: the edit, and nothing left behind',
-    async () => {
-      const before = configure(BOTH)
-      chmodSync(file, 0o666)
-      for (const path of [root, folder]) chownSync(path, 65_534, 65_534)
-      const options = { uid: 65_534, gid: 65_534, env: { PATH: process.env.PATH, TRIMINT_CONFIG: file } }
-      const { stdout, stderr } = await promisify(execFile)(
-        process.execPath,
-        ['src/cli/main.ts', 'keys', 'add'],
-        options,
-      )
-      trackSecret(/secret: "([\w-]{43})"/.exec(stdout)?.[1] ?? '')
-      expect(stderr).toContain('nothing was written: it cannot be written (EPERM)')
-      expect(read()).toBe(before)
-    },
-  )
+  test.skipIf(process.getuid?.() !== 0)('gets the edit, and no temporary file, if its owner would change', async () => {
+    const before = configure(BOTH)
+    chmodSync(file, 0o666)
+    for (const path of [root, folder]) chownSync(path, 65_534, 65_534)
+    const options = { uid: 65_534, gid: 65_534, env: { PATH: process.env.PATH, TRIMINT_CONFIG: file } }
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'keys', 'add'], options)
+    trackSecret(/secret: "([\w-]{43})"/.exec(stdout)?.[1] ?? '')
+    expect(stderr).toContain('nothing was written: it cannot be written (EPERM)')
+    expect(read()).toBe(before)
+  })
 
-  test('the built-in demo has no file, and says so', async () => {
+  test('reports that the built-in demo has no file', async () => {
     const home = process.cwd()
     process.chdir(folder)
     const NONE = { TRIMINT_CONFIG: '' }
@@ -335,16 +330,23 @@ describe('where the file is not to be edited', () => {
     const outcomes = [await run('keys add', { variables: NONE }), await run('keys promote', { variables: NONE })]
     const list = await run('keys list', { variables: NONE })
     process.chdir(home)
-    expect(unstarted).toMatchObject({ code: 1, err: expect.stringContaining('neither a configuration file nor') })
+    expect(unstarted).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no configuration file and no key of the demo'),
+    })
     for (const outcome of outcomes) {
-      expect(outcome).toMatchObject({ code: 1, out: '', err: expect.stringMatching(/^there is no configuration file/) })
+      expect(outcome).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringMatching(/^no configuration file, and the key of the built-in demo/),
+      })
     }
     expect(list.out).toMatch(/^development {2}created unknown {2}signs /)
   })
 })
 
 describe('keys promote', () => {
-  test('puts the newest key in the first place once every running replica has it', async () => {
+  test('moves the newest key to the first place once every running replica has it', async () => {
     const before = configure(BOTH)
     await announce('a', [first, second])
     await announce('b', [first, second])
@@ -357,7 +359,7 @@ describe('keys promote', () => {
     expect((await run('keys list')).out).toMatch(/^second .* signs .*\nfirst .* verifies .* still signs in 2 of 2\n$/)
   })
 
-  test('is refused while one of them does not have it, and says which', async () => {
+  test('fails while a replica does not have the key, and names the replica', async () => {
     const before = configure(BOTH)
     await announce('a', [first, second])
     await announce('replica-b', [first])
@@ -367,7 +369,7 @@ describe('keys promote', () => {
     expect(read()).toBe(before)
   })
 
-  test('is refused while one has it under one of its configurations only', async () => {
+  test('fails while a replica has the key in only one of its configurations', async () => {
     configure(BOTH)
     const store = await openStore('replicas', storeName())
     const parts = { store, instance: createInstance('a'), lifetime: 600, clock: createFrozenClock() }
@@ -383,7 +385,7 @@ describe('keys promote', () => {
     await store.close()
   })
 
-  test('is refused where the running replicas have another key of that name', async () => {
+  test('fails if the running replicas have another key with that name', async () => {
     configure(BOTH)
     const foreign = createKeyring([
       { id: 'first', secret: bytes(KEY) },
@@ -396,7 +398,7 @@ describe('keys promote', () => {
     })
   })
 
-  test('is refused while none is running, or none any more', async () => {
+  test('fails while no replica is running', async () => {
     const before = configure(BOTH)
     const refused = { code: 1, out: '', err: expect.stringMatching(/^no replica is running/) }
     expect(await run('keys promote')).toEqual(refused)
@@ -405,7 +407,7 @@ describe('keys promote', () => {
     expect(read()).toBe(before)
   })
 
-  test('is refused where replicas cannot be seen', async () => {
+  test('fails if the store is in memory', async () => {
     configure(BOTH, 'sqlite::memory:')
     expect(await run('keys promote')).toMatchObject({
       code: 1,
@@ -413,13 +415,13 @@ describe('keys promote', () => {
     })
   })
 
-  test.each(['sqlite::memory:', 'redis://127.0.0.1:1/0'])('--force asks nobody: %s', async (store) => {
+  test.each(['sqlite::memory:', 'redis://127.0.0.1:1/0'])('--force does not read the store: %s', async (store) => {
     const before = configure(BOTH, store)
     expect((await run('keys promote --force')).code).toBe(0)
     expect(read()).toBe(before.replace(BOTH, SWAPPED))
   })
 
-  test('a store that does not answer is said, and nothing is promoted', async () => {
+  test('reports a store that does not answer, and promotes nothing', async () => {
     const before = configure(BOTH, 'redis://127.0.0.1:1/0')
     expect(await run('keys promote')).toMatchObject({
       code: 1,
@@ -428,49 +430,47 @@ describe('keys promote', () => {
     expect(read()).toBe(before)
   })
 
-  test('twice does not go back to the old key; naming it does', async () => {
+  test('does not return to the old key when run twice, but does if named', async () => {
     const before = configure(BOTH)
     await run('keys promote --force')
-    expect(await run('keys promote --force')).toMatchObject({ code: 1, err: 'second is the first key already\n' })
+    expect(await run('keys promote --force')).toMatchObject({ code: 1, err: 'second is already the first key\n' })
     expect((await run('keys promote first --force')).code).toBe(0)
     expect(read()).toBe(before)
   })
 
-  test('without dates the last one counts as the newest', async () => {
+  test('takes the last key as the newest if no key has a date', async () => {
     configure(`keys: [{ secret: ${KEY} }, { secret: ${OTHER_KEY} }]`)
     expect((await run('keys promote --force')).code).toBe(0)
     expect(read()).toContain(`keys: [{ secret: ${OTHER_KEY} }, { secret: ${KEY} }]`)
   })
 
   const refusals: [what: string, keys: string, words: string, says: string][] = [
-    ['no such key', `[${FIRST}]`, 'third', 'no key is called third; there are first\n'],
-    ['the first one', `[${FIRST}, ${SECOND}]`, 'first', 'first is the first key already\n'],
-    ['no other one', `[${FIRST}]`, '', 'first is the first key already\n'],
+    ['an unknown key', `[${FIRST}]`, 'third', 'no key is named third; expected one of first\n'],
+    ['the first key', `[${FIRST}, ${SECOND}]`, 'first', 'first is already the first key\n'],
+    ['a list of one key', `[${FIRST}]`, '', 'first is already the first key\n'],
+    ['an expired key', `[${FIRST}, { secret: ${OTHER_KEY}, notAfter: 2026-01-02 }]`, 'key-2', 'key-2 has expired\n'],
     [
-      'one that has expired',
-      `[${FIRST}, { secret: ${OTHER_KEY}, notAfter: 2026-01-02 }]`,
-      'key-2',
-      'key-2 has expired\n',
-    ],
-    [
-      'a name that two have',
+      'a name of two keys',
       `[{ secret: ${KEY} }, { secret: ${OTHER_KEY}, id: key-1 }]`,
       'key-1',
-      'several keys are called key-1\n',
+      'several keys are named key-1; expected a unique id\n',
     ],
   ]
-  test.each(refusals)('refuses %s', async (_what, keys, words, says) => {
+  test.each(refusals)('rejects %s', async (_what, keys, words, says) => {
     const before = configure(`keys: ${keys}`)
     expect(await run(`keys promote --force ${words}`)).toEqual({ code: 1, out: '', err: says })
     expect(read()).toBe(before)
   })
 
-  test('an edit that somebody makes meanwhile is not overwritten', async () => {
+  test('does not overwrite a change made at the same time', async () => {
     configure(BOTH)
     await announce('a', [first, second])
     const promoted = run('keys promote')
     appendFileSync(file, '# somebody was here\n')
-    expect(await promoted).toMatchObject({ code: 1, err: `${file} has been changed meanwhile; try again\n` })
+    expect(await promoted).toMatchObject({
+      code: 1,
+      err: `${file} was changed at the same time; nothing was written, try again\n`,
+    })
     expect(read()).toMatch(/the old one[\s\S]*the new one[\s\S]*# somebody was here\n$/)
   })
 })

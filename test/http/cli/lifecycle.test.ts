@@ -50,7 +50,7 @@ describe('trimint inspect', () => {
     ['bws', () => issueBws(service)],
     ['idscan', () => issueIdscan(service)],
     ['nevisfido', async () => (await createToken(service, 'registration')).token],
-  ])('says what introspection says of a %s token, and uses nothing up', async (contract, issue) => {
+  ])('prints what introspection returns for a %s token, and consumes no try', async (contract, issue) => {
     const token = await issue()
     const { code, out } = await run('inspect', token)
     expect(code).toBe(0)
@@ -58,22 +58,22 @@ describe('trimint inspect', () => {
     expect(JSON.parse(out)).toMatchObject({ active: true, trimint: { contract } })
   })
 
-  test('sees the tries that a gateway has counted', async () => {
+  test('shows the tries that a gateway has counted', async () => {
     const token = await issueBws(service)
     await checkBws(service, 'verify', token)
     expect(JSON.parse((await run('inspect', token)).out)).toMatchObject({ trimint: { triesAllowed: 3, triesLeft: 2 } })
   })
 
-  test('of what is not good, says only that, with exit code 1', async () => {
+  test('prints only that a token is not active, with exit code 1', async () => {
     const { code, out, err } = await run('inspect', 'nonsense')
     expect({ code, out: JSON.parse(out), err }).toEqual({
       code: 1,
       out: { active: false },
-      err: 'the token is not good\n',
+      err: 'the token is not active\n',
     })
   })
 
-  test('reads the token from standard input, so that it is in no history', async () => {
+  test('reads the token from standard input, so that the shell history does not have it', async () => {
     const input = `${await issueBws(service)}\n`
     expect(await runOn(file, ['inspect'], input)).toMatchObject({ code: 0 })
   })
@@ -84,17 +84,17 @@ describe('trimint revoke', () => {
     ['bws', () => issueBws(service)],
     ['idscan', () => issueIdscan(service)],
     ['nevisfido', async () => (await createToken(service, 'registration')).token],
-  ])('revokes a %s token; when it comes back that is in force in the running server', async (contract, issue) => {
+  ])('revokes a %s token, and returns when the running server rejects it', async (contract, issue) => {
     const token = await issue()
     expect(await run('revoke', token)).toMatchObject({
       code: 0,
       out: expect.stringMatching(`^revoked  ${contract} token `),
     })
     expect(await isActive(token)).toBe(false)
-    expect(await run('revoke', token)).toMatchObject({ code: 1, err: expect.stringContaining('nothing to revoke') })
+    expect(await run('revoke', token)).toMatchObject({ code: 1, err: expect.stringContaining('nothing revoked') })
   })
 
-  test('takes the token from standard input too', async () => {
+  test('reads the token from standard input', async () => {
     const token = await issueBws(service)
     expect(await runOn(file, ['revoke', '-'], `${token}\n`)).toMatchObject({ code: 0 })
     expect(await isActive(token)).toBe(false)
@@ -104,7 +104,7 @@ describe('trimint revoke', () => {
     ['--app', APP.id, () => issueBws(service)],
     ['--account', ACCOUNT.username, () => issueIdscan(service)],
     ['--user', 'jeff', async () => (await createToken(service, 'registration')).token],
-  ])('%s: everything issued up to now, and nothing that is issued afterwards', async (option, name, issue) => {
+  ])('%s revokes everything issued so far, and nothing that is issued afterwards', async (option, name, issue) => {
     const before = [await issue(), await issue()]
     expect(await run('revoke', option, name)).toMatchObject({
       code: 0,
@@ -114,7 +114,7 @@ describe('trimint revoke', () => {
     expect(await Promise.all([...before, after].map((token) => isActive(token)))).toEqual([false, false, true])
   })
 
-  test("--user: a user's tokens redeem no more, and their sessions have failed; other users' go on", async () => {
+  test("--user revokes a user's tokens and fails their sessions, and leaves those of other users", async () => {
     const { token, sessionId } = await createToken(service, 'registration')
     const redeemed = await createToken(service, 'registration')
     expect(codeOf(await redeem(service, 'registration', redeemed.token))).toBe(1200)
@@ -131,15 +131,15 @@ describe('trimint revoke', () => {
   })
 
   test.each([
-    [['--app', 'typo'], 'there is no such app'],
-    [['--account', 'typo'], 'there is no such account'],
-    [[], 'say what to revoke'],
-    [['a.b.c', '--app', 'app-1'], 'one of them'],
-  ])('%j is refused: it would revoke nothing, and look as if it had', async (words, message) => {
+    [['--app', 'typo'], 'unknown app'],
+    [['--account', 'typo'], 'unknown account'],
+    [[], 'expected exactly one of'],
+    [['a.b.c', '--app', 'app-1'], 'expected exactly one of'],
+  ])('rejects %j, which would revoke nothing', async (words, message) => {
     expect(await run('revoke', ...words)).toMatchObject({ code: 1, out: '', err: expect.stringContaining(message) })
   })
 
-  test('a user that is not in the repository is refused; an account is found in any case where case does not matter', async () => {
+  test('rejects an unknown user, and finds an account in any case if case is insensitive', async () => {
     const accounts = [{ ...ACCOUNT, username: 'Psc' }]
     const strict = write('strict.yaml', {
       ...configuration,
@@ -148,7 +148,7 @@ describe('trimint revoke', () => {
     })
     expect(await runOn(strict, ['revoke', '--user', 'ana'])).toMatchObject({
       code: 1,
-      err: expect.stringContaining('there is no such user'),
+      err: expect.stringContaining('unknown user'),
     })
     expect(await runOn(strict, ['revoke', '--account', 'pSC'])).toMatchObject({
       code: 0,
@@ -156,12 +156,12 @@ describe('trimint revoke', () => {
     })
   })
 
-  test.each(['--app', '--account'])('%s of a contract that is off is refused', async (option) => {
+  test.each(['--app', '--account'])('rejects %s of a contract that is off', async (option) => {
     const off = write('off.yaml', { ...configuration, bws: false, idscan: false })
     expect(await runOn(off, ['revoke', option, 'psc'])).toMatchObject({ code: 1 })
   })
 
-  test('says so where the store is the memory of the server', async () => {
+  test('reports a store in the memory of the server', async () => {
     const inMemory = write('memory.yaml', { ...configuration, store: 'sqlite::memory:' })
     expect(await runOn(inMemory, ['revoke', '--app', 'app-1'])).toMatchObject({
       code: 1,
@@ -169,7 +169,7 @@ describe('trimint revoke', () => {
     })
   })
 
-  test('says what a store that is away says', async () => {
+  test('reports a store that does not answer', async () => {
     const gone = write('gone.yaml', { ...configuration, store: 'redis://127.0.0.1:1/0' })
     const token = await issueBws(service)
     expect(await runOn(gone, ['revoke', token])).toMatchObject({

@@ -10,22 +10,22 @@ import { CAMPAIGN, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { oddText } from '../../support/fuzz/values.ts'
 import { FROZEN_TIME } from '../../support/time.ts'
 
-// A configuration file with anything wrong with it is either a configuration or a list of faults with their places, and no fault
+// Whatever is changed in a configuration file, the result is a configuration, or a list of issues with their places. No issue
 // repeats a secret.
 
-/** In every secret: no fault may have as much of one. */
+/** Part of every secret: no issue may contain it. */
 const MARK = 'hunter2secret'
 const KEY = Buffer.from(`${MARK}${MARK}${MARK}`).toString('base64url')
 const DIGEST = Buffer.from(`${MARK}0123456789012345678`).toString('hex')
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$xoidRLqFn/n5PiPVtd927A$5I1+28qJ7kpnXFkJ25W/EUjgAiviR3BSnXR/rAbI+T8'
 const VARIABLES = { TRIMINT_KEY: KEY, PASSWORD: `plain:${MARK}` }
 
-/** What is looked for: a secret, and a good part of each, since a change may cut one in two. */
+/** Parts of secrets: a change may cut a secret in two. */
 const SECRETS = [MARK, KEY.slice(4, 24), DIGEST.slice(8, 28), HASH.slice(31, 50)]
 
 const EXAMPLE = readFileSync('trimint.example.yaml', 'utf8').replaceAll(/sha256:[0-9a-f]{64}/g, `sha256:${DIGEST}`)
 
-/** The same settings and the rarer ones, every secret written out. */
+/** Common and rare settings, every secret written out. */
 const WRITTEN_OUT = `publicUrl: https://tokens.example.com
 store: rediss://user:${MARK}@redis.example.com:6379/1
 keys: [{ secret: ${KEY}, id: a, notAfter: 2099-01-01 }, { secret: "\${TRIMINT_KEY}", id: b }]
@@ -46,7 +46,7 @@ idscan:
 nevisfido:
   appId: https://fido.example.com/facets
   clients: [{ id: c, secret: &secret "plain:${MARK}", users: [jeff] }]
-  bearer: { issuer: i, audience: a, jwks: { keys: [{ kty: EC, crv: P-256, x: AA, y: AA }] } }
+  bearer: { issuer: i, audience: a, jwks: { keys: [{ kty: EC, crv: P-256, x: MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4, y: 4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM }] } }
   users: [jeff, anna]
   policies: { default: { accepted: [[{ userVerification: 2, aaid: ["1234#5678"] }]] } }
 resourceServers:
@@ -199,7 +199,7 @@ const textEdits = fc.oneof(
   fc.constant<Edit>({ what: 'a byte order mark', edit: (source) => `\ufeff${source}` }),
 )
 
-/** Changes one node of a document: what the text says stays YAML. */
+/** Changes one node of a document: the text stays valid YAML. */
 const nodeEdits = fc
   .tuple(
     fc.nat(9_999),
@@ -221,7 +221,7 @@ const nodeEdits = fc
             const map = path.at(-1)
             if (how === 'gone') return visit.REMOVE
             if (how === 'twice' && isMap(map) && isPair(pair)) map.items.push(pair)
-            // Only what stands as a value is kept secret: that a key is not known, is said by its name.
+            // Only values are secret: the message for an unknown key repeats the key.
             if (how === 'renamed' && isScalar(pair.key)) pair.key.value = String(value).replaceAll(MARK, 'renamed')
             if (how === 'other') pair.value = document.createNode(value)
             if (how === 'in a list') pair.value = document.createNode([pair.value])
@@ -234,7 +234,7 @@ const nodeEdits = fc
     }),
   )
 
-/** What cannot be written any more, as an alias whose anchor is gone, stays as it was. */
+/** Returns the source as it was if the document cannot be written, such as an alias without its anchor. */
 function writeOut(document: Document, before: string): string {
   try {
     return document.toString()
@@ -255,22 +255,22 @@ function load(source: string, NODE_ENV: string): LoadResult {
   return checkConfiguration('trimint.yaml', source, environment, VARIABLES, FROZEN_TIME)
 }
 
-function faultsIn(result: LoadResult, source: string): string[] {
+function flawsIn(result: LoadResult, source: string): string[] {
   const lineCount = source.split('\n').length
   if ('configuration' in result) return []
-  if (result.issues.length === 0) return ['neither a configuration nor a fault']
-  return result.issues.flatMap((fault) => {
-    const text = formatConfigIssue(fault)
-    const hasPlace = fault.line !== undefined && fault.line >= 1 && fault.line <= lineCount && (fault.column ?? 0) >= 1
+  if (result.issues.length === 0) return ['neither a configuration nor an issue']
+  return result.issues.flatMap((issue) => {
+    const text = formatConfigIssue(issue)
+    const hasPlace = issue.line !== undefined && issue.line >= 1 && issue.line <= lineCount && (issue.column ?? 0) >= 1
     return [
-      ...(hasPlace && fault.file === 'trimint.yaml' ? [] : [`no place: ${text}`]),
-      ...(/allowed|is not valid YAML|stands here twice/.test(fault.message) ? [] : [`no help: ${text}`]),
+      ...(hasPlace && issue.file === 'trimint.yaml' ? [] : [`no place: ${text}`]),
+      ...(/; expected |invalid YAML/.test(issue.message) ? [] : [`no help: ${text}`]),
       ...SECRETS.filter((secret) => text.includes(secret)).map((secret) => `${secret} in: ${text}`),
     ]
   })
 }
 
-test('both files that are changed are good as they are', () => {
+test('accepts both files without changes', () => {
   for (const source of [EXAMPLE, WRITTEN_OUT]) expect(load(source, 'development')).toHaveProperty('configuration')
 })
 
@@ -321,32 +321,32 @@ test.each([
   ['a folder as a file', `${MINIMAL}bws: { issuer: "file:/", apps: [] }`],
   ['two documents', `${MINIMAL}---\n${MINIMAL}`],
   ['a version that there is not', `%YAML 9.9\n---\n${MINIMAL}`],
-])('%s is a fault with its place', (_what, source) => {
+])('reports %s with its place', (_what, source) => {
   const result = load(source, 'development')
-  expect(result).toHaveProperty('faults')
-  expect(faultsIn(result, source)).toEqual([])
+  expect(result).toHaveProperty('issues')
+  expect(flawsIn(result, source)).toEqual([])
   expect(({} as { docs?: unknown }).docs).toBeUndefined()
 })
 
-test('a file with changes is a configuration, or faults with their places and without secrets', {
+test('returns a configuration or issues with places and without secrets, for a file with changes', {
   timeout: CAMPAIGN + 60_000,
 }, () => {
-  let [good, faulty] = [0, 0]
-  const isToldWell = fc.property(mutated, ({ source, nodes, texts, production }) => {
+  let [valid, invalid] = [0, 0]
+  const isReportedWell = fc.property(mutated, ({ source, nodes, texts, production }) => {
     const changed = [...nodes, ...texts].reduce((text, { edit }) => edit(text), source)
     const result = load(changed, production ? 'production' : 'development')
-    if ('configuration' in result) good++
-    else faulty++
-    const found = faultsIn(result, changed)
+    if ('configuration' in result) valid++
+    else invalid++
+    const found = flawsIn(result, changed)
     const what = [...nodes, ...texts].map((edit) => edit.what).join('; ')
     if (found.length > 0) throw new Error(`${found.slice(0, 3).join('\n')}\nafter ${what}\n${changed}`)
   })
-  fc.assert(isToldWell, {
+  fc.assert(isReportedWell, {
     seed: SEED,
     numRuns: FULL ? 30_000 : 250,
     interruptAfterTimeLimit: CAMPAIGN,
     endOnFailure: true,
     reporter: reportFinding,
   })
-  if (FULL) process.stderr.write(`configurations: ${good} good, ${faulty} faulty, seed ${SEED}\n`)
+  if (FULL) process.stderr.write(`configurations: ${valid} valid, ${invalid} invalid, seed ${SEED}\n`)
 })

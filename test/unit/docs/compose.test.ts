@@ -138,8 +138,8 @@ describe.each(built)('%s of docker-compose.yml', (_name, service) => {
   const variables = { ...environmentOf(service), TRIMINT_CONFIG: file }
 
   test('sets what the code reads or its configuration names, nothing else', () => {
-    const { environment, issues: faults } = readEnvironment(variables)
-    expect(faults).toEqual([])
+    const { environment, issues } = readEnvironment(variables)
+    expect(issues).toEqual([])
     const named = readFileSync(file, 'utf8').match(/(?<=^[^#]*\$\{)\w+/gm) ?? []
     for (const name of Object.keys(variables)) expect([...Object.keys(environment), ...named]).toContain(name)
   })

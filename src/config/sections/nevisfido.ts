@@ -1,0 +1,100 @@
+import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
+import { z } from 'zod'
+import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
+import { MINIMUM_RSA_BITS, rsaBits } from '../pem.ts'
+import { appId, jwksUrl, label, seconds, text } from '../value-schemas.ts'
+import { listOf, oneOf, uniqueList, wildcardOr } from './combinators.ts'
+import { withSecrets } from './credentials.ts'
+
+/** FIDO UAF 1.1 protocol, section 3.1.5: MatchCriteria. */
+const matchCriteria = z.strictObject({
+  aaid: z.array(z.string()).optional(),
+  vendorID: z.array(z.string()).optional(),
+  keyIDs: z.array(z.string()).optional(),
+  userVerification: z.int().optional(),
+  keyProtection: z.int().optional(),
+  matcherProtection: z.int().optional(),
+  attachmentHint: z.int().optional(),
+  tcDisplay: z.int().optional(),
+  authenticationAlgorithms: z.array(z.int()).optional(),
+  assertionSchemes: z.array(z.string()).optional(),
+  attestationTypes: z.array(z.int()).optional(),
+  authenticatorVersion: z.int().optional(),
+})
+
+/** FIDO UAF 1.1 protocol, section 3.1.6: Policy. */
+const policy = z.strictObject({
+  accepted: z.array(z.array(matchCriteria).min(1)).min(1),
+  disallowed: z.array(matchCriteria).optional(),
+})
+
+/** RFC 7517. */
+const publicKey = z.looseObject({ kty: oneOf('RSA', 'EC', 'OKP') }).superRefine((jwk, context) => {
+  const key = parsePublicKey(jwk)
+  if (!key) {
+    context.addIssue({ code: 'custom', message: 'malformed key; expected a public key as a JSON Web Key (RFC 7517)' })
+  } else if (rsaBits(key) < MINIMUM_RSA_BITS) {
+    context.addIssue({ code: 'custom', message: `short RSA key; expected ${MINIMUM_RSA_BITS} bits or more` })
+  }
+})
+
+function parsePublicKey(jwk: Readonly<Record<string, unknown>>): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })
+  } catch {
+    return undefined
+  }
+}
+
+const bearer = z
+  .strictObject({
+    issuer: label.meta({ description: 'Required claim `iss` of the JWT.' }),
+    audience: label.meta({ description: 'Required claim `aud` of the JWT.' }),
+    jwksUrl: jwksUrl
+      .optional()
+      .meta({ description: "URL of the issuer's public keys. Either `jwksUrl` or `jwks` is required." }),
+    jwks: z
+      .strictObject({ keys: z.array(publicKey).min(1) })
+      .optional()
+      .meta({ type: 'a JSON Web Key Set (RFC 7517)', description: "The issuer's public keys." }),
+  })
+  .refine(({ jwks, jwksUrl: url }) => (jwks === undefined) !== (url === undefined), {
+    message: "no single source of the issuer's keys; expected either jwksUrl or jwks",
+  })
+
+const operation = oneOf(...FIDO_OPERATIONS)
+const users = wildcardOr(text('1 to 128 characters', /^.{1,128}$/su), '"*", or a list of user names')
+const client = withSecrets({
+  users: users.meta({ description: 'Users for whom the client may request tokens; `"*"` allows every user.' }),
+})
+/** At most as long as records are kept after they expire: an earlier removal would lose a status before it is final. */
+const responseLifetime = seconds('1s', '1h')
+
+/** `POST /nevisfido/token/create/:operation`, redeem and status, as nevisFIDO has them. */
+export const nevisfido = z.strictObject({
+  appId: appId.meta({ description: 'FIDO AppID in UAF requests: the URL of the facet list.' }),
+  negotiation: oneOf('strict', 'lenient').default('strict').meta({
+    description: '`lenient` also accepts a missing `Accept` header, `*/*`, and a missing charset.',
+  }),
+  protect: listOf(operation, `a list of ${FIDO_OPERATIONS.join(', ')}`)
+    .default(['registration', 'deregistration'])
+    .meta({ description: 'Operations for which a caller needs credentials to create a token.' }),
+  tokenLifetime: seconds('1s', '1d').prefault('5m').meta({ description: 'Time within which a token can be redeemed.' }),
+  responseLifetime: z
+    .strictObject({
+      registration: responseLifetime.prefault('5m').meta({ description: 'For a registration.' }),
+      authentication: responseLifetime.prefault('2m').meta({ description: 'For an authentication.' }),
+      deregistration: responseLifetime.prefault('2m').meta({ description: 'For a deregistration.' }),
+    })
+    .prefault({})
+    .meta({ description: 'How long Trimint waits for the response of a FIDO client after the redemption.' }),
+  clients: uniqueList(client, 'id').default([]).meta({ description: 'Clients that authenticate with HTTP Basic.' }),
+  bearer: bearer.optional().meta({
+    description: 'Callers that authenticate with a JWT of an issuer instead. They act for the user in its claim `sub`.',
+  }),
+  users: users.meta({ description: 'The credential repository: known user names; `"*"` accepts every name.' }),
+  policies: z.record(label, policy).optional().meta({
+    type: 'policies by name (FIDO UAF 1.1 protocol, section 3.1.6)',
+    description: 'UAF policies. `default` applies to requests that name none.',
+  }),
+})

@@ -1,0 +1,30 @@
+import { lstatSync, type Stats, statSync } from 'node:fs'
+import { sqlitePath } from './store-url.ts'
+
+/**
+ * Returns why the file of an SQLite store cannot be used, or undefined. SQLite would create files beside a device and
+ * change its mode, so this has to be known before the store is opened.
+ */
+export function storeFileIssue(url: string): string | undefined {
+  const path = sqlitePath(url)
+  if (path === undefined) return undefined
+  try {
+    const stats = statSync(path)
+    return stats.isFile() ? undefined : `path of ${describeKind(stats)}; expected a regular file, or a path without one`
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT')
+      return `path that cannot be followed (${code}); expected a regular file, or a path without one`
+    return isLink(path) ? 'path of a link to nothing; expected a regular file, or a path without one' : undefined
+  }
+}
+
+function describeKind(stats: Stats): string {
+  if (stats.isDirectory()) return 'a folder'
+  if (stats.isSocket()) return 'a socket'
+  return stats.isFIFO() ? 'a named pipe' : 'a device'
+}
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false
+}

@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest'
+import { redactStoreUrl, resolveStoreUrl, storeUrlIssue } from '../../../src/config/store-url.ts'
+
+test.each([
+  'sqlite::memory:',
+  'sqlite:./data/trimint.db',
+  'sqlite:trimint.db',
+  'sqlite:/var/lib/trimint/trimint.db',
+  'sqlite:///var/lib/trimint/trimint.db',
+  'sqlite:C:/data with blanks/trimint.db',
+  'redis://localhost',
+  'redis://localhost:6379/',
+  'redis://127.0.0.1:6379/0',
+  'redis://[::1]:6379/15',
+  'rediss://user:p%40ss%23word@redis.example.com:6380/1',
+  'redis://:p@ssword@valkey_1:6379/0',
+])('accepts the store URL %s', (url) => {
+  expect(storeUrlIssue(url)).toBeUndefined()
+})
+
+test.each([
+  ['', 'invalid value'],
+  ['mysql://x', 'invalid value'],
+  ['SQLITE:a.db', 'invalid value'],
+  ['sqlite:', 'no path'],
+  ['sqlite::memory: ', 'blanks around the URL'],
+  ['sqlite: a.db\u0000', 'control character in the URL'],
+  ['sqlite::temp:', 'unknown name that starts with a colon'],
+  ['sqlite:file:a.db', 'SQLite URI'],
+  ['sqlite:~/a.db', 'path that starts with ~'],
+  ['sqlite://host/a.db', 'host name in the path'],
+  ['sqlite:a.db?mode=ro', 'parameters behind a question mark'],
+  ['sqlite:./data/', 'path of a folder'],
+])('rejects %j, a path that SQLite or the system would take for something else: %s', (url, failure) => {
+  expect(storeUrlIssue(url)).toMatch(new RegExp(`^${failure}.*; expected sqlite:path`))
+})
+
+test.each([
+  ['redis://host:6379/0?db=1', 'parameters behind a question mark'],
+  ['rediss://host:6379/0?ssl_cert_reqs=none', 'parameters behind a question mark'],
+  ['redis://host?', 'parameters behind a question mark'],
+  ['redis://:pass#word@host:6379/0', 'number sign'],
+  ['redis://host:6379/0#1', 'number sign'],
+  ['redis://:%zz@host:6379/0', 'percent sign'],
+  ['redis://host:99999/0', 'invalid host or port'],
+  ['redis://host:port/0', 'invalid host or port'],
+  ['redis://host:0/0', 'port 0'],
+  ['redis://a:6379,b:6379/0', 'invalid host or port'],
+  ['redis://a,b:6379/0', 'not exactly one host'],
+  ['redis:///0', 'not exactly one host'],
+  ['redis://host/zero', 'path that is not the number of a database'],
+  ['redis://host/0/1', 'path that is not the number of a database'],
+  ['redis:host', 'invalid value'],
+])('rejects %j, a part of which the client would ignore or misread: %s', (url, failure) => {
+  expect(storeUrlIssue(url)).toMatch(new RegExp(`^${failure}.*; expected sqlite:path`))
+})
+
+test.each([
+  ['sqlite:./data/a.db', 'sqlite:/etc/trimint/data/a.db'],
+  ['sqlite:../a.db', 'sqlite:/etc/a.db'],
+  ['sqlite:/srv/a.db', 'sqlite:/srv/a.db'],
+  ['sqlite::memory:', 'sqlite::memory:'],
+  ['redis://host/0', 'redis://host/0'],
+])('resolves %s against a folder', (url, resolved) => {
+  expect(resolveStoreUrl(url, '/etc/trimint')).toBe(resolved)
+})
+
+test('hides the credentials of a URL, also with an @ in the password', () => {
+  expect(redactStoreUrl('redis://u:p@ss@host:6379/0')).toBe('redis://…@host:6379/0')
+})
