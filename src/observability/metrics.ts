@@ -8,7 +8,7 @@ const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 /**
  * The metrics of one instance. They outlive reloads. Every label has few values, all known in advance.
  *
- * @see docs/operations.md
+ * @see docs/monitoring.md
  */
 export interface Metrics {
   readonly registry: Registry

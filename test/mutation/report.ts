@@ -17,7 +17,7 @@ interface Place {
 
 type Files = Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>
 
-const PAGE = 'docs/mutation.md'
+const PAGE = 'test/mutation/survivors.md'
 const LEAST = 90 // per cent
 
 /** A program that hangs, or that no longer starts, has been noticed. */

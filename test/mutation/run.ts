@@ -1,6 +1,6 @@
 // Changes the sources in small ways, one at a time, and sees whether a test notices (mutation testing, with Stryker).
 //
-//   node test/mutation/run.ts                          every group, then what docs/mutation.md says held against it
+//   node test/mutation/run.ts                          every group, then what test/mutation/survivors.md says held against it
 //   node test/mutation/run.ts core                     one group
 //   node test/mutation/run.ts core src/core/crypto/jws.ts     one file of a group
 //

@@ -1,27 +1,34 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** A fenced block of a document. */
+/** A fenced code block of a document. */
 export interface Block {
   readonly file: string
-  /** Of its opening fence, counted from 1. */
+  /** Line number of the opening fence, starting at 1. */
   readonly line: number
-  /** The nearest heading above it. */
+  /** Text of the nearest heading above the block. */
   readonly heading: string
-  /** What stands behind the opening fence. */
+  /** Info string of the opening fence, such as `sh`. */
   readonly language: string
   readonly code: string
-  /** Why it is not run: `<!-- not run: why -->` directly before it. */
+  /** Reason from `<!-- not run: reason -->` directly before the block. */
   readonly notRun: string | undefined
-  /** Files that run it: `<!-- run by: file, file -->` directly before it. */
+  /** Files from `<!-- run by: file, file -->` directly before the block. */
   readonly runBy: readonly string[] | undefined
 }
 
-/** What people paste from. */
+/** Lists the Markdown files that readers follow, relative to the repository. */
 export function documents(): string[] {
   const pages = readdirSync('docs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'))
-  return ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...pages.toSorted().map((name) => `docs/${name}`)]
+  return [
+    'README.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+    'SECURITY.md',
+    ...pages.toSorted().map((name) => `docs/${name}`),
+  ]
 }
 
+/** Reads the fenced code blocks of a file. @throws Error when a block has no closing fence. */
 export function readBlocks(file: string): Block[] {
   const lines = readFileSync(file, 'utf8').split('\n')
   const blocks: Block[] = []
@@ -32,8 +39,8 @@ export function readBlocks(file: string): Block[] {
     const language = /^ *```(.*)$/.exec(line)?.[1]
     if (language === undefined) continue
     const end = lines.findIndex((candidate, index) => index > at && /^ *```$/.test(candidate))
-    if (end === -1) throw new Error(`${file}:${at + 1}: a block without an end`)
-    // A blank line may stand between a comment and its block.
+    if (end === -1) throw new Error(`${file}:${at + 1}: code block without a closing fence`)
+    // The mark may be separated from its block by one blank line.
     const before = (lines[at - 1]?.trim() || lines[at - 2]?.trim()) ?? ''
     blocks.push({
       file,
@@ -49,7 +56,7 @@ export function readBlocks(file: string): Block[] {
   return blocks
 }
 
-/** The rows of the tables under a heading, each as its cells; without heads and rules. */
+/** Reads the table rows under a heading, each as an array of cells. Skips the first table's header and rule. */
 export function readTable(file: string, heading: string): string[][] {
   const section = readFileSync(file, 'utf8')
     .split(/^#+ /m)

@@ -6,15 +6,23 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { trackSecret } from '../../support/leak-recorder.ts'
-import { readBlocks } from '../../support/markdown.ts'
+import { documents, readBlocks } from '../../support/markdown.ts'
 import { type StartedProcess, startProcess } from '../../support/process.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { basic, KEY } from '../../support/service.ts'
 
-// Every snippet of the page for developers of clients, as it stands there but for the port, against a server that has the
-// example configuration.
+// Runs every example in docs/clients, with only the port changed, against a server with the example configuration.
 
-const blocks = readBlocks('docs/clients.md')
+/** Maps each page to the output of its examples, in every language. */
+const PRINTED: Readonly<Record<string, RegExp>> = {
+  'docs/clients/bws.md': /^eyJ[\w-]+\.[\w-]+\.[\w-]+\s*$/,
+  'docs/clients/idscan.md': /eyJ[\w-]+\.[\w-]+\.[\w-]+[\s\S]*35999/,
+  'docs/clients/nevisfido.md': /fido\.example\.com[\s\S]*clientRegistering/,
+  'docs/clients/introspection.md': /active[\s\S]*demo-app[\s\S]*bws/,
+}
+
+const PAGES = Object.keys(PRINTED)
+const blocks = PAGES.flatMap(readBlocks)
 
 const LANGUAGES: Readonly<Record<string, { program: string; path?: string; file: string; words?: string[] }>> = {
   sh: { program: 'bash', file: 'snippet.sh', words: ['-e', '-o', 'pipefail'] },
@@ -26,20 +34,12 @@ const LANGUAGES: Readonly<Record<string, { program: string; path?: string; file:
 
 const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g
 
-/** What the snippets under a heading print, whatever the language. */
-const PRINTED: Readonly<Record<string, RegExp>> = {
-  'BWS: a token for one biometric task': /^eyJ[\w-]+\.[\w-]+\.[\w-]+\s*$/,
-  'IDscan: a login': /eyJ[\w-]+\.[\w-]+\.[\w-]+[\s\S]*35999/,
-  'nevisFIDO: create, redeem, status': /fido\.example\.com[\s\S]*clientRegistering/,
-  'Is this token good? Introspection': /active[\s\S]*demo-app[\s\S]*bws/,
-}
-
 let server: StartedProcess
 let url: string
 let token: string
 beforeAll(async () => {
   trackSecret(KEY)
-  // A machine that is busy with other tests would have snippets told to come back.
+  // On a busy machine, load shedding would answer the examples with 503.
   const example = readFileSync('trimint.example.yaml', 'utf8').replace(/^overload: .*$/m, 'overload: false')
   server = await startProcess({ TRIMINT_KEY: KEY }, (folder) => writeFileSync(join(folder, 'trimint.yaml'), example))
   const [, listening = ''] = await server.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
@@ -67,26 +67,27 @@ async function run(language: string, code: string): Promise<string> {
   }
 }
 
-/** The same, as somebody else would run it. */
+/** Replaces the demo credentials with wrong ones. */
 const withWrongSecret = (code: string): string => code.replaceAll(/demo-(secret|password)/g, 'a-wrong-$1')
 
 describe.each(Object.entries(LANGUAGES))('%s', (language, { program, path }) => {
   const missing = path === undefined && !hasProgram(program)
   const snippets = blocks.filter((block) => block.language === language)
 
-  test.skipIf(missing).each(snippets)('line $line: $heading', { timeout: 60_000 }, async ({ code, heading }) => {
-    const expected = PRINTED[heading]
-    expect(expected, `what ${heading} prints`).toBeDefined()
-    expect(await run(language, code)).toMatch(expected ?? /$^/)
+  const title = 'prints the documented result with demo credentials and fails with wrong ones: $file, line $line'
+  test.skipIf(missing).each(snippets)(title, { timeout: 60_000 }, async ({ code, file }) => {
+    expect(await run(language, code)).toMatch(PRINTED[file] ?? /$^/)
     await expect(run(language, withWrongSecret(code))).rejects.toThrow('Command failed')
   })
 })
 
-test('each contract and introspection is shown in six languages; C# alone is not run', () => {
-  for (const heading of Object.keys(PRINTED)) {
-    const shown = blocks.filter((block) => block.heading === heading)
-    expect(shown.map(({ language }) => language)).toEqual(['sh', 'js', 'python', 'java', 'csharp', 'php'])
-  }
-  expect(blocks).toHaveLength(6 * Object.keys(PRINTED).length)
-  expect(new Set(blocks.filter(({ notRun }) => notRun).map(({ language }) => language))).toEqual(new Set(['csharp']))
+test.each(PAGES)('%s has an example in each of six languages, and runs all but C#', (page) => {
+  const examples = blocks.filter(({ file }) => file === page)
+  expect(examples.map(({ language }) => language)).toEqual(['sh', 'js', 'python', 'java', 'csharp', 'php'])
+  expect(examples.filter(({ notRun }) => notRun).map(({ language }) => language)).toEqual(['csharp'])
+})
+
+test('docs/clients has no page without expected output', () => {
+  const pages = documents().filter((file) => file.startsWith('docs/clients/'))
+  expect(pages.toSorted()).toEqual(PAGES.toSorted())
 })

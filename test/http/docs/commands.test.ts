@@ -7,28 +7,26 @@ import { type Block, documents, readBlocks } from '../../support/markdown.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startReader } from '../../support/reader.ts'
 
-// Commands in documents are run, by this test or by the files that a comment names, or marked as not run. So a new block is run
-// here as soon as it is written; where it cannot be, its author has to say why.
+// Runs every shell command in the documents. A block that another file runs carries `<!-- run by: file -->`; a block that
+// no test can run carries `<!-- not run: reason -->`.
 
-/** Run by clients.test.ts, every block of it. */
-const ELSEWHERE = ['docs/clients.md']
+/** Pages whose blocks clients.test.ts runs. */
+const CLIENT_PAGES = 'docs/clients/'
 
 const blocks = documents().flatMap(readBlocks)
-const commands = blocks.filter(({ language, file }) => language === 'sh' && !ELSEWHERE.includes(file))
+const commands = blocks.filter(({ language, file }) => language === 'sh' && !file.startsWith(CLIENT_PAGES))
 const runHere = commands.filter(({ notRun, runBy }) => notRun === undefined && runBy === undefined)
 
-/** What a block has to print, found by a part of it. */
+/** Maps a part of a block to its expected output. */
 const PRINTED: readonly (readonly [part: string, printed: RegExp])[] = [
   ['decode "$TOKEN" --verify', /"challenge": true/],
-  ['grant_type=password&username=demo', /"access_token":"eyJ/],
-  ['/nevisfido/status', /"statusCode":1200,"uafRequest"[\s\S]*"status":"clientRegistering"/],
-  ['/introspect', /"active":true/],
+  ['/introspect', /"active":true[\s\S]*"active":false/],
   ['revoke --app', /^revoked {2}everything issued to app demo-app/],
   ['check-config', /good\n {2}keys: 1/],
   ['guard lift', /counted until[\s\S]*lifted {2}account demo/],
 ]
 
-/** What has to have happened before a block, found by a part of it. */
+/** Maps a part of a block to commands that must run before it. */
 const BEFORE: readonly (readonly [part: string, commands: string])[] = [
   [
     'guard lift',
@@ -36,42 +34,49 @@ const BEFORE: readonly (readonly [part: string, commands: string])[] = [
   ],
 ]
 
-/** What not every machine has, and this one does not have. */
+/** Optional programs that this machine lacks. */
 const MISSING = ['curl', 'sqlite3'].filter((program) => !hasProgram(program))
 
 function hasPrograms({ code }: Block): boolean {
   return MISSING.every((missing) => !new RegExp(`\\b${missing}\\b`).test(code))
 }
 
-/** Of a place outside the folder where the block is run. */
+/** Matches a path outside the folder in which blocks run. */
 const OUTSIDE = /(?:^|[\s"'=<>])(?:\/|~|\.\.\/)\w/m
 
-// A block of a section may build on those before it.
+// A block may depend on earlier blocks of its section.
 const sections = Map.groupBy(runHere.filter(hasPrograms), ({ file, heading }) => `${file}: ${heading}`)
 
-test.each([...sections])('the commands of %s work', { timeout: 60_000 }, async (_name, section) => {
-  await using reader = await startReader()
-  for (const block of section) {
-    const { code } = block
-    expect(OUTSIDE.test(code), `${place(block)} names a place outside its folder, so it needs a mark`).toBe(false)
-    for (const [part, before] of BEFORE) if (code.includes(part)) await reader.run(before)
-    const printed = await reader.run(code)
-    for (const [token] of printed.matchAll(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g)) trackSecret(token)
-    for (const [part, pattern] of PRINTED) if (code.includes(part)) expect(printed, place(block)).toMatch(pattern)
-  }
-})
+test.each([...sections])(
+  'runs the commands of %s and prints the documented output',
+  { timeout: 60_000 },
+  async (_name, section) => {
+    await using reader = await startReader()
+    for (const block of section) {
+      const { code } = block
+      expect(
+        OUTSIDE.test(code),
+        `${place(block)} names a path outside its folder; mark it with run by or not run`,
+      ).toBe(false)
+      for (const [part, before] of BEFORE) if (code.includes(part)) await reader.run(before)
+      const printed = await reader.run(code)
+      for (const [token] of printed.matchAll(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g)) trackSecret(token)
+      for (const [part, pattern] of PRINTED) if (code.includes(part)) expect(printed, place(block)).toMatch(pattern)
+    }
+  },
+)
 
-test('what is expected of a block has a block', () => {
+test('finds a block for every expected output', () => {
   const unused = [...PRINTED, ...BEFORE].filter(([part]) => !runHere.some(({ code }) => code.includes(part)))
   expect(unused).toEqual([])
 })
 
-test('commands stand in blocks of sh', () => {
+test('marks every command block as sh', () => {
   const others = blocks.filter(({ language }) => /^(bash|shell|console|zsh|terminal|)$/.test(language))
   expect(others.filter(({ code }) => /^\s*(\$|npm|curl|docker|trimint|node|sudo)\s/m.test(code)).map(place)).toEqual([])
 })
 
-test('what is run elsewhere is run there: word for word, or by a test that reads the document', () => {
+test('finds the commands of a `run by` block in the named file, or the file reads the page', () => {
   for (const block of blocks.filter(({ runBy }) => runBy !== undefined)) {
     const files = (block.runBy ?? []).map((file) => readFileSync(file, 'utf8')).join('\n')
     if (files.includes(`'${block.file}'`)) continue
@@ -80,7 +85,7 @@ test('what is run elsewhere is run there: word for word, or by a test that reads
   }
 })
 
-test.skipIf(!hasProgram('bash'))('what is not run is at least shell', async () => {
+test.skipIf(!hasProgram('bash'))('parses as shell where a block is marked as not run', async () => {
   const marked = commands.filter(({ notRun }) => notRun !== undefined)
   for (const block of marked) {
     await expect(promisify(execFile)('bash', ['-n', '-c', block.code]), place(block)).resolves.toBeDefined()

@@ -23,28 +23,28 @@ import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { APP, APP_SECRET, basic, KEY, startService } from '../../support/service.ts'
 
-// What the page for operators says, as far as it can be held against something that runs.
+// Runs the configurations and commands of the pages for operators, and compares their tables with the code.
 
-const PAGE = 'docs/operations.md'
-const text = readFileSync(PAGE, 'utf8')
-const blocks = readBlocks(PAGE)
+const MONITORING = 'docs/monitoring.md'
+const PAGES = ['README.md', 'docs/operations.md', 'docs/backup.md', 'docs/scaling.md', MONITORING]
+const blocks = PAGES.flatMap(readBlocks)
 
-/** The one block of the page with this in it. */
+/** Returns the only block that contains a text. @throws Error when there are none or several. */
 function blockWith(part: string): string {
   const [block, ...others] = blocks.filter(({ code }) => code.includes(part))
   if (!block || others.length > 0)
-    throw new Error(`${PAGE} has \`${part}\` in ${others.length + (block ? 1 : 0)} blocks`)
+    throw new Error(`${others.length + (block ? 1 : 0)} blocks contain \`${part}\`; expected one`)
   return block.code
 }
 
 describe('metrics', () => {
-  test('the table has every metric with its labels, and no other', async () => {
+  test('docs/monitoring.md lists exactly the metrics of the code, with their labels', async () => {
     const metrics = createMetrics(() => 0).registry.getMetricsAsArray() as unknown as {
       name: string
       labelNames: string[]
     }[]
     const ours = metrics.filter(({ name }) => name.startsWith('trimint_'))
-    const rows = readTable(PAGE, 'Metrics').map(([name = '', labels = '']) => ({ name, labels }))
+    const rows = readTable(MONITORING, 'Metrics').map(([name = '', labels = '']) => ({ name, labels }))
     const expected = ours.map(({ name, labelNames }) => ({
       name: `\`${name}\``,
       labels: labelNames.map((label) => `\`${label}\``).join(', '),
@@ -53,19 +53,24 @@ describe('metrics', () => {
     expect(rows.toSorted(byName)).toEqual(expected.toSorted(byName))
   })
 
-  test('no sentence names one that there is not', () => {
+  test('the pages for operators name only metrics that exist', () => {
     const names = createMetrics(() => 0)
       .registry.getMetricsAsArray()
       .map(({ name }) => name)
-    for (const [name] of text.matchAll(/(?<=`)trimint_[a-z_]+/g)) expect(names).toContain(name)
+    for (const page of PAGES) {
+      const mentioned = readFileSync(page, 'utf8').matchAll(/(?<=`)trimint_[a-z_]+/g)
+      for (const [name] of mentioned) expect(names, page).toContain(name)
+    }
   })
 })
 
 describe('alarms', () => {
   const audit = readFileSync('docs/audit.md', 'utf8')
 
-  test('every event and reason is one that docs/audit.md explains', () => {
-    const named = readTable(PAGE, 'Alarms').flatMap(([when = '']) => [...when.matchAll(/`([a-z]+[._][a-z._]+)`/g)])
+  test('docs/monitoring.md names only events and reasons that docs/audit.md explains', () => {
+    const named = readTable(MONITORING, 'Alarms').flatMap(([when = '']) => [
+      ...when.matchAll(/`([a-z]+[._][a-z._]+)`/g),
+    ])
     const words = named.map(([, word = '']) => word)
     expect(words.length).toBeGreaterThan(15)
     const reasons: readonly string[] = REFUSAL_REASONS
@@ -76,11 +81,16 @@ describe('alarms', () => {
 describe('configurations', () => {
   const base = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }] }
 
-  test.each(blocks.filter(({ language }) => language === 'yaml'))('the one of line $line is accepted', ({ code }) => {
-    const digest = `sha256:${'0'.repeat(64)}`
-    const filledIn = code.replaceAll('sha256:…', digest).replaceAll('file:/etc/trimint/key', KEY)
-    expect(configurationSchema.safeParse({ ...base, ...parse(filledIn) })).toMatchObject({ success: true })
-  })
+  test.each(blocks.filter(({ language }) => language === 'yaml'))(
+    'the schema accepts the configuration in $file, line $line',
+    ({ code }) => {
+      const digest = `sha256:${'0'.repeat(64)}`
+      const filledIn = code
+        .replaceAll('sha256:…', digest)
+        .replaceAll(/file:\/etc\/trimint\/key|\$\{TRIMINT_KEY\}/g, KEY)
+      expect(configurationSchema.safeParse({ ...base, ...parse(filledIn) })).toMatchObject({ success: true })
+    },
+  )
 })
 
 describe.skipIf(!hasProgram('nginx'))('behind nginx', () => {
@@ -132,7 +142,7 @@ describe.skipIf(!hasProgram('nginx'))('behind nginx', () => {
     }
   }
 
-  test('every contract is served, whoever asks is known by the address that nginx saw', async () => {
+  test('serves every contract behind nginx and logs the address that nginx saw', async () => {
     await using site = await startSite()
     const authorization = basic(APP.id, APP_SECRET)
     for (const path of ['/token', '/extension/token']) {
@@ -158,7 +168,7 @@ describe.skipIf(!hasProgram('nginx'))('behind nginx', () => {
     expect(log).not.toContain('bcid')
   })
 
-  test('what is too large is refused in the words of the vendor, not in those of nginx', async () => {
+  test('rejects an oversized body in the format of the contract, not of nginx', async () => {
     await using site = await startSite()
     const form = { 'content-type': 'application/x-www-form-urlencoded' }
     const reply = await site.ask('/idscanenterprisesvc/token', { headers: form, body: `a=${'x'.repeat(100_000)}` })
@@ -166,7 +176,7 @@ describe.skipIf(!hasProgram('nginx'))('behind nginx', () => {
     expect(JSON.parse(reply.body)).toMatchObject({ error: 'invalid_request' })
   })
 
-  test('what is for the inside is not reached from outside', async () => {
+  test('hides introspection, revocation, health, metrics and gateway checks from external callers', async () => {
     await using site = await startSite()
     for (const path of ['/introspect', '/revoke']) expect((await site.ask(path, { body: 'token=x' })).status).toBe(403)
     for (const path of ['/healthz', '/readyz', '/metrics', '/authz/bws/verify', '/openapi.json', '/']) {
@@ -188,7 +198,7 @@ describe('back up and restore', () => {
     return (await promisify(execFile)('bash', ['-e', '-o', 'pipefail', '-c', commands], { cwd: folder })).stdout
   }
 
-  /** A token whose digest is this text. */
+  /** Stores a token with the given digest. */
   function create({ tokens }: Stores, tokenDigest: string): Promise<void> {
     return tokens.create({
       tokenDigest,
@@ -211,7 +221,7 @@ describe('back up and restore', () => {
   test.each([
     { program: 'sqlite3', copy: 'backup.db', part: '.backup' },
     { program: 'bash', copy: 'compact.db', part: 'VACUUM INTO' },
-  ])('a store that is in use is backed up with $part, and restored', async ({ program, copy, part }) => {
+  ])('backs up an SQLite store in use with $part and restores it', async ({ program, copy, part }) => {
     if (!hasProgram(program)) return
     const store = `sqlite:${join(folder, 'data/trimint.db')}`
     const before = await open(store)
@@ -226,7 +236,7 @@ describe('back up and restore', () => {
     await after.close()
   })
 
-  test.skipIf(!hasProgram('redis-server'))('a Redis is backed up, and what it is set to is shown', async () => {
+  test.skipIf(!hasProgram('redis-server'))('backs up Redis in use, restores it, and shows its settings', async () => {
     await using redis = await startDurableRedis()
     const { port } = new URL(redis.url)
     const stores = await open(redis.url)
