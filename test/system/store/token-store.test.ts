@@ -843,9 +843,9 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     withRedis(async (store, _, client) => {
       for (const text of ['something else', '123', '- - 9999999999999 registration 5', '- - soon registration {}']) {
         await client.set('trimint:record:a', text)
-        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
-        await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
-        await expect(store.findByToken('a', NOW)).rejects.toThrow('no record')
+        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('not a token record')
+        await expect(store.revoke('a', NOW)).rejects.toThrow('not a token record')
+        await expect(store.findByToken('a', NOW)).rejects.toThrow('not a token record')
         await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
         expect(await client.get('trimint:record:a')).toBe(text)
       }
