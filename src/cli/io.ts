@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Variables } from '../config/environment.ts'
 import type { Clock } from '../core/clock.ts'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /** What a command may touch. */
@@ -20,7 +20,7 @@ export class CommandError extends Error {}
 
 /** A secret that cannot be guessed, fit for a signing key: base64url. */
 export function randomSecret({ randomness }: CommandIo): string {
-  return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+  return Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url')
 }
 
 /** All of standard input without its last line break; asked for, and not shown, where a person types it. */

@@ -1,5 +1,5 @@
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
-import { RETENTION } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/token-store.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 
 /** A hash of announcements as JSON, by their ids. */
@@ -36,7 +36,7 @@ export function createRedisInstanceStore(client: RedisClient): InstanceStore {
         const members = await client.zRangeWithScores(SIGNING_KEYS, 0, -1)
         return new Map(members.map(({ value, score }) => [value, score]))
       }),
-    sweep: (now) => withTimeout(() => client.sweepInstances(ANNOUNCEMENTS, SIGNING_KEYS, now, now - RETENTION)),
+    sweep: (now) => withTimeout(() => client.sweepInstances(ANNOUNCEMENTS, SIGNING_KEYS, now, now - RETENTION_MS)),
     close: () => closeRedisClient(client),
   }
 }

@@ -1,4 +1,4 @@
-import { RETENTION, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import { RETENTION_MS, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
 import { createBatcher } from './batcher.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 import type { NewToken } from './scripts.ts'
@@ -14,7 +14,7 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
   async function find(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
     const text = await client.get(RECORD_KEY + tokenDigest)
     const record = text === null ? undefined : parseRecord(tokenDigest, text)
-    return record && record.expiresAt > now - RETENTION ? record : undefined
+    return record && record.expiresAt > now - RETENTION_MS ? record : undefined
   }
 
   return {
@@ -22,18 +22,18 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
       const isNew = await creations.add({
         recordKey: RECORD_KEY + record.tokenDigest,
         sessionKey: SESSION_KEY + record.sessionDigest,
-        keepMs: record.expiresAt + RETENTION - record.createdAt,
+        keepMs: record.expiresAt + RETENTION_MS - record.createdAt,
         record: formatNewRecord(record),
       })
       if (!isNew) throw new Error('there is a token of this digest already')
     },
     redeem: (tokenDigest, operation, now) =>
       withTimeout(async () => {
-        const reply = await client.redeemToken(RECORD_KEY + tokenDigest, now, now - RETENTION, operation)
+        const reply = await client.redeemToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS, operation)
         if (reply.outcome !== 'redeemed') return reply
         return { outcome: reply.outcome, record: parseRecord(tokenDigest, reply.text) }
       }),
-    revoke: (tokenDigest, now) => withTimeout(() => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION)),
+    revoke: (tokenDigest, now) => withTimeout(() => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
     findByToken: (tokenDigest, now) => withTimeout(() => find(tokenDigest, now)),
     findBySession: (sessionDigest, now) =>
       withTimeout(async () => {

@@ -1,4 +1,4 @@
-import { RETENTION } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/token-store.ts'
 import type { UsageStore } from '../../core/ports/usage-store.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 
@@ -8,7 +8,7 @@ const LAST_USE_KEY = 'trimint:last-use:'
 /** Creates a store that counts and notes uses in Redis. Each step changes one key, which Redis expires. */
 export function createRedisUsageStore(client: RedisClient): UsageStore {
   // At least 1 ms: Redis would delete a key without time left at once, and with it the count.
-  const keepMs = (expires: number, now: number): number => Math.max(1, expires - now) + RETENTION
+  const keepMs = (expires: number, now: number): number => Math.max(1, expires - now) + RETENTION_MS
 
   return {
     count: (tokenId, limit, expires, now) =>
