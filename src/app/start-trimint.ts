@@ -6,7 +6,7 @@ import { readEnvironment } from '../config/environment.ts'
 import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import { createInstance } from '../core/heartbeat.ts'
 import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
 import type { Randomness } from '../core/randomness.ts'
@@ -220,7 +220,7 @@ function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomn
   const input = configuration ?? {
     ...createDemoConfiguration({
       publicUrl,
-      key: Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url'),
+      key: Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url'),
     }),
     store: 'sqlite::memory:',
   }

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers'
 import type { Variables } from '../config/environment.ts'
 import { decodeUtf8 } from '../config/utf8.ts'
 import type { Clock } from '../core/clock.ts'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /** Everything outside itself that a command may use. */
@@ -21,7 +21,7 @@ export class CommandError extends Error {}
 
 /** Returns a random secret in base64url, long enough for a signing key. */
 export function randomSecret({ randomness }: CommandIo): string {
-  return Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+  return Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url')
 }
 
 /**

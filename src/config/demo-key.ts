@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /**
@@ -19,7 +19,7 @@ export function readDemoKey(folder: string, randomness: Randomness | undefined):
 function createKeyFile(folder: string, file: string, randomness: Randomness): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   try {
-    const key = Buffer.from(randomness.bytes(MINIMUM_KEY_BYTES)).toString('base64url')
+    const key = Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url')
     writeFileSync(file, key, { mode: 0o600, flag: 'wx' })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error

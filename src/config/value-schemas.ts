@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parsePartition } from '../core/bws/bcid.ts'
-import { MINIMUM_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import { isPasswordHash } from '../core/crypto/passwords.ts'
 import { digestSecret } from '../core/crypto/secrets.ts'
 
@@ -170,11 +170,11 @@ export const jwksUrl = readText('an absolute https URL (http for localhost only)
 
 /** Accepts an HS256 key in base64url and returns its bytes. */
 export const keySecret = readText(
-  `base64url of ${MINIMUM_KEY_BYTES} random bytes or more (npm run trimint -- new-key)`,
+  `base64url of ${MIN_KEY_BYTES} random bytes or more (npm run trimint -- new-key)`,
   (value) => {
     const bytes = Buffer.from(value, 'base64url')
     const isCanonical = bytes.toString('base64url') === value
-    return isCanonical && bytes.length >= MINIMUM_KEY_BYTES ? bytes : undefined
+    return isCanonical && bytes.length >= MIN_KEY_BYTES ? bytes : undefined
   },
 )
 

@@ -1,18 +1,18 @@
 import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
-/** What every address that cannot be read counts as: together, so that inventing one is no way out. */
+/** One network for all unreadable addresses, so that inventing them does not evade the guard. */
 const UNREADABLE = 'unreadable'
 
 /**
- * What one caller is taken to be: an IPv4 address, or an IPv6 network of 64 bits, since a single customer has that many
- * addresses to come from. IPv4 inside IPv6 is IPv4, and a port, as some proxies add one, says nothing of who it is.
+ * Returns the network that an address is counted under: an IPv4 address, or the first 64 bits of an IPv6 address, because one
+ * customer usually has that many. An IPv4-mapped IPv6 address is IPv4. A port, which some proxies append, is ignored.
  *
- * @param address undefined of a caller who has gone: the connection does not know it any more.
+ * @param address undefined once the caller has closed the connection.
  */
 export function clientNetwork(address: string | undefined): string {
   if (address === undefined) return UNREADABLE
-  // As most come, and as they are written below.
+  // Most addresses; spares the regular expressions.
   if (isIPv4(address)) return address
   const bare = /^\[([^\]]+)\](?::[0-9]+)?$/.exec(address)?.[1] ?? address.replace(/^([0-9.]+):[0-9]+$/, '$1')
   if (!ipaddr.isValid(bare)) return UNREADABLE

@@ -1,11 +1,14 @@
-/** The store cannot be asked, and without it nobody can say whether a token is good. */
-export class StoreUnavailableError extends Error {}
+/** Thrown where an answer needs the store and the store fails. `cause` is the store's error. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+  readonly code = 'ERR_STORE_UNAVAILABLE'
+}
 
-/** Waits for a step of a store. @throws StoreUnavailableError for whatever goes wrong with it. */
+/** Waits for a step of a store. @throws StoreUnavailableError when the step rejects, whatever the reason. */
 export async function available<Result>(step: Result | Promise<Result>): Promise<Result> {
   try {
     return await step
   } catch (cause) {
-    throw new StoreUnavailableError('the store cannot be asked', { cause })
+    throw new StoreUnavailableError('the store is unavailable', { cause })
   }
 }

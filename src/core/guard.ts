@@ -1,41 +1,41 @@
 import type { Clock } from './clock.ts'
 import type { FailedAttemptStore, FailureCount } from './ports/failed-attempt-store.ts'
 
-/** When guessing is cut off. */
+/** When the guard blocks, and for how long. */
 export interface GuardSettings {
-  /** Wrong passwords for an account from one address. */
+  /** Wrong passwords for an account from one address that lead to a block. */
   readonly accountFailures: number
-  /** Wrong machine secrets from one address. */
+  /** Wrong machine secrets from one address that lead to a block. */
   readonly addressFailures: number
-  /** Seconds in which failures add up. */
+  /** Seconds after the first failure in which failures add up. */
   readonly window: number
   /** Seconds that a block lasts. */
   readonly block: number
 }
 
-/** Who is guessing at what. */
+/** An attempt to authenticate. */
 export interface Attempt {
-  /** An address or, with IPv6, a network: see address.ts. */
+  /** A network of `clientNetwork` (address.ts). */
   readonly address: string
-  /** The account whose password is given; none for the secret of a machine. */
+  /** The account whose password is checked; undefined for the secret of a machine. */
   readonly account?: string | undefined
 }
 
 export interface Guard {
-  /** Milliseconds until this attempt may be made; 0 when it may be made now. */
+  /** Returns the milliseconds that an attempt is still blocked for; 0 where it is not. */
   blockedFor(attempt: Attempt): number
-  /** Counts a failure, wherever it adds up. Resolves once it is in the store, or at once while the store is away. */
+  /** Counts a failure towards every block that it contributes to. Resolves once the store has it or has failed. */
   fail(attempt: Attempt): Promise<void>
-  /** Forgets the failures of this account at this address, and nothing else. */
+  /** Forgets the failures of this account from this address. */
   succeed(attempt: Attempt): void
-  /** Takes over what other processes have counted, and what an operator has lifted. */
+  /** Reads the counts of other processes, and the blocks that an operator has lifted. */
   refresh(): Promise<void>
 }
 
-/** People's failures from all addresses together count up to this many times `accountFailures` (design: Guard). */
+/** Failures from all addresses together block an account at `accountFailures` times this factor. */
 const GLOBAL_LIMIT_FACTOR = 10
 
-/** How many counts a process keeps in mind at most: what a refresh reads in a few milliseconds. */
+/** How many counts memory holds. A refresh reads them in a few milliseconds. */
 const MAX_COUNTS = 2_000
 
 interface Scope {
@@ -43,7 +43,7 @@ interface Scope {
   readonly limit: number
 }
 
-/** What an attempt counts towards. The keys are what `trimint guard list` shows. */
+/** Returns the counts that an attempt contributes to. `trimint guard list` shows their keys. */
 function scopesOf({ address, account }: Attempt, settings: GuardSettings): Scope[] {
   if (account === undefined) return [{ key: `address ${address}`, limit: settings.addressFailures }]
   return [
@@ -56,13 +56,13 @@ function accountKey(account: string, address = 'everywhere'): string {
   return `account ${account} from ${address}`
 }
 
-/** Whether a listed count is a block. */
+/** Tells whether a listed count is a block. */
 export function isBlock({ key, failures }: FailureCount, settings: GuardSettings): boolean {
   if (key.startsWith('address ')) return failures >= settings.addressFailures
   return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? GLOBAL_LIMIT_FACTOR : 1)
 }
 
-/** What a process has counted: it outlives the settings, and a store that is away. */
+/** The counts of a process. They survive a change of settings and an outage of the store. */
 export interface GuardMemory {
   counts: Map<string, FailureCount>
 }
@@ -72,15 +72,15 @@ export interface GuardDependencies {
   readonly memory: GuardMemory
   readonly store: FailedAttemptStore
   readonly clock: Clock
-  /** Told of every block that begins. */
+  /** Called when a block begins. */
   readonly onBlock: (key: string) => void
-  /** Told of every step that the store did not take. */
+  /** Called with every error of the store. */
   readonly onStoreError: (error: unknown) => void
 }
 
 /**
- * Cuts off guessing. Every decision is made from memory, so it costs a look-up; failures are counted in the store, where
- * other processes see them with their next {@link Guard.refresh}. While the store is away they count in this process.
+ * Creates a guard that blocks password guessing. It decides from memory and counts failures in the store, where other processes see
+ * them with their next {@link Guard.refresh}. While the store is unavailable, failures count in this process only.
  */
 export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardDependencies): Guard {
   const window = settings.window * 1000
@@ -103,7 +103,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   }
 
   async function count({ key, limit }: Scope, now: number): Promise<void> {
-    // In memory first: attempts that are under way at the same time see it before the store has answered.
+    // Memory first: concurrent attempts see the failure before the store has answered.
     const before = running(key, now)
     const failures = (before?.failures ?? 0) + 1
     remember({ key, failures, expires: failures >= limit ? now + block : (before?.expires ?? now + window) })
@@ -112,7 +112,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
       const stored = await store.add(key, window, now)
       const blocks = stored.failures >= limit
       if (blocks) await store.extend(key, now + block, now)
-      // Others of this process may have been counted in memory while the store was counting this one.
+      // This process may have counted more failures in memory during the step.
       const counted = Math.max(stored.failures, running(key, now)?.failures ?? 0)
       remember({ key, failures: counted, expires: blocks ? now + block : stored.expires })
     } catch (error) {
@@ -124,10 +124,10 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
     memory.counts.delete(count.key)
     memory.counts.set(count.key, count)
     if (memory.counts.size <= MAX_COUNTS) return
-    // The oldest goes, but a block last: or whoever can invent names could push it out.
+    // Evict the oldest, but blocks last: otherwise a client could evict a block by inventing names.
     const [oldest = count] = memory.counts.values()
-    const dispensable = memory.counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
-    memory.counts.delete(dispensable.key)
+    const evicted = memory.counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
+    memory.counts.delete(evicted.key)
   }
 
   let refreshing = false
@@ -136,7 +136,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
     blockedFor,
 
     async fail(attempt) {
-      // A failure inside a block changes nothing, or the one who is blocked could keep it up for ever.
+      // Otherwise a blocked client could extend its block for ever.
       if (blockedFor(attempt) > 0) return
       const now = clock()
       await Promise.all(scopesOf(attempt, settings).map((scope) => count(scope, now)))
@@ -163,7 +163,7 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   }
 }
 
-/** What stands in for a guard that is switched off. */
+/** The guard for a configuration without one: never blocks. */
 export const noGuard: Guard = {
   blockedFor: () => 0,
   fail: async () => undefined,

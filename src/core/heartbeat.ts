@@ -2,29 +2,29 @@ import type { Clock } from './clock.ts'
 import { fingerprintOf, type Keyring, liveKeys } from './crypto/keyring.ts'
 import type { InstanceStore } from './ports/instance-store.ts'
 
-/** Milliseconds for which an announcement holds: longer than a few of them that fail. */
+/** How long an announcement is valid: longer than a few failed heartbeats. */
 export const HEARTBEAT_TTL_MS = 15_000
 
-/** A process, whichever configuration is in force in it. */
+/** A running process. It outlives each of its configurations. */
 export interface Instance {
   readonly id: string
-  /** By fingerprint, until when a key is needed (milliseconds since the epoch), as far as the store does not know it yet. */
-  readonly owed: Map<string, number>
-  /** An id for what it announces under one more configuration. */
+  /** Fingerprints of signing keys that the store has not been told yet; the value is until when each is needed, in milliseconds since the epoch. */
+  readonly unreported: Map<string, number>
+  /** Returns an id for the announcements of one more configuration. */
   nextAnnouncementId(): string
 }
 
-/** @param id random. */
+/** Creates an instance. @param id random. */
 export function createInstance(id: string): Instance {
   let configurations = 0
-  return { id, owed: new Map(), nextAnnouncementId: () => `${id}/${++configurations}` }
+  return { id, unreported: new Map(), nextAnnouncementId: () => `${id}/${++configurations}` }
 }
 
-/** Tells all others which keys a process has under one configuration, and until when those that it signs with are needed. */
+/** Announces to other instances which keys an instance holds under one configuration, and until when its signing keys are needed. */
 export interface Heartbeat {
-  /** @throws Error when the store cannot be told; what it has missed goes along with the next one. */
+  /** @throws Error when the store fails; the next heartbeat repeats what this one could not tell. */
   announce(): Promise<void>
-  /** Takes it all back, for good. Throws in the same way. */
+  /** Withdraws the announcement for good. @throws Error as {@link announce}. */
   leave(): Promise<void>
 }
 
@@ -32,29 +32,31 @@ export interface HeartbeatDependencies {
   readonly store: InstanceStore
   readonly instance: Instance
   readonly keyring: Keyring
-  /** Seconds: no token that is signed under this configuration lives longer. */
+  /** Seconds: the longest lifetime of tokens that this configuration signs. */
   readonly lifetime: number
   readonly clock: Clock
 }
 
 export function createHeartbeat({ store, instance, keyring, lifetime, clock }: HeartbeatDependencies): Heartbeat {
   const id = instance.nextAnnouncementId()
-  let telling: Promise<void> | undefined
+  let announcing: Promise<void> | undefined
   let hasLeft = false
 
-  /** Notes what is signed from now on, until the next announcement. */
+  /** Notes how long tokens can live that are signed until the next heartbeat. */
   function noteSigner(keys: readonly string[], now: number): void {
     const [signer] = keys
     if (signer === undefined) return
-    const until = now + lifetime * 1000 + HEARTBEAT_TTL_MS
-    instance.owed.set(signer, Math.max(until, instance.owed.get(signer) ?? 0))
+    const neededUntil = now + lifetime * 1000 + HEARTBEAT_TTL_MS
+    instance.unreported.set(signer, Math.max(neededUntil, instance.unreported.get(signer) ?? 0))
   }
 
-  async function tell(step: (owed: ReadonlyMap<string, number>) => Promise<void>): Promise<void> {
-    const owed = new Map(instance.owed)
-    await step(owed)
-    // Under another configuration of this process, more may have been noted meanwhile.
-    for (const [key, until] of owed) if (instance.owed.get(key) === until) instance.owed.delete(key)
+  async function report(step: (neededUntil: ReadonlyMap<string, number>) => Promise<void>): Promise<void> {
+    const neededUntil = new Map(instance.unreported)
+    await step(neededUntil)
+    // Another configuration of this instance may have noted a later time during the step.
+    for (const [key, until] of neededUntil) {
+      if (instance.unreported.get(key) === until) instance.unreported.delete(key)
+    }
   }
 
   function liveFingerprints(now: number): string[] {
@@ -65,25 +67,26 @@ export function createHeartbeat({ store, instance, keyring, lifetime, clock }: H
     const now = clock()
     const keys = liveFingerprints(now)
     noteSigner(keys, now)
-    return tell((owed) => store.announce({ id, instance: instance.id, keys, expires: now + HEARTBEAT_TTL_MS }, owed))
+    const announcement = { id, instance: instance.id, keys, expires: now + HEARTBEAT_TTL_MS }
+    return report((neededUntil) => store.announce(announcement, neededUntil))
   }
 
   return {
-    announce() {
-      // Behind a goodbye, an announcement would bring back to life what is gone.
-      if (hasLeft) return Promise.resolve()
-      telling ??= announceNow().finally(() => {
-        telling = undefined
+    async announce() {
+      // An announcement after leave() would outlive this configuration.
+      if (hasLeft) return
+      announcing ??= announceNow().finally(() => {
+        announcing = undefined
       })
-      return telling
+      await announcing
     },
     async leave() {
       hasLeft = true
-      await telling?.catch(() => undefined)
+      await announcing?.catch(() => undefined)
       const now = clock()
-      // What is still under way may sign.
+      // Requests in progress may still sign.
       noteSigner(liveFingerprints(now), now)
-      await tell((owed) => store.leave(id, owed))
+      await report((neededUntil) => store.leave(id, neededUntil))
     },
   }
 }

@@ -1,29 +1,29 @@
 import type { Clock } from './clock.ts'
 
-/** Milliseconds ahead that are no jump. */
-const TOLERANCE = 1_000
+/** A smaller step ahead is not a jump. */
+const TOLERANCE_MS = 1_000
 
-/** Milliseconds until a jump ahead is believed: longer than it takes somebody, or NTP, to set a clock right again. */
-const HOLD = 3_600_000
+/** The clock follows a jump ahead after this time, which leaves an operator or NTP time to correct it. */
+const HOLD_MS = 3_600_000
 
 /**
- * The time, for what cannot be taken back: clearing away. It follows a clock that is set ahead only when that has lasted, and one
- * that is set back at once. Otherwise a clock that is wrong for a moment would bring revoked tokens back to life.
+ * Creates a clock for work that cannot be undone, such as sweeping a store. It follows a jump ahead after an hour, and a jump back at
+ * once. Otherwise a wrong clock could delete revocations of tokens that are still alive.
  *
- * @param uptime milliseconds since any moment, whatever becomes of the clock.
+ * @param uptime milliseconds since any moment; does not jump with the clock.
  */
 export function createJumpResistantClock(clock: Clock, uptime: Clock): Clock {
   let offset = clock() - uptime()
   let aheadSince: number | undefined
   return () => {
-    const lasted = uptime()
-    const current = clock() - lasted
-    const isAhead = current - offset > TOLERANCE
-    aheadSince = isAhead ? (aheadSince ?? lasted) : undefined
-    if (aheadSince === undefined || lasted - aheadSince >= HOLD) {
-      offset = current
+    const elapsed = uptime()
+    const currentOffset = clock() - elapsed
+    const isAhead = currentOffset - offset > TOLERANCE_MS
+    aheadSince = isAhead ? (aheadSince ?? elapsed) : undefined
+    if (aheadSince === undefined || elapsed - aheadSince >= HOLD_MS) {
+      offset = currentOffset
       aheadSince = undefined
     }
-    return offset + lasted
+    return offset + elapsed
   }
 }

@@ -10,31 +10,30 @@ import type { IdscanClaims } from './idscan/verify.ts'
 import type { TokenRecord } from './ports/token-store.ts'
 import type { Revocations } from './revocations.ts'
 
-/** What a good token is. */
+/** An active token. */
 export type Inspection =
   | { readonly contract: 'bws'; readonly token: BwsToken; readonly triesLeft: number }
   | { readonly contract: 'idscan'; readonly claims: IdscanClaims }
   | { readonly contract: 'nevisfido'; readonly record: TokenRecord }
 
-/** Which token was revoked, by the id that logs know it by. */
+/** The token that was revoked, by its id in logs. */
 interface RevokedToken {
   readonly contract: Inspection['contract']
   readonly tokenId: string
 }
 
 /**
- * What can be done with a token of any kind, whichever it is. Both throw StoreUnavailableError where the store has to be asked and
- * cannot be.
+ * Inspects and revokes tokens of every contract. Both methods throw StoreUnavailableError where they need the store and it fails.
  */
 export interface Lifecycle {
-  /** What a token is, without using it; undefined for one that is not good, whatever the reason. */
+  /** Returns a token's contents, without counting a use. Resolves to undefined for an inactive token, whatever the reason. */
   inspect(token: string): Promise<Inspection | undefined>
-  /** Revokes a token; undefined for what is no token of ours, or no longer one. */
+  /** Revokes a token. Resolves to undefined for an unknown, expired or revoked one. */
   revoke(token: string): Promise<RevokedToken | undefined>
 }
 
 export interface LifecycleDependencies {
-  /** Of each contract that is on. */
+  /** Undefined where the contract is disabled, like the two below. */
   readonly bws: BwsTokens | undefined
   readonly idscan: IdscanTokens | undefined
   readonly nevisfido: FidoTokens | undefined
@@ -60,7 +59,7 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
     return record && isRedeemable(record, clock()) ? { contract: 'nevisfido', record } : undefined
   }
 
-  // What is refused for now, as not valid yet or as of an account that is disabled, is revoked for later as well.
+  // Tokens that are rejected only for now, as not yet valid or of a disabled account, can be revoked as well.
 
   async function revokeBws(jws: string): Promise<RevokedToken | undefined> {
     const found = await bws?.find(jws)
@@ -85,7 +84,7 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
 
   return {
     async inspect(token) {
-      switch (kindOf(token)) {
+      switch (guessContract(token)) {
         case 'bws':
           return inspectBws(token)
         case 'idscan':
@@ -95,7 +94,7 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
       }
     },
     async revoke(token) {
-      switch (kindOf(token)) {
+      switch (guessContract(token)) {
         case 'bws':
           return revokeBws(token)
         case 'idscan':
@@ -107,8 +106,8 @@ export function createLifecycle({ bws, idscan, nevisfido, revocations, clock }: 
   }
 }
 
-/** Which kind a token would be if it were good. Nothing is believed that is not verified afterwards. */
-function kindOf(token: string): Inspection['contract'] {
+/** Guesses the contract of a token from its unverified content. The contract's own functions verify the token. */
+function guessContract(token: string): Inspection['contract'] {
   const claims = decodeJws(token)?.claims
   if (!claims) return 'nevisfido'
   return 'tokenid' in claims ? 'bws' : 'idscan'

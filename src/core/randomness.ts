@@ -1,6 +1,6 @@
-/** Where every id and every random choice comes from; must be cryptographically strong outside tests. */
+/** The source of every id and random choice; cryptographically strong outside tests. */
 export interface Randomness {
   bytes(length: number): Uint8Array
-  /** A lower-case version 4 UUID (RFC 9562). */
+  /** Returns a lower-case version 4 UUID (RFC 9562). */
   uuid(): string
 }

@@ -1,55 +1,55 @@
 import type { Clock } from './clock.ts'
 import type { Revocation, RevocationStore } from './ports/revocation-store.ts'
 
-/** Milliseconds for which what was read from the store is relied on. What another process revokes is in force here by then. */
+/** How long the cache is used without a read: a revocation by another process takes effect within that time. */
 export const MAX_STALENESS_MS = 1_000
 
-const DAY = 86_400_000
+const DAY_MS = 86_400_000
 
-/** Longer than what a configuration can ask for, in milliseconds: by then everything that was issued before has ended. */
-const LONGEST_LIFETIMES = { app: 366 * DAY, account: 366 * DAY, user: 2 * DAY }
+/** More than the longest lifetime of a holder's tokens that a configuration can set. */
+const MAX_LIFETIME_MS = { app: 366 * DAY_MS, account: 366 * DAY_MS, user: 2 * DAY_MS }
 
-/** Milliseconds for which an entry outlives its token: clocks differ, and are set back. */
-const MARGIN = 60_000
+/** An entry outlives its token by this time, because clocks differ and are set back. */
+const CLOCK_MARGIN_MS = 60_000
 
-/** What can be named without knowing tokens. */
-export type Holder = `${keyof typeof LONGEST_LIFETIMES} ${string}`
+/** To whom tokens are issued: a subject that can be revoked without knowing its tokens. */
+export type Holder = `${keyof typeof MAX_LIFETIME_MS} ${string}`
 
-/** A token, as far as its revocation goes. */
+/** The properties of a token that decide on its revocation. */
 interface Revocable {
   readonly tokenId: string
   readonly holder: Holder | undefined
-  /** Milliseconds since the epoch; of a signed token the beginning of its second. */
+  /** Milliseconds since the epoch. A signed token has only the second. */
   readonly issuedAt: number
 }
 
-/** What is revoked, held in memory and kept in step with a store. */
+/** A cache of all revocations in a store. */
 export interface Revocations {
   /**
-   * Nothing where memory can be relied on, which it can as a rule; else a promise to read the store first.
+   * Reads the store where the cache is older than {@link MAX_STALENESS_MS}; returns undefined where it is not.
    *
-   * @throws Error when the store cannot be read: then nobody can say what is revoked.
+   * @throws Error when the store fails: a token whose revocation is unknown must be rejected.
    */
   refreshIfStale(): Promise<void> | undefined
-  /** When a token was revoked, in milliseconds since the epoch, as far as is known: to be asked once {@link refreshIfStale}. */
+  /** Returns when a token was revoked, in milliseconds since the epoch. Call {@link refreshIfStale} first. */
   revokedAt(token: Revocable): number | undefined
-  /** Whether anything that was issued to a user may be revoked, so that it is worth finding out to whom a token was. */
+  /** Tells whether a revocation of any user's tokens is known, so that a token's user matters. */
   concernUsers(): boolean
   /**
-   * Revokes one token, here at once and elsewhere within {@link MAX_STALENESS_MS}.
+   * Revokes one token: at once in this process, within {@link MAX_STALENESS_MS} in others.
    *
    * @param expires milliseconds since the epoch.
-   * @returns whether there was anything to revoke.
+   * @returns false where the token has expired or is already revoked.
    */
   revokeToken(tokenId: string, expires: number): Promise<boolean>
-  /** Revokes everything that was issued to a holder up to now, in the same way. */
+  /** Revokes everything that was issued to a holder up to now. */
   revokeIssued(holder: Holder): Promise<void>
-  /** Reads what others have revoked. */
+  /** Reads new revocations from the store. @throws Error when the store fails. */
   refresh(): Promise<void>
   /**
-   * Clears away what has expired, here and in the store.
+   * Deletes expired revocations, from the cache and from the store.
    *
-   * @param now milliseconds since the epoch: a time that is not taken back (settled-clock.ts).
+   * @param now milliseconds since the epoch, from a jump-resistant clock (jump-resistant-clock.ts).
    */
   sweep(now: number): Promise<void>
 }
@@ -57,20 +57,20 @@ export interface Revocations {
 export interface RevocationsDependencies {
   readonly store: RevocationStore
   readonly clock: Clock
-  /** Milliseconds since any moment, whatever becomes of the clock. */
+  /** Milliseconds since any moment; does not jump with the clock. */
   readonly uptime: Clock
 }
 
 export function createRevocations({ store, clock, uptime }: RevocationsDependencies): Revocations {
   const known = new Map<string, Revocation>()
-  let users = 0
+  let revokedUsers = 0
   let cursor: string | undefined
   let readAt = { time: Number.NEGATIVE_INFINITY, uptime: Number.NEGATIVE_INFINITY }
   let reading: Promise<void> | undefined
 
   function remember(revocation: Revocation): void {
     const before = known.get(revocation.subject)
-    if (!before && revocation.subject.startsWith('user ')) users += 1
+    if (!before && revocation.subject.startsWith('user ')) revokedUsers += 1
     known.set(revocation.subject, {
       subject: revocation.subject,
       issuedUntil: Math.max(revocation.issuedUntil, before?.issuedUntil ?? 0),
@@ -79,7 +79,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   }
 
   async function read(): Promise<void> {
-    // Before the question: what is added while it is under way may be missing in the answer.
+    // The time before the read: revocations added during it may be missing.
     const startedAt = { time: clock(), uptime: uptime() }
     for (;;) {
       const page = await store.since(cursor)
@@ -98,17 +98,17 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   }
 
   function refreshIfStale(): Promise<void> | undefined {
-    // Both: a clock that is set back makes what is old look young, and uptime may stand still while the machine sleeps.
+    // Both clocks: the first may be set back, and uptime may stand still while the machine sleeps.
     const age = Math.max(clock() - readAt.time, uptime() - readAt.uptime)
     return age < MAX_STALENESS_MS ? undefined : refresh()
   }
 
   function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {
     if (known.size === 0) return undefined
-    const alone = known.get(`token ${tokenId}`)
-    if (alone) return alone.issuedUntil
-    const together = holder && known.get(holder)
-    return together && issuedAt <= together.issuedUntil ? together.issuedUntil : undefined
+    const single = known.get(`token ${tokenId}`)
+    if (single) return single.issuedUntil
+    const ofHolder = holder && known.get(holder)
+    return ofHolder && issuedAt <= ofHolder.issuedUntil ? ofHolder.issuedUntil : undefined
   }
 
   async function add(revocation: Revocation, now: number): Promise<void> {
@@ -119,29 +119,29 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   return {
     refreshIfStale,
     revokedAt,
-    concernUsers: () => users > 0,
+    concernUsers: () => revokedUsers > 0,
     async revokeToken(tokenId, expires) {
       const now = clock()
       if (expires <= now) return false
       const isNew = !known.has(`token ${tokenId}`)
-      // Also when it is known: the store may have lost it, and others would never learn of it.
+      // Add a known one again: the store may have lost it, and then other processes would not learn of it.
       await add({ subject: `token ${tokenId}`, issuedUntil: now, expires }, now)
       return isNew
     },
     async revokeIssued(holder) {
       const now = clock()
-      const kind = holder.slice(0, holder.indexOf(' ')) as keyof typeof LONGEST_LIFETIMES
-      await add({ subject: holder, issuedUntil: now, expires: now + LONGEST_LIFETIMES[kind] }, now)
+      const kind = holder.slice(0, holder.indexOf(' ')) as keyof typeof MAX_LIFETIME_MS
+      await add({ subject: holder, issuedUntil: now, expires: now + MAX_LIFETIME_MS[kind] }, now)
     },
     refresh,
     async sweep(now) {
-      const over = now - MARGIN
+      const expiredBy = now - CLOCK_MARGIN_MS
       for (const { subject, expires } of known.values()) {
-        if (expires > over) continue
+        if (expires > expiredBy) continue
         known.delete(subject)
-        if (subject.startsWith('user ')) users -= 1
+        if (subject.startsWith('user ')) revokedUsers -= 1
       }
-      await store.sweep(over)
+      await store.sweep(expiredBy)
     },
   }
 }

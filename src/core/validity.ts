@@ -5,8 +5,9 @@ export interface ValidityPeriod {
 }
 
 /**
- * What keeps a token from being valid at a time (milliseconds since the epoch). No leeway (B34, I32).
+ * Returns why a token is not valid at a time, or undefined where it is. There is no leeway (B34, I32).
  *
+ * @param now milliseconds since the epoch.
  * @see RFC 7519 sections 4.1.4 and 4.1.5
  */
 export function outsideValidity({ nbf, exp }: ValidityPeriod, now: number) {

@@ -1,17 +1,16 @@
 import type { Randomness } from '../randomness.ts'
 
-// The order matters: opposites are neighbours (index ^ 1), the two axes are two apart (index ^ 2).
+// Order matters: index ^ 1 is the opposite direction, index ^ 2 is on the other axis.
 const DIRECTIONS = ['up', 'down', 'left', 'right'] as const
 
 export type Direction = (typeof DIRECTIONS)[number]
 
-/** How many movements a challenge asks for (B14). */
+/** How many movements a row may have (B14). */
 export const CHALLENGES = { minimum: 2, maximum: 7 } as const
 
 /**
- * The `challenge` claim: a row of head movements for each try (B30).
+ * Creates the `challenge` claim: one row of head movements for each try (B30).
  *
- * @param rows one for each try.
  * @param length movements in a row.
  */
 export function createChallenges(rows: number, length: number, randomness: Randomness): Direction[][] {
@@ -19,7 +18,7 @@ export function createChallenges(rows: number, length: number, randomness: Rando
   return Array.from({ length: rows }, (_, row) => createRow(random.subarray(row * length, (row + 1) * length)))
 }
 
-/** One byte of chance for each movement; back and forth on one axis, then on the other (B31). */
+/** Creates a row from one random byte for each movement: back and forth on one axis, then on the other (B31). */
 function createRow(random: Uint8Array): Direction[] {
   let previous = 0
   return Array.from(random, (byte, position) => {

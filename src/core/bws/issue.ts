@@ -8,29 +8,29 @@ import { createChallenges } from './challenges.ts'
 import { type BwsTask, effectiveOptions, encodeTask, type TaskOptions } from './task.ts'
 import { type BwsTrait, encodeTraits } from './traits.ts'
 
-/** An app: a caller of BWS's token service, and what its tokens may say. */
+/** A caller of the BWS token service, and what its tokens may contain. */
 export interface BwsApp {
   readonly id: string
   readonly secrets: readonly SecretSlot[]
-  /** The client's name, claim `clnt`. */
+  /** The `clnt` claim. */
   readonly client: string
   readonly issuer: string
   readonly audience: string
   /** Seconds. */
   readonly lifetime: number
-  /** How the `challenge` claim is written: as an array, or as JSON text (B30). */
+  /** Format of the `challenge` claim: an array, or JSON text (B30). */
   readonly challengeClaim: 'array' | 'string'
   readonly tasks: ReadonlySet<BwsTask>
-  /** As `storage/partition`. */
+  /** Each as `storage/partition`. */
   readonly partitions: ReadonlySet<string> | '*'
 }
 
-/** A well-formed request, with every default in place. */
+/** A valid request, with defaults applied. */
 export interface BwsTokenRequest extends TaskOptions {
   readonly id: string
-  /** Only a liveness detection does without one (B9). */
+  /** Optional for a liveness detection only (B9). */
   readonly bcid?: Bcid | undefined
-  /** Movements in each row of a challenge. */
+  /** How many movements each row of a challenge has. */
   readonly challenges: number
   readonly traits: readonly BwsTrait[]
 }
@@ -46,7 +46,7 @@ export interface BwsIssuer {
 }
 
 /**
- * Issues a BWS token, or says what the app may not do.
+ * Issues a BWS token, or returns why the app may not have it.
  *
  * @see docs/contracts/bws.md
  */
@@ -75,7 +75,7 @@ export function issueBwsToken(app: BwsApp, request: BwsTokenRequest, issuer: Bws
   return { token: signJws(claims, signingKey(issuer.keyring, now)), tokenId }
 }
 
-/** Undefined, and so no claim, where none is asked for. */
+/** Creates the `challenge` claim; undefined leaves it out. */
 function challengeClaim(app: BwsApp, request: BwsTokenRequest, randomness: Randomness) {
   if (!effectiveOptions(request).challenge) return undefined
   const rows = createChallenges(request.maxtries, request.challenges, randomness)

@@ -1,6 +1,6 @@
-/** What a token may be used for, and the bits that say so in the `task` claim (B29). */
+/** The tasks that a token can be issued for, as bits of the `task` claim (B29). */
 const TASK_BITS = { verify: 0, identify: 0x10, enroll: 0x20, livenessdetection: 0x80 } as const
-const MAX_TRIES_MASK = 0x0f
+const MAXTRIES_MASK = 0x0f
 const LIVE_DETECTION = 0x100
 const CHALLENGE_RESPONSE = 0x200
 const AUTO_ENROLL = 0x1000
@@ -8,7 +8,7 @@ const AUTO_ENROLL = 0x1000
 export type BwsTask = keyof typeof TASK_BITS
 export const BWS_TASKS = Object.keys(TASK_BITS) as [BwsTask, ...BwsTask[]]
 
-/** How often a token may be used: the nibble of the `task` claim, never 0 (B11). */
+/** How often a token can be used: a nibble of the `task` claim, never 0 (B11). */
 export const MAX_TRIES = { minimum: 1, maximum: 15 } as const
 
 export interface TaskOptions {
@@ -20,8 +20,8 @@ export interface TaskOptions {
 }
 
 /**
- * What a request means: liveness detection is always on where it is the task (B12), a challenge needs liveness detection
- * (B13), and only a verification enrolls on its own (B15).
+ * Returns the options that a request results in. Liveness detection is always on for its own task (B12), a challenge requires
+ * liveness detection (B13), and only a verification can enrol automatically (B15).
  */
 export function effectiveOptions(asked: TaskOptions): TaskOptions {
   const livedetection = asked.livedetection || asked.task === 'livenessdetection'
@@ -35,14 +35,14 @@ export function effectiveOptions(asked: TaskOptions): TaskOptions {
 }
 
 /**
- * The `task` claim.
+ * Encodes the `task` claim.
  *
- * @throws RangeError when `maxtries` does not fit its nibble, or would leave it 0.
+ * @throws RangeError unless `maxtries` is an integer from 1 to 15.
  */
 export function encodeTask(asked: TaskOptions): number {
   const { task, maxtries, livedetection, challenge, autoenroll } = effectiveOptions(asked)
   if (!Number.isInteger(maxtries) || maxtries < MAX_TRIES.minimum || maxtries > MAX_TRIES.maximum) {
-    throw new RangeError(`maxtries is an integer from ${MAX_TRIES.minimum} to ${MAX_TRIES.maximum}`)
+    throw new RangeError(`maxtries out of range: expected an integer from ${MAX_TRIES.minimum} to ${MAX_TRIES.maximum}`)
   }
   return (
     TASK_BITS[task] |
@@ -53,12 +53,12 @@ export function encodeTask(asked: TaskOptions): number {
   )
 }
 
-/** Reads a `task` claim back; undefined for a number that {@link encodeTask} never makes. */
+/** Decodes a `task` claim. Returns undefined for a number that {@link encodeTask} never returns. */
 export function decodeTask(bits: number): TaskOptions | undefined {
   for (const task of BWS_TASKS) {
     const options = {
       task,
-      maxtries: bits & MAX_TRIES_MASK,
+      maxtries: bits & MAXTRIES_MASK,
       livedetection: (bits & LIVE_DETECTION) !== 0,
       challenge: (bits & CHALLENGE_RESPONSE) !== 0,
       autoenroll: (bits & AUTO_ENROLL) !== 0,

@@ -13,13 +13,13 @@ const challengeText = z
     try {
       return JSON.parse(text)
     } catch {
-      context.addIssue('no JSON')
+      context.addIssue('not JSON')
       return z.NEVER
     }
   })
   .pipe(challengeRows)
 
-/** The claims of {@link issueBwsToken}, whichever way the challenge is written (B30). */
+/** The claims of a BWS token, with a challenge in either format (B30). */
 const bwsClaims = z.compile(
   z.object({
     tokenid: z.string(),
@@ -36,14 +36,14 @@ const bwsClaims = z.compile(
   }),
 )
 
-/** A BWS token that was verified, its bits spelled out. */
+/** A verified BWS token with decoded claims. */
 export interface BwsToken {
   readonly tokenId: string
-  /** The client's name. */
+  /** The `clnt` claim. */
   readonly client: string
-  /** The App-ID. */
+  /** The app's id. */
   readonly app: string
-  /** Empty for a liveness detection of nobody in particular (B9). */
+  /** Empty for a liveness detection without a BCID (B9). */
   readonly bcid: string
   readonly traits: readonly BwsTrait[]
   readonly options: TaskOptions
@@ -52,11 +52,11 @@ export interface BwsToken {
   readonly audience: string
   /** Seconds since the epoch. */
   readonly notBefore: number
-  /** The same. */
+  /** Seconds since the epoch. */
   readonly expires: number
 }
 
-/** Whose BWS tokens are taken. */
+/** Which BWS tokens are accepted. */
 export interface BwsVerifier {
   readonly keyring: Keyring
   readonly issuer: string
@@ -69,7 +69,7 @@ type Verification =
   | { readonly refused: 'invalid_token' }
 
 /**
- * Verifies a BWS token as far as the token itself goes: signature, kind, issuer, audience, times (B34).
+ * Verifies signature, claims, issuer, audience and times of a BWS token (B34). Does not check revocation.
  *
  * @param now milliseconds since the epoch.
  */

@@ -1,10 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type Key, type Keyring, liveKeys } from './keyring.ts'
 
-/** Claims are plain JSON; the order of the members is the order on the wire. */
+/** Claims as plain JSON. The order of the members is their order in the token. */
 export type Claims = Readonly<Record<string, unknown>>
 
-// One header for every token (B24). Comparing it whole pins the algorithm: there is nothing in it to be confused about.
+// Every token has this header (B24). Comparing the whole segment pins the algorithm (RFC 8725 section 3.1).
 const HEADER = { alg: 'HS256', typ: 'JWT' }
 const HEADER_SEGMENT = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
 
@@ -19,11 +19,10 @@ export function signJws(claims: Claims, key: Key): string {
 }
 
 /**
- * Verifies a compact JWS of ours: the exact header, and the signature of any key that is live.
- * The claims' own times are not looked at.
+ * Verifies the header and the signature of a compact JWS with every live key. Does not check the times in the claims.
  *
  * @param now milliseconds since the epoch.
- * @returns the claims, or undefined for everything that this keyring did not sign.
+ * @returns the claims, or undefined for anything that this keyring did not sign.
  */
 export function verifyJws(token: string, keyring: Keyring, now: number): Claims | undefined {
   const parts = splitToken(token)
@@ -31,7 +30,7 @@ export function verifyJws(token: string, keyring: Keyring, now: number): Claims 
   const signature = Buffer.from(parts.signature)
   const signingInput = `${parts.header}.${parts.payload}`
   let verified = false
-  // Every live key is tried whatever the ones before it said, so the time tells nothing about which key it was.
+  // Every live key is tried even after a match, so that the time does not reveal which key signed.
   for (const key of liveKeys(keyring, now)) {
     const expected = Buffer.from(signatureOf(signingInput, key))
     if (expected.length === signature.length && timingSafeEqual(expected, signature)) verified = true
@@ -40,9 +39,9 @@ export function verifyJws(token: string, keyring: Keyring, now: number): Claims 
 }
 
 /**
- * Reads a compact JWS without verifying anything.
+ * Decodes a compact JWS without verifying it.
  *
- * @returns header and claims, or undefined when it is not a compact JWS with JSON objects in it.
+ * @returns header and claims, or undefined where either is not a JSON object.
  */
 export function decodeJws(token: string): { header: Claims; claims: Claims } | undefined {
   const parts = splitToken(token)
@@ -52,9 +51,8 @@ export function decodeJws(token: string): { header: Claims; claims: Claims } | u
 }
 
 /**
- * Some of BWS's clients decode the payload as plain base64 (B27). The two alphabets differ in the digits 62 and 63 only,
- * and of all ASCII characters only `>`, `?`, `~` and DEL can produce those; so these and everything beyond ASCII are
- * written as JSON escapes.
+ * Encodes claims as text that is both base64url and base64, because some BWS clients decode the payload as base64 (B27).
+ * The alphabets differ in digits 62 and 63. Only `>`, `?`, `~`, DEL and characters beyond ASCII produce those: they become JSON escapes.
  */
 function encodePayload(claims: Claims): string {
   const json = JSON.stringify(claims)

@@ -3,16 +3,16 @@ import pLimit from 'p-limit'
 import type { Randomness } from '../randomness.ts'
 import { digestSecret, matchSecret } from './secrets.ts'
 
-/** OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane. */
+/** argon2id with 19 MiB, two passes and one lane (OWASP Password Storage Cheat Sheet). `memoryCost` is in KiB. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 const SALT_BYTES = 16
 
-/** Hashes a person's password with argon2id, as text that names its own parameters (PHC string format). */
+/** Hashes a person's password with argon2id. Returns PHC string format, which includes the parameters. */
 export function hashPassword(password: string, randomness: Randomness): Promise<string> {
   return hash(password, { ...PARAMETERS, salt: randomness.bytes(SALT_BYTES) })
 }
 
-/** Whether a text is an argon2id hash that can be checked: of the right form, its parameters and lengths allowed. */
+/** Tells whether a text is an argon2id hash in PHC string format with valid parameters and lengths. */
 export function isPasswordHash(text: string): boolean {
   try {
     parseOptions(text)
@@ -22,38 +22,41 @@ export function isPasswordHash(text: string): boolean {
   }
 }
 
-/** More checks are waiting than will be done in reasonable time. */
-export class PasswordQueueFullError extends Error {}
+/** Thrown instead of queueing a check behind too many others. */
+export class PasswordQueueFullError extends Error {
+  override readonly name = 'PasswordQueueFullError'
+  readonly code = 'ERR_PASSWORD_QUEUE_FULL'
+}
 
 export interface PasswordChecker {
   /**
-   * Whether a password is the one of a stored hash, whatever parameters it names. Runs off the event loop.
+   * Checks a password against a stored hash, off the event loop.
    *
-   * @param proceed asked when its turn has come: a check that has become pointless is then not made, and answers false.
-   * @throws PasswordQueueFullError at once, when too many are waiting.
+   * @param proceed called when the check leaves the queue; where it returns false the check is skipped and resolves to false.
+   * @throws PasswordQueueFullError at once when the queue is full.
    */
   check(stored: string, password: string, proceed: () => boolean): Promise<boolean>
 }
 
 export interface PasswordCheckerLimits {
-  /** Checks at the same time: each takes a processor core and the memory that its hash names. */
+  /** How many checks run at the same time. Each takes a processor core and the memory that its hash names. */
   readonly concurrency: number
-  /** Checks that may wait for their turn. */
+  /** How many checks may wait. */
   readonly waiting: number
 }
 
-/** Bounds what password checks take, so that a storm of wrong ones slows nothing else down. */
+/** Creates a checker with bounded processor and memory use, so that a flood of wrong passwords does not slow other requests. */
 export function createPasswordChecker({ concurrency, waiting }: PasswordCheckerLimits): PasswordChecker {
   const limit = pLimit(concurrency)
   return {
     async check(stored, password, proceed) {
-      if (limit.pendingCount >= waiting) throw new PasswordQueueFullError()
+      if (limit.pendingCount >= waiting) throw new PasswordQueueFullError(`${waiting} password checks are waiting`)
       return limit(async () => proceed() && verifyPassword(stored, password))
     },
   }
 }
 
-/** A password that is configured as `plain:`, outside production, is compared as machines' secrets are. */
+/** Compares a `plain:` password, which only a configuration outside production can have, like a machine's secret. */
 function verifyPassword(stored: string, password: string): Promise<boolean> | boolean {
   if (!stored.startsWith('plain:')) return verify(stored, password)
   const slot = { digest: digestSecret(stored.slice('plain:'.length)), notAfter: Number.POSITIVE_INFINITY }

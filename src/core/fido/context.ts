@@ -2,39 +2,40 @@ import { z } from 'zod'
 import type { FidoOperation } from './operation.ts'
 import type { PngCharacteristics, Transaction } from './uaf-request.ts'
 
-/** What the caller says beside the operation (N10), checked. */
+/** A validated `context` (N10). */
 export type FidoContext =
   | {
       readonly operation: 'registration' | 'deregistration'
       readonly username: string
-      /** A policy's name; undefined where the caller leaves the choice to the configuration. */
+      /** A policy's name; undefined selects the configured default. */
       readonly policy: string | undefined
     }
   | {
       readonly operation: 'authentication'
-      /** Undefined where whoever holds a registered key may authenticate (N11). */
+      /** Undefined lets any user with a registered key authenticate (N11). */
       readonly username: string | undefined
       readonly policy: string | undefined
-      /** What the user is to confirm; at least one, the same in several forms for the client to choose from. */
+      /** What the user confirms: at least one, in alternative formats that the client chooses from. */
       readonly transaction: readonly Transaction[] | undefined
     }
 
 /**
- * FIDO UAF 1.1 protocol, section 3.4, RegistrationRequest: `string[1..128]`. A character is a code point, as in the configured lists of users.
- * Half a surrogate pair is refused: UTF-8 cannot write it, and two names would become one.
+ * A username of 1 to 128 code points (FIDO UAF 1.1 protocol, section 3.4, RegistrationRequest).
+ *
+ * Lone surrogates are rejected: UTF-8 cannot encode them, so two different names could become equal.
  */
 export const fidoUsername = z
   .string()
   .regex(/^.{1,128}$/su)
   .refine((name) => name.isWellFormed())
 
-/** Callers write base64 (RFC 4648, section 4); the form of UAF itself, base64url, is unmistakable and read as well. */
+/** Accepts base64 (RFC 4648, section 4), which callers send, and base64url, which UAF uses. */
 const bytes = z.union([z.base64(), z.base64url()]).transform((text) => Buffer.from(text, 'base64'))
 
-/** FIDO UAF 1.1 protocol, section 3.5, Transaction: ASCII text of at most 200 characters. */
+/** ASCII text of 1 to 200 characters (FIDO UAF 1.1 protocol, section 3.5, Transaction). */
 const asciiText = bytes.refine((text) => text.length >= 1 && text.length <= 200 && text.every((code) => code < 0x80))
 
-/** FIDO UAF 1.1 protocol, section 3.5, Transaction: the two content types there are; an image comes with its characteristics. */
+/** The two content types of a transaction (FIDO UAF 1.1 protocol, section 3.5). An image needs its characteristics. */
 const transaction = z.discriminatedUnion('contentType', [
   z.object({ contentType: z.literal('text/plain'), content: asciiText }),
   z.object({ contentType: z.literal('image/png'), content: bytes }).transform(({ contentType, content }, issues) => {
@@ -54,11 +55,11 @@ const members = z.compile(
 )
 
 /**
- * Reads the `context` of a GetUAFRequest (N10): JSON text of an object. Members without a meaning are ignored. Every operation has
- * its `policy` and `transaction` checked, also where nothing comes of them.
+ * Parses and validates the `context` of a GetUAFRequest (N10): JSON text of an object. Unknown members are ignored. `policy` and
+ * `transaction` are validated for every operation, even for one that does not use them.
  *
- * @param policies names that `policy` may have.
- * @returns undefined where the context is not as it has to be.
+ * @param policies the names that `policy` may have.
+ * @returns undefined for an invalid context.
  */
 export function readContext(
   operation: FidoOperation,
@@ -80,15 +81,15 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** How every PNG begins: its signature, then the length and the name of the chunk IHDR (PNG, sections 5.2 and 11.2.2). */
+/** The first bytes of every PNG: signature, then length and name of the IHDR chunk (PNG, sections 5.2 and 11.2.2). */
 const PNG_START = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')
 
 /** Signature and IHDR with its checksum. */
-const PNG_MINIMUM = 33
+const MIN_PNG_BYTES = 33
 
-/** The fields of IHDR are those of DisplayPNGCharacteristicsDescriptor (FIDO metadata statements), in the same order. */
+/** Reads IHDR, which has the fields of DisplayPNGCharacteristicsDescriptor (FIDO metadata statements) in the same order. */
 function readPngCharacteristics(image: Buffer): PngCharacteristics | undefined {
-  if (image.length < PNG_MINIMUM || !image.subarray(0, PNG_START.length).equals(PNG_START)) return undefined
+  if (image.length < MIN_PNG_BYTES || !image.subarray(0, PNG_START.length).equals(PNG_START)) return undefined
   return {
     width: image.readUInt32BE(16),
     height: image.readUInt32BE(20),

@@ -12,33 +12,33 @@ export interface FidoIssuer {
   readonly clock: Clock
   readonly randomness: Randomness
   readonly appId: string
-  /** By name; `default` is taken where a caller names none, and accepts every authenticator where it is not configured. */
+  /** By name. `default` applies where a caller names none; unless configured, it accepts every authenticator. */
   readonly policies: ReadonlyMap<string, Policy>
-  /** Milliseconds until a token can no longer be redeemed. */
+  /** Milliseconds that a token can be redeemed for. */
   readonly tokenLifetime: number
-  /** Milliseconds until an answer to a redeemed request is no longer waited for. */
+  /** Milliseconds that the client has to respond after redemption. */
   readonly responseLifetime: Readonly<Record<FidoOperation, number>>
 }
 
 export interface FidoToken {
   readonly token: string
   readonly sessionId: string
-  /** What names the token in logs: a digest, which redeems nothing. */
+  /** Digest of the token, for logs. A digest cannot be redeemed. */
   readonly tokenId: string
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
 }
 
-/** What the store and the log know a token or a session by. */
+/** Computes the digest that identifies a token or a session in the store and in logs. */
 export function digestId(id: string): string {
   return sha256(id, 'base64url')
 }
 
 /**
- * Issues an opaque token and its session, once they are in the store.
+ * Issues an opaque token and its session. Resolves once both are in the store.
  *
- * @param client who asked, where they had to say.
- * @throws StoreUnavailableError when the store cannot take it.
+ * @param client the authenticated caller; undefined where the contract does not require one.
+ * @throws StoreUnavailableError when the store fails.
  * @see docs/contracts/nevisfido.md
  */
 export async function issueFidoToken(

@@ -5,15 +5,15 @@ import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
 
-/** nevisFIDO's tokens after their issue. Each of these throws StoreUnavailableError where the store cannot be asked. */
+/** Issued nevisFIDO tokens. Every method throws StoreUnavailableError when the store fails. */
 export interface FidoTokens {
-  /** What there is of a token. A revocation of everything that was issued to its user is in `revokedAt`. */
+  /** Finds a token. `revokedAt` includes a revocation of everything that was issued to its user. */
   find(token: string): Promise<TokenRecord | undefined>
-  /** The same, of the token that a session was made with. */
+  /** Finds the token of a session, as {@link find}. */
   findBySession(sessionId: string): Promise<TokenRecord | undefined>
-  /** Redeems a token, once. */
+  /** Redeems a token at most once. */
   redeem(token: string, operation: FidoOperation): Promise<Redemption>
-  /** Revokes a token; false where there is nothing to revoke. */
+  /** Revokes a token. Resolves to false where there is nothing to revoke. */
   revoke(token: string): Promise<boolean>
 }
 
@@ -23,7 +23,7 @@ export interface FidoTokensDependencies {
   readonly clock: Clock
 }
 
-/** Whether a token can still be redeemed at a time (milliseconds since the epoch). */
+/** Tells whether a token can be redeemed at a time (milliseconds since the epoch). */
 export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, now: number): boolean {
   return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
 }
@@ -50,7 +50,7 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensDepend
     async redeem(token, operation) {
       const reading = revocations.refreshIfStale()
       if (reading) await available(reading)
-      // Only when it may matter is it looked at first: that a token is redeemed once is for the store alone to say.
+      // The store ensures a single redemption; a lookup before it is needed only while a user's tokens are revoked.
       const record = revocations.concernUsers() ? await find(token) : undefined
       if (record?.revokedAt !== undefined) return { outcome: 'spent' }
       return available(store.redeem(digestId(token), operation, clock()))
@@ -58,7 +58,7 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensDepend
     async revoke(token) {
       const now = clock()
       const record = await available(store.findByToken(digestId(token), now))
-      // One that was never redeemed has ended with its time; one that was may still be waited for.
+      // After expiry a redeemed token can still receive a response; one that was not redeemed has ended.
       if (!record || (record.redeemedAt === undefined && now >= record.expiresAt)) return false
       return available(store.revoke(digestId(token), now))
     },

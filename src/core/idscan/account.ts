@@ -1,10 +1,10 @@
 export const IDSCAN_AREAS = ['scanning', 'investigation'] as const
 export type IdscanArea = (typeof IDSCAN_AREAS)[number]
 
-/** An account: someone who logs in with a password, and what their tokens say. */
+/** A person who logs in with a password, and the claims of their tokens. */
 export interface IdscanAccount {
   readonly username: string
-  /** argon2id in PHC string format or, outside production, `plain:` and the password. */
+  /** argon2id in PHC string format; outside production also `plain:` followed by the password. */
   readonly password: string
   readonly disabled: boolean
   readonly areas: ReadonlySet<IdscanArea>

@@ -2,73 +2,72 @@ import type { Clock } from '../clock.ts'
 import type { UsageStore, Use } from '../ports/usage-store.ts'
 import type { IdscanClaims } from './verify.ts'
 
-/** A use is in the store at latest after this part of the time-out (I33). */
-const RESOLUTION = 1 / 10
+/** A token's uses are written once in this part of the time-out, so the store is at most that much behind (I33). */
+const WRITE_INTERVAL_RATIO = 1 / 10
 
-/** How many uses are written at once at most: as many as a store takes in good time. */
-const LARGEST_WRITE = 1_000
+/** So that one write does not block the store for long. */
+const MAX_USES_PER_WRITE = 1_000
 
-/** Ends tokens that nobody uses, wherever they are used. */
+/** Ends tokens that have not been used on any instance for too long. */
 export interface IdleTimeout {
-  /** Whether a token has not been used for too long. Asks the store only where this process does not know better. */
-  isIdle(claims: IdscanClaims): boolean | Promise<boolean>
-  /** Notes a use. In the store later, see {@link flush}. */
+  /** Tells whether a token has been unused for the whole time-out. Asks the store only where this process knows of no recent use. */
+  isIdle(claims: IdscanClaims): Promise<boolean>
+  /** Notes a use in memory; {@link flush} writes it. */
   use(claims: IdscanClaims): void
   /**
-   * Writes uses to the store, those that are due or all of them. Each token's at most once in a tenth of the time-out, but the
-   * latest use is always written in the end: whoever looks when the time-out is over sees it.
+   * Writes noted uses to the store: all, or those that are due. A token is due at most once in a tenth of the time-out. Its latest use
+   * is always written in the end, so another instance sees it before the time-out.
+   *
+   * @throws Error when the store fails; a later call writes the rest.
    */
   flush(which: 'due' | 'all'): Promise<void>
 }
 
-/** What this process knows of a token; times in milliseconds since the epoch. */
-interface Known {
+/** What this process knows of a token. Times are in milliseconds since the epoch. */
+interface KnownToken {
   readonly expires: number
   usedAt: number
-  /** The use that is in the store; at first none, and the time of issue counts. */
+  /** The use that the store has; the time of issue before the first one. */
   storedUse: number
-  /** When that was written. */
+  /** When that use was written. */
   writtenAt: number
 }
 
-/** @param timeout seconds. */
+/** Creates an idle time-out. @param timeout seconds. */
 export function createIdleTimeout(timeout: number, store: UsageStore, clock: Clock): IdleTimeout {
-  const period = timeout * 1000
-  const pause = period * RESOLUTION
-  const known = new Map<string, Known>()
-
-  async function isIdleEverywhere({ jti }: IdscanClaims): Promise<boolean> {
-    const usedAt = await store.lastUse(jti)
-    return usedAt === undefined || clock() - usedAt >= period
-  }
+  const timeoutMs = timeout * 1000
+  const writeIntervalMs = timeoutMs * WRITE_INTERVAL_RATIO
+  const known = new Map<string, KnownToken>()
 
   return {
-    isIdle(claims) {
-      // Every use is later than the issue, so a token that is younger than the time-out cannot be idle.
-      const usedAt = known.get(claims.jti)?.usedAt ?? claims.iat * 1000
-      return clock() - usedAt < period ? false : isIdleEverywhere(claims)
+    async isIdle({ jti, iat }) {
+      // The issue counts as a use, so a token younger than the time-out is not idle.
+      const knownUse = known.get(jti)?.usedAt ?? iat * 1000
+      if (clock() - knownUse < timeoutMs) return false
+      const lastUse = await store.lastUse(jti)
+      return lastUse === undefined || clock() - lastUse >= timeoutMs
     },
 
     use({ jti, iat, exp }) {
-      const entry = known.get(jti)
-      if (entry) entry.usedAt = clock()
+      const token = known.get(jti)
+      if (token) token.usedAt = clock()
       else known.set(jti, { expires: exp * 1000, usedAt: clock(), storedUse: iat * 1000, writtenAt: iat * 1000 })
     },
 
     async flush(which) {
       const now = clock()
-      const due: { entry: Known; use: Use }[] = []
-      for (const [tokenId, entry] of known) {
-        if (which === 'due' && now - entry.writtenAt < pause) continue
-        // What the store knows need not be known here, too.
-        if (entry.usedAt <= entry.storedUse) known.delete(tokenId)
-        else due.push({ entry, use: { tokenId, usedAt: entry.usedAt, expires: entry.expires } })
+      const due: { token: KnownToken; use: Use }[] = []
+      for (const [tokenId, token] of known) {
+        if (which === 'due' && now - token.writtenAt < writeIntervalMs) continue
+        // The store has the latest use, so memory need not keep it.
+        if (token.usedAt <= token.storedUse) known.delete(tokenId)
+        else due.push({ token, use: { tokenId, usedAt: token.usedAt, expires: token.expires } })
       }
-      for (let start = 0; start < due.length; start += LARGEST_WRITE) {
-        const some = due.slice(start, start + LARGEST_WRITE)
-        const uses = some.map(({ use }) => use)
+      for (let start = 0; start < due.length; start += MAX_USES_PER_WRITE) {
+        const batch = due.slice(start, start + MAX_USES_PER_WRITE)
+        const uses = batch.map(({ use }) => use)
         await store.touch(uses, now)
-        for (const { entry, use } of some) Object.assign(entry, { storedUse: use.usedAt, writtenAt: now })
+        for (const { token, use } of batch) Object.assign(token, { storedUse: use.usedAt, writtenAt: now })
       }
     },
   }

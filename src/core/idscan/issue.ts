@@ -23,9 +23,9 @@ export interface IdscanToken {
 }
 
 /**
- * Issues a token for an account that has proved its password (I22). What is not set is no claim.
+ * Issues a token for an account whose password has been verified (I22). Unset values are left out of the claims.
  *
- * @param area undefined for a token that no check of an area accepts (I11).
+ * @param area undefined for a token that is rejected for every area (I11).
  * @see docs/contracts/idscan.md
  */
 export function issueIdscanToken(

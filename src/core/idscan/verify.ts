@@ -4,7 +4,6 @@ import type { Keyring } from '../crypto/keyring.ts'
 import { outsideValidity } from '../validity.ts'
 import { IDSCAN_AREAS } from './account.ts'
 
-/** The claims of {@link issueIdscanToken}. */
 const claimsSchema = z.object({
   jti: z.string(),
   sub: z.string(),
@@ -21,10 +20,10 @@ const claimsSchema = z.object({
 
 const idscanClaims = z.compile(claimsSchema)
 
-/** The claims of an IDscan token that was verified; times in seconds since the epoch. */
+/** The claims of a verified IDscan token. Times are in seconds since the epoch. */
 export type IdscanClaims = z.output<typeof claimsSchema>
 
-/** Whose IDscan tokens are taken. */
+/** Which IDscan tokens are accepted. */
 export interface IdscanVerifier {
   readonly keyring: Keyring
   readonly issuer: string
@@ -37,7 +36,7 @@ type Verification =
   | { readonly refused: 'invalid_token' }
 
 /**
- * Verifies an IDscan token as far as the token itself goes: signature, kind, issuer, audience, times (I30, I32).
+ * Verifies signature, claims, issuer, audience and times of an IDscan token (I30, I32). Does not check revocation.
  *
  * @param now milliseconds since the epoch.
  */

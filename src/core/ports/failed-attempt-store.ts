@@ -1,4 +1,4 @@
-/** How often a secret was guessed wrong, and until when that counts. */
+/** How often a secret was wrong, and until when the failures count. */
 export interface FailureCount {
   readonly key: string
   readonly failures: number
@@ -7,17 +7,17 @@ export interface FailureCount {
 }
 
 /**
- * Where the guard counts. All times are the service's clock, in milliseconds since the epoch; a count that has expired is
- * as good as none. Every step is atomic, whichever process takes it.
+ * Stores the guard's counts. All times come from the caller's clock, in milliseconds since the epoch. An expired count is treated as
+ * absent. Every step is atomic across processes. A store that fails rejects within a second.
  */
 export interface FailedAttemptStore {
-  /** Counts one failure. A new count expires after `lifetime` milliseconds, a running one keeps its end. */
+  /** Counts one failure. A new count expires after `lifetime` milliseconds; a running count keeps its expiry. */
   add(key: string, lifetime: number, now: number): Promise<FailureCount>
-  /** Gives a running count another end; one that has meanwhile gone stays gone. */
+  /** Changes the expiry of a running count; does nothing for one that is gone. */
   extend(key: string, expires: number, now: number): Promise<void>
-  /** Forgets a count that is below `limit`; whether it did. What has reached it elsewhere in the meantime stays. */
+  /** Removes a count below `limit`; keeps one that another process has raised to it. Resolves to whether it removed one. */
   remove(key: string, limit: number): Promise<boolean>
-  /** Those that run, the most failures first: where there are too many to see, blocks are seen. */
+  /** Lists running counts, most failures first, so that a limited list contains the blocks. */
   list(now: number, limit: number): Promise<FailureCount[]>
   close(): Promise<void>
 }

@@ -1,35 +1,34 @@
 /**
- * What a process says of itself under one configuration. It says it again every few seconds; while it changes from one
- * configuration to the next, it speaks for both.
+ * What an instance announces for one configuration, every few seconds. While it changes configurations, it has an announcement for
+ * each of them.
  */
 export interface Announcement {
-  /** Of this process under this configuration, and of nothing else. */
+  /** Identifies the instance's configuration. */
   readonly id: string
-  /** The process. */
   readonly instance: string
-  /** The fingerprints of the keys that are live, the one that signs first. */
+  /** Fingerprints of the live keys, the signing key first. */
   readonly keys: readonly string[]
-  /** Milliseconds since the epoch: until then it holds. */
+  /** Milliseconds since the epoch. */
   readonly expires: number
 }
 
-/** Until when tokens that a key has signed can live, in milliseconds since the epoch, by the key's fingerprint. */
+/** Until when tokens signed by a key can live, in milliseconds since the epoch, by the key's fingerprint. */
 export type NeededUntil = ReadonlyMap<string, number>
 
 /**
- * Which processes are running on this store with which keys, and until when each key is needed. All times are the service's
- * clock. A store that cannot do its part rejects, within a second.
+ * Stores which instances run with which keys, and until when each key is needed. All times come from the caller's clock, in
+ * milliseconds since the epoch. A store that fails rejects within a second.
  */
 export interface InstanceStore {
-  /** Takes the place of what the same id has announced. A key is never needed for less long than was told before. */
+  /** Replaces the announcement with the same id. A key's `neededUntil` never decreases. */
   announce(announcement: Announcement, neededUntil: NeededUntil): Promise<void>
-  /** Takes back what an id has announced; what it has signed goes on being needed. */
+  /** Removes an announcement. Keys remain needed. */
   leave(id: string, neededUntil: NeededUntil): Promise<void>
-  /** What holds at a time (milliseconds since the epoch). */
+  /** Lists announcements that have not expired. */
   running(now: number): Promise<Announcement[]>
-  /** All that is known of keys that sign or have signed. */
+  /** Returns every known signing key. */
   neededUntil(): Promise<NeededUntil>
-  /** Clears away what holds no longer, and `RETENTION` (token-store.ts) after they were needed the keys that nobody has any more. */
+  /** Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were needed. */
   sweep(now: number): Promise<void>
   close(): Promise<void>
 }

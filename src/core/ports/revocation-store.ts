@@ -1,35 +1,34 @@
-/** Something that is revoked before it expires. */
+/** A revocation of tokens before they expire. */
 export interface Revocation {
-  /** `token <id>`, or everything that was issued to one: `app <id>`, `account <name>`, `user <name>`. */
+  /** `token <id>`, or everything that was issued to a holder: `app <id>`, `account <name>`, `user <name>`. */
   readonly subject: string
-  /** Milliseconds since the epoch: what was issued at that time or before is revoked. */
+  /** Milliseconds since the epoch. Tokens issued at that time or before are revoked. */
   readonly issuedUntil: number
-  /** Milliseconds since the epoch: nothing that it is about lives longer, and neither does it. */
+  /** Milliseconds since the epoch. No token that it concerns lives longer. */
   readonly expires: number
 }
 
-/** Revocations that were added one after the other. */
 interface RevocationPage {
+  /** In the order in which they were added. */
   readonly revocations: readonly Revocation[]
-  /** Where to go on; undefined before the first one. */
+  /** Where the next page begins; undefined before the first revocation. */
   readonly cursor: string | undefined
-  /** Whether nothing follows yet. */
+  /** Whether this is the last page for now. */
   readonly complete: boolean
 }
 
-/** How many revocations a page holds at most. */
 export const REVOCATIONS_PER_PAGE = 1_000
 
 /**
- * What is revoked, for every process to read along: each keeps all of it in memory (core/revocations.ts). What has been
- * added is durable before it is told. A store that cannot do its part rejects, within a second.
+ * Stores revocations, which each process caches in full (core/revocations.ts). An added revocation is durable once the promise
+ * resolves. A store that fails rejects within a second.
  */
 export interface RevocationStore {
   /** @param now milliseconds since the epoch. */
   add(revocation: Revocation, now: number): Promise<void>
-  /** Those that were added after a cursor that an earlier call gave, or all of them. May repeat some, never leaves one out. */
+  /** Reads revocations added after a cursor of an earlier page, or all. May repeat revocations, never omits one. */
   since(cursor: string | undefined): Promise<RevocationPage>
-  /** Clears away what has expired. */
+  /** Deletes expired revocations. */
   sweep(now: number): Promise<void>
   close(): Promise<void>
 }

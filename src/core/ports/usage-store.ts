@@ -1,4 +1,3 @@
-/** When a token was used. */
 export interface Use {
   readonly tokenId: string
   /** Milliseconds since the epoch. */
@@ -8,24 +7,24 @@ export interface Use {
 }
 
 /**
- * How often, and when last, signed tokens were used. All times are the service's clock, in milliseconds since the epoch. A count
- * that has been told is durable; it is kept until `RETENTION` (token-store.ts) after the token's expiry. A store that cannot do its part
- * rejects, within a second.
+ * Stores how often, and when last, signed tokens were used. All times come from the caller's clock, in milliseconds since the epoch. A
+ * count is durable once its promise resolves, and is kept for `RETENTION_MS` (token-store.ts) after the token expires. A store that fails
+ * rejects within a second.
  */
 export interface UsageStore {
   /**
-   * Counts one use in one atomic step, unless there have been `limit` of them already.
+   * Counts one use, in one atomic step, unless there have been `limit` uses.
    *
-   * @returns how many there have been, with this one; undefined when none was left.
+   * @returns the number of uses with this one, or undefined where the limit was reached.
    */
   count(tokenId: string, limit: number, expires: number, now: number): Promise<number | undefined>
-  /** How many uses have been counted. */
+  /** Returns how many uses have been counted. */
   counted(tokenId: string): Promise<number>
-  /** Notes when tokens were used; the latest use stands. */
+  /** Notes when tokens were used, keeping the latest time of each. */
   touch(uses: readonly Use[], now: number): Promise<void>
-  /** When a token was last used, as far as it was noted. */
+  /** Returns the latest noted use, in milliseconds since the epoch. */
   lastUse(tokenId: string): Promise<number | undefined>
-  /** Clears away what is kept no longer. */
+  /** Deletes counts and uses past their retention. */
   sweep(now: number): Promise<void>
   close(): Promise<void>
 }

@@ -1,18 +1,18 @@
 import { afterMicrotasks } from '../after-microtasks.ts'
 
-/** How many share a step at most, so that none of them holds a server for long. */
+/** So that one step does not block the server for long. */
 const MAX_BATCH_SIZE = 64
 
-/** How many steps are under way before what comes waits for one of them: the server takes one while the next is on its way. */
-const MAX_CONCURRENT_BATCHES = 2
+/** Later items wait for one of these steps: the server works on one while the next is on its way. */
+const MAX_CONCURRENT_STEPS = 2
 
-/** … and for how long, in milliseconds: a server that hangs holds only up what it has been given. */
+/** Items wait no longer than this: a server that hangs delays only the items that it has been given. */
 const MAX_WAIT_MS = 20
 
 export interface Batcher<Item, Answer> {
-  /** Has an item taken together with others; its own answer comes. */
-  take(item: Item): Promise<Answer>
-  /** Takes what is there now. */
+  /** Adds an item to the next step. Resolves with its answer; rejects with the step's error. */
+  add(item: Item): Promise<Answer>
+  /** Starts steps for all items that wait. */
   flush(): void
 }
 
@@ -23,20 +23,21 @@ interface Waiting<Item, Answer> {
 }
 
 /**
- * Takes together, in one step, what comes with one callback of the event loop, and what comes while earlier steps are under way: most of what
- * a step costs does not depend on how much it takes along.
+ * Creates a batcher. One step takes the items that were added in one callback of the event loop, or while earlier steps were running.
  *
- * @param step answers for each item, in their order; where it fails, it has failed for all of them.
+ * FIGURE
+ *
+ * @param step returns one answer for each item, in the same order.
  */
 export function createBatcher<Item, Answer>(
   step: (items: readonly Item[]) => Promise<readonly Answer[]>,
 ): Batcher<Item, Answer> {
   let waiting: Waiting<Item, Answer>[] = []
-  let underWay = 0
+  let running = 0
   let timer: NodeJS.Timeout | undefined
 
   function flushSoon(): void {
-    if (underWay < MAX_CONCURRENT_BATCHES) afterMicrotasks(flush)
+    if (running < MAX_CONCURRENT_STEPS) afterMicrotasks(flush)
     else timer ??= setTimeout(flush, MAX_WAIT_MS)
   }
 
@@ -45,24 +46,24 @@ export function createBatcher<Item, Answer>(
     timer = undefined
     const all = waiting
     waiting = []
-    for (let from = 0; from < all.length; from += MAX_BATCH_SIZE) takeGroup(all.slice(from, from + MAX_BATCH_SIZE))
+    for (let from = 0; from < all.length; from += MAX_BATCH_SIZE) void runStep(all.slice(from, from + MAX_BATCH_SIZE))
   }
 
-  async function takeGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
-    underWay += 1
+  async function runStep(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+    running += 1
     try {
-      const answers = await step(group.map(({ item }) => item))
-      if (answers.length !== group.length) throw new Error(`${answers.length} answers to ${group.length} items`)
-      for (const [at, answer] of answers.entries()) group[at]?.resolve(answer)
+      const answers = await step(batch.map(({ item }) => item))
+      if (answers.length !== batch.length) throw new Error(`${answers.length} answers to ${batch.length} items`)
+      for (const [at, answer] of answers.entries()) batch[at]?.resolve(answer)
     } catch (error) {
-      for (const { reject } of group) reject(error)
+      for (const { reject } of batch) reject(error)
     }
-    underWay -= 1
+    running -= 1
     if (waiting.length > 0) flushSoon()
   }
 
   return {
-    take: (item) =>
+    add: (item) =>
       new Promise((resolve, reject) => {
         waiting.push({ item, resolve, reject })
         if (waiting.length === 1) flushSoon()

@@ -1,50 +1,55 @@
 import { createClient } from 'redis'
+import { redisScripts } from './scripts.ts'
 
-/** How long an answer is waited for, in milliseconds. */
+/** A step that Redis has not answered by then fails. */
 const STORE_TIMEOUT_MS = 800
+const CONNECT_TIMEOUT_MS = 2_000
+const MIN_RECONNECT_DELAY_MS = 50
+const MAX_RECONNECT_DELAY_MS = 1_000
 
 export type RedisClient = ReturnType<typeof createRedisClient>
 
 /**
- * A client that reconnects by itself, and answers at once while there is no connection: what needs the store fails fast
- * instead of queueing up.
+ * Creates a client that reconnects by itself. Without a connection its commands reject at once instead of queueing up.
  *
  * @param url `redis://` or `rediss://`.
+ * @param onError receives every error of the connection. Without a listener, such an error would end the process.
  */
 export function createRedisClient(url: string, onError: (error: Error) => void) {
   const client = createClient({
     url,
+    scripts: redisScripts,
     disableOfflineQueue: true,
-    // promptly is what gives up; the client's own signal for each command is most of what garbage there is to collect.
+    // node-redis drops this time limit once a command is written; withTimeout limits the wait for the answer.
     commandOptions: { timeout: 0 },
     socket: {
-      connectTimeout: 2_000, // milliseconds
-      reconnectStrategy: (attempts) => Math.min(50 * 2 ** attempts, 1_000), // milliseconds
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      reconnectStrategy: (attempts) => Math.min(MIN_RECONNECT_DELAY_MS * 2 ** attempts, MAX_RECONNECT_DELAY_MS),
     },
   })
-  // Without a listener an error of the connection would end the process.
   client.on('error', onError)
   return client
 }
 
 /**
- * Gives up on a server that does not answer. The client's own time limit ends when a command has been sent, which is too early
- * for a server that hangs and for a network that swallows everything.
+ * Rejects when a step takes longer than 800 ms. Redis may hang, or a network may drop packets, after a command has been written.
+ *
+ * @throws Error on timeout, or the step's error.
  */
 export function withTimeout<Result>(step: () => Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new Error(`Redis has not answered within ${STORE_TIMEOUT_MS} ms`))
-    // An answer may be here already, unread: it counts, however late a busy process comes to its timers.
-    const timer = setTimeout(() => setImmediate(giveUp), STORE_TIMEOUT_MS)
+    const fail = () => reject(new Error(`Redis has not answered within ${STORE_TIMEOUT_MS} ms`))
+    // In a busy process the timer may fire before an answer that has arrived is read; setImmediate reads it first.
+    const timer = setTimeout(() => setImmediate(fail), STORE_TIMEOUT_MS)
     step()
       .then(resolve, reject)
       .finally(() => clearTimeout(timer))
   })
 }
 
-/** Finishes what is under way; gives up at once what has no connection, and soon what does not answer. */
+/** Closes a client after its pending commands, or after 800 ms. Without a connection it closes at once. */
 export async function closeRedisClient(client: RedisClient): Promise<void> {
   if (client.isReady) await withTimeout(() => client.close()).catch(() => undefined)
-  // Whatever close has come to: where it was given up, the connection is still there, though the client says that it is not open.
+  // After a close that timed out the connection is still open, although the client reports that it is not.
   client.destroy()
 }

@@ -1,23 +1,27 @@
 import type { Stores } from '../open-stores.ts'
-import { createRedisClient } from './client.ts'
+import { createRedisClient, type RedisClient } from './client.ts'
 import { createRedisFailedAttemptStore } from './failed-attempt-store.ts'
 import { createRedisInstanceStore } from './instance-store.ts'
 import { createRedisRevocationStore } from './revocation-store.ts'
 import { createRedisTokenStore } from './token-store.ts'
 import { createRedisUsageStore } from './usage-store.ts'
 
-/** Milliseconds that a start waits for a Redis that takes a connection and then says nothing. */
-const CONNECT_WAIT = 5_000
+/** How long opening waits for a server that accepts a connection and then sends nothing. */
+const OPEN_TIMEOUT_MS = 5_000
 
-/** Every store of a Redis, each over a connection of its own: none waits behind another. */
+/**
+ * Opens all stores of a Redis, each over a separate connection so that none waits behind another.
+ *
+ * Resolves once every connection is ready, has failed for the first time or has timed out: the clients go on connecting in the
+ * background.
+ */
 export async function openRedis(url: string, onError: (error: Error) => void): Promise<Omit<Stores, 'close'>> {
-  const connect = async () => {
+  const connect = async (): Promise<RedisClient> => {
     const client = createRedisClient(url, onError)
-    // Whoever listens is asked at once: so with a connection, where there is one to be had. It is made and made again in
-    // the background, so the first attempt that fails ends the wait.
-    const failed = new Promise((done) => client.once('error', done))
     const connected = client.connect().catch(onError)
-    await Promise.race([connected, failed, new Promise((done) => setTimeout(done, CONNECT_WAIT).unref())])
+    const failed = new Promise((resolve) => client.once('error', resolve))
+    const timedOut = new Promise((resolve) => setTimeout(resolve, OPEN_TIMEOUT_MS).unref())
+    await Promise.race([connected, failed, timedOut])
     return client
   }
   const connections = [connect(), connect(), connect(), connect(), connect()] as const

@@ -1,22 +1,16 @@
 import { REVOCATIONS_PER_PAGE, type RevocationStore } from '../../core/ports/revocation-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
-import { defineRedisScript } from './script.ts'
 
-/** A stream: its ids go up whatever becomes of its entries, and are times, so that they go up after a loss too. */
+/** A stream. Its ids are times, so they increase even after the server has lost entries. */
 const REVOCATIONS = 'trimint:revocations'
 
-/** The ids of its entries by their end. */
-const BY_END = 'trimint:revocations-by-end'
-
-/** KEYS: the stream, the ids by their end. ARGV: subject, issuedUntil, expires. */
-const add = defineRedisScript(`
-local id = redis.call('XADD', KEYS[1], '*', 'subject', ARGV[1], 'issuedUntil', ARGV[2], 'expires', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[3], id)`)
+/** A sorted set of the stream's ids, by expiry. */
+const BY_EXPIRY = 'trimint:revocations-by-end'
 
 /**
- * Keeps revocations in Redis. Its cursor is the id of the last one, and good for one connection only: behind a new one there may
- * be a server that has lost some and given ids that are smaller.
+ * Creates a store that keeps revocations in Redis. A cursor is the id of the last entry read, and is valid for one connection: after
+ * a reconnect the server may be one that lost entries and has assigned smaller ids.
  */
 export function createRedisRevocationStore(client: RedisClient): RevocationStore {
   let connections = 0
@@ -26,7 +20,7 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
 
   return {
     add: ({ subject, issuedUntil, expires }) =>
-      withTimeout(async () => void (await add(client, [REVOCATIONS, BY_END], subject, issuedUntil, expires))),
+      withTimeout(() => client.addRevocation(REVOCATIONS, BY_EXPIRY, subject, issuedUntil, expires)),
     since: (cursor) =>
       withTimeout(async () => {
         const current = String(connections)
@@ -48,9 +42,11 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
       sweepAll(() =>
         withTimeout(async () => {
           const LIMIT = { offset: 0, count: SWEEP_STEP }
-          const ended = await client.zRange(BY_END, '-inf', now, { BY: 'SCORE', LIMIT })
-          if (ended.length > 0) await Promise.all([client.xDel(REVOCATIONS, ended), client.zRem(BY_END, ended)])
-          return ended.length
+          const expired = await client.zRange(BY_EXPIRY, '-inf', now, { BY: 'SCORE', LIMIT })
+          if (expired.length > 0) {
+            await Promise.all([client.xDel(REVOCATIONS, expired), client.zRem(BY_EXPIRY, expired)])
+          }
+          return expired.length
         }),
       ),
     close: () => closeRedisClient(client),

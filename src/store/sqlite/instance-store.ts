@@ -1,5 +1,5 @@
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
-import { RETENTION } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/token-store.ts'
 import { openDatabase } from './database.ts'
 import { createGroupCommit, retryWhileBusy } from './group-commit.ts'
 import { openWriteAheadLog } from './write-ahead-log.ts'
@@ -64,7 +64,7 @@ export function openSqliteInstanceStore(path: string): InstanceStore {
     sweep: (now) =>
       group.write(() => {
         sweepReplicas.run({ now })
-        sweepKeys.run({ forgotten: now - RETENTION })
+        sweepKeys.run({ forgotten: now - RETENTION_MS })
       }),
     async close() {
       await group.flush()

@@ -1,5 +1,5 @@
 import type { SQLInputValue } from 'node:sqlite'
-import { RETENTION, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import { RETENTION_MS, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
 import { openDatabase } from './database.ts'
 import { createGroupCommit, retryWhileBusy } from './group-commit.ts'
 import { createTokenRows } from './token-rows.ts'
@@ -77,7 +77,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
     const step = () => {
       const limit = Math.min(due, LARGEST_SWEEP)
       due = 0
-      const forgotten = Math.min(now, settled) - RETENTION
+      const forgotten = Math.min(now, settled) - RETENTION_MS
       if (!isDue.get({ forgotten })) return
       const { changes } = sweep.run({ forgotten, limit })
       if (changes === limit) leftovers ??= setTimeout(sweepLeftovers, SLICE_PAUSE, now).unref()
@@ -107,7 +107,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
   }
 
   function find(tokenDigest: string, now: number): TokenRecord | undefined {
-    const forgotten = now - RETENTION
+    const forgotten = now - RETENTION_MS
     return toRecord(rows.find(tokenDigest, (id) => findByToken.get({ id, tokenDigest, forgotten })))
   }
 
@@ -127,7 +127,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
       }),
     revoke: (tokenDigest, now) =>
       write(now, () => {
-        const values = { tokenDigest, now, forgotten: now - RETENTION }
+        const values = { tokenDigest, now, forgotten: now - RETENTION_MS }
         return rows.find(tokenDigest, (id) => revoke.run({ id, ...values }).changes > 0 || undefined) ?? false
       }),
     findByToken: (tokenDigest, now) =>
@@ -138,7 +138,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
     findBySession: (sessionDigest, now) =>
       retryWhileBusy(() => {
         rows.catchUp()
-        const forgotten = now - RETENTION
+        const forgotten = now - RETENTION_MS
         return toRecord(rows.find(sessionDigest, (id) => findBySession.get({ id, sessionDigest, forgotten })))
       }),
     async sweep(now) {
@@ -147,7 +147,7 @@ export function openSqliteTokenStore(path: string): TokenStore {
       await retryWhileBusy(rows.catchUp)
       await retryWhileBusy(rows.tidy)
       // Looking takes no lock: with several processes on one file, most find nothing left to do.
-      if (await retryWhileBusy(() => isDue.get({ forgotten: now - RETENTION }))) sweepSoon(SLICE, now)
+      if (await retryWhileBusy(() => isDue.get({ forgotten: now - RETENTION_MS }))) sweepSoon(SLICE, now)
     },
     async close() {
       await group.flush()

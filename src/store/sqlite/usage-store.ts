@@ -1,4 +1,4 @@
-import { RETENTION } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/token-store.ts'
 import type { UsageStore } from '../../core/ports/usage-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import { openDatabase } from './database.ts'
@@ -46,7 +46,7 @@ export function openSqliteUsageStore(path: string): UsageStore {
     lastUse: (tokenId) =>
       retryWhileBusy(() => (lastUse.get({ tokenId }) as { lastUse: number | null } | undefined)?.lastUse ?? undefined),
     async sweep(now) {
-      const forgotten = now - RETENTION
+      const forgotten = now - RETENTION_MS
       await sweepAll(async () => {
         // Looking takes no lock: with several processes on one file, most find nothing left to do.
         if (!(await retryWhileBusy(() => due.get({ forgotten })))) return 0

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Announcement, InstanceStore } from '../../../src/core/ports/instance-store.ts'
-import { RETENTION } from '../../../src/core/ports/token-store.ts'
+import { RETENTION_MS } from '../../../src/core/ports/token-store.ts'
 import { createRedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
@@ -156,15 +156,15 @@ describe.each(kinds)('$kind', ({ create }) => {
   test('a key is forgotten an hour after it was needed', () =>
     withStores(async (store, other) => {
       await store.leave('a/1', needs(['first', NOW], ['second', NOW + 1]))
-      await other.sweep(NOW + RETENTION - 1)
+      await other.sweep(NOW + RETENTION_MS - 1)
       expect(await store.neededUntil()).toEqual(needs(['first', NOW], ['second', NOW + 1]))
-      await other.sweep(NOW + RETENTION)
+      await other.sweep(NOW + RETENTION_MS)
       expect(await store.neededUntil()).toEqual(needs(['second', NOW + 1]))
     }))
 
   test('but not while a process that is running has it', () =>
     withStores(async (store, other) => {
-      const expires = NOW + RETENTION + 1_000
+      const expires = NOW + RETENTION_MS + 1_000
       await store.announce(announcement({ expires }), needs(['first', NOW], ['second', NOW], ['third', NOW]))
       await other.sweep(expires - 1)
       expect(await store.neededUntil()).toEqual(needs(['first', NOW], ['second', NOW]))

@@ -11,7 +11,7 @@ const NOW = Date.UTC(2026, 0, 1)
 const nothing = () => undefined
 afterEach(() => void vi.useRealTimers())
 
-/** A server that takes every connection and says nothing. */
+/** Starts a server that accepts every connection and sends nothing. */
 async function startSilentServer() {
   const sockets = new Set<Socket>()
   let hasFive: () => void
@@ -37,7 +37,7 @@ async function startSilentServer() {
   }
 }
 
-test('tries again after 50 ms, then twice as long each time, but never longer than a second', () => {
+test('reconnects after 50 ms, doubling the delay up to one second', () => {
   const reconnect = createRedisClient('redis://127.0.0.1:1/0', nothing).options.socket?.reconnectStrategy
   const waits = [0, 1, 2, 3, 4, 5, 100].map((attempts) =>
     typeof reconnect === 'function' ? reconnect(attempts, new Error('lost')) : reconnect,
@@ -45,7 +45,7 @@ test('tries again after 50 ms, then twice as long each time, but never longer th
   expect(waits).toEqual([50, 100, 200, 400, 800, 1_000, 1_000])
 })
 
-test('an answer leaves no timer behind that would keep the process from ending', async () => {
+test('clears the timeout of a step once it resolves or rejects', async () => {
   const countTimers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const before = countTimers()
   expect(await withTimeout(async () => 'answer')).toBe('answer')
@@ -57,21 +57,21 @@ test('an answer leaves no timer behind that would keep the process from ending',
   expect(countTimers()).toBe(before)
 })
 
-describe('a start', () => {
-  test('does not wait for a Redis that is away', async () => {
+describe('openStores with Redis', () => {
+  test('opens the stores at once while Redis is unreachable, and rejects their steps', async () => {
     const asked = performance.now()
     const errors: Error[] = []
     const stores = await openStores('redis://127.0.0.1:1/0', {
       onError: (error) => errors.push(error),
       onFatal: nothing,
     })
-    expect(performance.now() - asked).toBeLessThan(4_000) // milliseconds: one that says nothing is waited for five seconds
+    expect(performance.now() - asked).toBeLessThan(4_000) // milliseconds; a silent server would take five seconds
     expect(errors.length).toBeGreaterThanOrEqual(5)
-    await expect(stores.uses.counted('a'), 'which is said at once').rejects.toThrow('The client is offline')
+    await expect(stores.uses.counted('a'), 'rejects while offline').rejects.toThrow('The client is offline')
     await stores.close()
   })
 
-  test('waits five seconds for one that takes a connection and says nothing, and closing lets go of it at once', async () => {
+  test('opens the stores after five seconds when Redis accepts connections but sends nothing, and closes them at once', async () => {
     await using server = await startSilentServer()
     vi.useFakeTimers({ toFake: ['setTimeout'] })
     const opening = openStores(server.url, { onError: nothing, onFatal: nothing })
@@ -84,15 +84,15 @@ describe('a start', () => {
     expect(isOpen).toBe(false)
     await vi.advanceTimersByTimeAsync(1)
     const stores = await opening
-    // At once: no time goes by here.
+    // The fake clock stands still, so a wait would never end.
     await stores.close()
     vi.useRealTimers()
     await expect.poll(server.connections).toBe(0)
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('closing', () => {
-  test('lets go of a connection whose server hangs, and of what waits for its answer', async () => {
+describe.skipIf(!hasProgram('redis-server'))('closeRedisClient', () => {
+  test('closes the connection and rejects pending commands when the server hangs', async () => {
     await using redis = await startRedis()
     const countSockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
     const before = countSockets()
@@ -105,7 +105,7 @@ describe.skipIf(!hasProgram('redis-server'))('closing', () => {
     await expect.poll(countSockets).toBe(before)
   })
 
-  test('finishes what is under way', async () => {
+  test('closes a client after its pending commands have been answered', async () => {
     await using redis = await startRedis()
     const client = createRedisClient(redis.url, nothing)
     await client.connect()
@@ -116,9 +116,9 @@ describe.skipIf(!hasProgram('redis-server'))('closing', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('a script', () => {
-  /** How often the server was asked to run scripts, by their digest and in full. */
-  async function withCalls(use: (parts: { url: string; calls: () => Promise<unknown> }) => Promise<void>) {
+describe.skipIf(!hasProgram('redis-server'))('a Redis script', () => {
+  /** Runs a test with a server and its counts of EVALSHA and EVAL calls. */
+  async function withCalls(use: (tools: { url: string; calls: () => Promise<unknown> }) => Promise<void>) {
     await using redis = await startRedis()
     const spy = createRedisClient(redis.url, nothing)
     await spy.connect()
@@ -137,7 +137,7 @@ describe.skipIf(!hasProgram('redis-server'))('a script', () => {
     return client
   }
 
-  test('is sent in full once, and by its digest from then on', () =>
+  test('sends a script in full once, and only its digest from then on', () =>
     withCalls(async ({ url, calls }) => {
       const store = createRedisUsageStore(await connect(url))
       for (let number = 1; number <= 3; number++) expect(await store.count('a', 3, NOW + 1_000, NOW)).toBe(number)
@@ -145,7 +145,7 @@ describe.skipIf(!hasProgram('redis-server'))('a script', () => {
       await store.close()
     }))
 
-  test('that the server refuses is not run a second time', () =>
+  test('does not send a script again after the server rejects it', () =>
     withCalls(async ({ url, calls }) => {
       const client = await connect(url)
       const store = createRedisTokenStore(client)

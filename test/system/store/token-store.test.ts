@@ -8,7 +8,7 @@ import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/prom
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, describe, expect, test } from 'vitest'
-import { RETENTION, type TokenRecord, type TokenStore } from '../../../src/core/ports/token-store.ts'
+import { RETENTION_MS, type TokenRecord, type TokenStore } from '../../../src/core/ports/token-store.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
@@ -17,7 +17,7 @@ import { openStore } from '../../support/stores.ts'
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 300_000
 const EXPIRY = NOW + LIFETIME
-const FORGOTTEN = EXPIRY + RETENTION
+const FORGOTTEN = EXPIRY + RETENTION_MS
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-tokens-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -782,8 +782,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       await store.revoke(record.tokenDigest, NOW)
       for (const key of keys) {
         const left = await client.pTTL(key)
-        expect(left).toBeGreaterThan(LIFETIME + RETENTION - 10_000)
-        expect(left).toBeLessThanOrEqual(LIFETIME + RETENTION)
+        expect(left).toBeGreaterThan(LIFETIME + RETENTION_MS - 10_000)
+        expect(left).toBeLessThanOrEqual(LIFETIME + RETENTION_MS)
       }
     }))
 
@@ -843,9 +843,9 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     withRedis(async (store, _, client) => {
       for (const text of ['something else', '123', '- - 9999999999999 registration 5', '- - soon registration {}']) {
         await client.set('trimint:record:a', text)
-        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('no record')
-        await expect(store.revoke('a', NOW)).rejects.toThrow('no record')
-        await expect(store.findByToken('a', NOW)).rejects.toThrow('no record')
+        await expect(store.redeem('a', 'registration', NOW)).rejects.toThrow('not a token record')
+        await expect(store.revoke('a', NOW)).rejects.toThrow('not a token record')
+        await expect(store.findByToken('a', NOW)).rejects.toThrow('not a token record')
         await expect(store.create({ ...createRecord(), tokenDigest: 'a' })).rejects.toThrow('already')
         expect(await client.get('trimint:record:a')).toBe(text)
       }

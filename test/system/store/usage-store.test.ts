@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
-import { RETENTION } from '../../../src/core/ports/token-store.ts'
+import { RETENTION_MS } from '../../../src/core/ports/token-store.ts'
 import type { UsageStore } from '../../../src/core/ports/usage-store.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
@@ -14,7 +14,7 @@ import { openStore } from '../../support/stores.ts'
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 600_000
 const EXPIRY = NOW + LIFETIME
-const FORGOTTEN = EXPIRY + RETENTION
+const FORGOTTEN = EXPIRY + RETENTION_MS
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-uses-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -400,12 +400,12 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
       const names = [`trimint:last-use:${touched}`, `trimint:uses:${counted}`]
       expect((await client.keys('*')).toSorted()).toEqual(names)
-      await expectTimeLeft(LIFETIME + RETENTION)
+      await expectTimeLeft(LIFETIME + RETENTION_MS)
       for (let time = 0; time < 3; time++) await store.count(counted, 3, EXPIRY, NOW)
-      await expectTimeLeft(LIFETIME + RETENTION)
+      await expectTimeLeft(LIFETIME + RETENTION_MS)
       await store.touch([{ tokenId: touched, usedAt: NOW + 60_000, expires: EXPIRY }], NOW + 60_000)
       expect(Math.max(...(await Promise.all((await client.keys('*')).map((key) => client.pTTL(key)))))).toBeLessThan(
-        LIFETIME + RETENTION + 1,
+        LIFETIME + RETENTION_MS + 1,
       )
     }))
 
@@ -414,8 +414,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       await store.touch([{ tokenId: newId(), usedAt: NOW, expires: EXPIRY }], EXPIRY - 60_000)
       const [key = ''] = await client.keys('*')
       const left = await client.pTTL(key)
-      expect(left).toBeGreaterThan(60_000 + RETENTION - 10_000)
-      expect(left).toBeLessThanOrEqual(60_000 + RETENTION)
+      expect(left).toBeGreaterThan(60_000 + RETENTION_MS - 10_000)
+      expect(left).toBeLessThanOrEqual(60_000 + RETENTION_MS)
     }))
 
   test('asking leaves nothing behind', () =>

@@ -135,7 +135,7 @@ describe('while the store is away', () => {
       [FIRST]: FROZEN_TIME + 10 * MINUTE + HEARTBEAT_TTL_MS,
       [SECOND]: FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS,
     })
-    expect(instance.owed.size).toBe(0)
+    expect(instance.unreported.size).toBe(0)
   })
 
   test('what one configuration could not tell, the next one does', async () => {
@@ -181,5 +181,5 @@ test('what is noted under one configuration while another is telling is told lat
   await expect(other.announce()).rejects.toThrow('the store is away')
   await announced
   isAway = false
-  expect([...instance.owed]).toEqual([[FIRST, FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS]])
+  expect([...instance.unreported]).toEqual([[FIRST, FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS]])
 })

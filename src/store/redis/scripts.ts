@@ -1,0 +1,209 @@
+import { type CommandParser, defineScript } from 'redis'
+import type { FidoOperation } from '../../core/fido/operation.ts'
+import type { Redemption } from '../../core/ports/token-store.ts'
+import { NEVER, RECORD_KEY } from './token-record.ts'
+
+/**
+ * Loads a record. KEYS: the record. ARGV: now; records that expired at the second time or before count as unknown.
+ *
+ * Both scripts that begin with it change only the first two fields (`token-record.ts`).
+ */
+const LOAD_RECORD = `
+local text = redis.call('GET', KEYS[1])
+local redeemed, revoked, expires, operation, fields = string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) ({.*)$')
+if text and not fields then return redis.error_reply('ERR the value of ' .. KEYS[1] .. ' is not a token record') end
+local isKnown = text and tonumber(expires) > tonumber(ARGV[2])
+local function write(redeemed, revoked)
+  text = table.concat({ redeemed, revoked, expires, operation, fields }, ' ')
+  redis.call('SET', KEYS[1], text, 'KEEPTTL')
+end`
+
+type RedemptionReply = ['redeemed', string] | [Exclude<Redemption['outcome'], 'redeemed'>]
+
+/** A token to create: its two keys, how long Redis keeps them in milliseconds, and the record's text. */
+export interface NewToken {
+  readonly recordKey: string
+  readonly sessionKey: string
+  readonly keepMs: number
+  readonly record: string
+}
+
+/**
+ * The atomic steps of all stores. node-redis sends a script as its digest, and in full only after a NOSCRIPT reply, which means that
+ * nothing has been done.
+ */
+export const redisScripts = {
+  /** Counts a failure; a count that has expired starts again. Replies failures and expiry. */
+  addFailure: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+local expires = tonumber(redis.call('HGET', KEYS[1], 'expires') or '0')
+if expires <= tonumber(ARGV[1]) then
+  expires = tonumber(ARGV[2])
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'expires', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2] - ARGV[1])
+end
+return { redis.call('HINCRBY', KEYS[1], 'failures', 1), tostring(expires) }`,
+    parseCommand(parser: CommandParser, key: string, now: number, expires: number) {
+      parser.pushKey(key)
+      parser.push(`${now}`, `${expires}`)
+    },
+    transformReply: ([failures, expires]: [number, string]) => ({ failures, expires: Number(expires) }),
+  }),
+
+  /** Changes the expiry of a running count. Replies whether there is one. */
+  extendFailures: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+if tonumber(redis.call('HGET', KEYS[1], 'expires') or '0') <= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'expires', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[2] - ARGV[1])
+return 1`,
+    parseCommand(parser: CommandParser, key: string, now: number, expires: number) {
+      parser.pushKey(key)
+      parser.push(`${now}`, `${expires}`)
+    },
+    transformReply: isOne,
+  }),
+
+  /** Deletes a count below a limit. Replies whether it did. */
+  removeFailures: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+local failures = redis.call('HGET', KEYS[1], 'failures')
+if not failures or tonumber(failures) >= tonumber(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])`,
+    parseCommand(parser: CommandParser, key: string, limit: number) {
+      parser.pushKey(key)
+      parser.push(`${limit}`)
+    },
+    transformReply: isOne,
+  }),
+
+  /** Appends a revocation to the stream and to the index by expiry. */
+  addRevocation: defineScript({
+    NUMBER_OF_KEYS: 2,
+    SCRIPT: `
+local id = redis.call('XADD', KEYS[1], '*', 'subject', ARGV[1], 'issuedUntil', ARGV[2], 'expires', ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[3], id)`,
+    parseCommand(
+      parser: CommandParser,
+      stream: string,
+      byExpiry: string,
+      subject: string,
+      issuedUntil: number,
+      expires: number,
+    ) {
+      parser.pushKeys([stream, byExpiry])
+      parser.push(subject, `${issuedUntil}`, `${expires}`)
+    },
+    transformReply: ignore,
+  }),
+
+  /** Deletes announcements that have expired, and keys that no announcement holds and that were last needed until the second time. */
+  sweepInstances: defineScript({
+    NUMBER_OF_KEYS: 2,
+    SCRIPT: `
+local held = {}
+for _, text in ipairs(redis.call('HVALS', KEYS[1])) do
+  local announcement = cjson.decode(text)
+  if announcement.expires <= tonumber(ARGV[1]) then
+    redis.call('HDEL', KEYS[1], announcement.id)
+  else
+    for _, key in ipairs(announcement.keys) do held[key] = true end
+  end
+end
+for _, key in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', ARGV[2], 'BYSCORE')) do
+  if not held[key] then redis.call('ZREM', KEYS[2], key) end
+end`,
+    parseCommand(parser: CommandParser, announcements: string, signingKeys: string, now: number, neededUntil: number) {
+      parser.pushKeys([announcements, signingKeys])
+      parser.push(`${now}`, `${neededUntil}`)
+    },
+    transformReply: ignore,
+  }),
+
+  /** Creates tokens with their sessions. Replies for each whether its digest is new. */
+  createTokens: defineScript({
+    SCRIPT: `
+local replies = {}
+for at = 1, #KEYS, 2 do
+  local record, session, keepMs = KEYS[at], KEYS[at + 1], ARGV[at]
+  local isNew = redis.call('SET', record, ARGV[at + 1], 'PX', keepMs, 'NX')
+  if isNew then redis.call('SET', session, string.sub(record, ${RECORD_KEY.length + 1}), 'PX', keepMs) end
+  replies[#replies + 1] = isNew and 1 or 0
+end
+return replies`,
+    parseCommand(parser: CommandParser, tokens: readonly NewToken[]) {
+      parser.pushKeysLength(tokens.flatMap(({ recordKey, sessionKey }) => [recordKey, sessionKey]))
+      for (const { keepMs, record } of tokens) parser.push(`${keepMs}`, record)
+    },
+    transformReply: (replies: number[]) => replies.map(isOne),
+  }),
+
+  /** Redeems a token. Replies the outcome, and the record's text where it is redeemed. */
+  redeemToken: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `${LOAD_RECORD}
+if not isKnown then return { 'unknown' } end
+if redeemed ~= '${NEVER}' or revoked ~= '${NEVER}' then return { 'spent' } end
+if tonumber(expires) <= tonumber(ARGV[1]) then return { 'expired' } end
+if operation ~= ARGV[3] then return { 'misdirected' } end
+write(ARGV[1], revoked)
+return { 'redeemed', text }`,
+    parseCommand(parser: CommandParser, key: string, now: number, forgottenUntil: number, operation: FidoOperation) {
+      parser.pushKey(key)
+      parser.push(`${now}`, `${forgottenUntil}`, operation)
+    },
+    transformReply: ([outcome, text]: RedemptionReply) => (outcome === 'redeemed' ? { outcome, text } : { outcome }),
+  }),
+
+  /** Replies whether there was a token to revoke. */
+  revokeToken: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `${LOAD_RECORD}
+if not isKnown or revoked ~= '${NEVER}' then return 0 end
+write(redeemed, ARGV[1])
+return 1`,
+    parseCommand(parser: CommandParser, key: string, now: number, forgottenUntil: number) {
+      parser.pushKey(key)
+      parser.push(`${now}`, `${forgottenUntil}`)
+    },
+    transformReply: isOne,
+  }),
+
+  /** Counts a use below a limit. Replies the count, or nil where the limit was reached. */
+  countUse: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+if used >= tonumber(ARGV[1]) then return false end
+if used == 0 then redis.call('SET', KEYS[1], '1', 'PX', ARGV[2]) else redis.call('INCR', KEYS[1]) end
+return used + 1`,
+    parseCommand(parser: CommandParser, key: string, limit: number, keepMs: number) {
+      parser.pushKey(key)
+      parser.push(`${limit}`, `${keepMs}`)
+    },
+    transformReply: (used: number | null) => used ?? undefined,
+  }),
+
+  /** Notes a use unless a later one is noted. */
+  noteUse: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])`,
+    parseCommand(parser: CommandParser, key: string, usedAt: number, keepMs: number) {
+      parser.pushKey(key)
+      parser.push(`${usedAt}`, `${keepMs}`)
+    },
+    transformReply: ignore,
+  }),
+}
+
+function isOne(reply: number): boolean {
+  return reply === 1
+}
+
+function ignore(): void {}

@@ -1,0 +1,52 @@
+import type { FidoOperation } from '../../core/fido/operation.ts'
+import type { TokenRecord } from '../../core/ports/token-store.ts'
+
+/**
+ * The key of a record. Its value is one text, fields separated by a space: when the token was redeemed, when it was revoked, when it
+ * expires, its operation, and JSON of the fields that never change. A hash would cost Redis more time and memory: a UAF
+ * request is too long for its compact encoding.
+ */
+export const RECORD_KEY = 'trimint:record:'
+
+/** The key of a session. Its value is the digest of the session's token. */
+export const SESSION_KEY = 'trimint:session:'
+
+/** Marks a record as not redeemed, or as not revoked. */
+export const NEVER = '-'
+
+/** Splits a record into its fields. `scripts.ts` holds the same pattern in Lua. */
+const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)$/s
+
+type ImmutableFields = Pick<
+  TokenRecord,
+  'sessionDigest' | 'username' | 'client' | 'uafRequest' | 'createdAt' | 'responseLifetime'
+>
+
+/** Formats a record that has been neither redeemed nor revoked. */
+export function formatNewRecord(record: TokenRecord): string {
+  const { sessionDigest, username, client, uafRequest, createdAt, responseLifetime } = record
+  const fields: ImmutableFields = { sessionDigest, username, client, uafRequest, createdAt, responseLifetime }
+  return `${NEVER} ${NEVER} ${record.expiresAt} ${record.operation} ${JSON.stringify(fields)}`
+}
+
+/** Parses the value of a record's key. @throws Error for a value that {@link formatNewRecord} and the scripts never write. */
+export function parseRecord(tokenDigest: string, text: string): TokenRecord {
+  const [, redeemedAt, revokedAt, expiresAt, operation, json] = RECORD_PATTERN.exec(text) ?? []
+  if (json === undefined) throw new Error(`the value of ${RECORD_KEY}${tokenDigest} is not a token record`)
+  const fields = JSON.parse(json) as ImmutableFields
+  return {
+    tokenDigest,
+    sessionDigest: fields.sessionDigest,
+    operation: operation as FidoOperation,
+    username: fields.username,
+    client: fields.client,
+    uafRequest: fields.uafRequest,
+    createdAt: fields.createdAt,
+    expiresAt: Number(expiresAt),
+    responseLifetime: fields.responseLifetime,
+    redeemedAt: parseTime(redeemedAt),
+    revokedAt: parseTime(revokedAt),
+  }
+}
+
+const parseTime = (text: string | undefined): number | undefined => (text === NEVER ? undefined : Number(text))
