@@ -1,182 +1,146 @@
-// How long the service takes from its start to the first token, and how much memory it holds when idle, beside an empty Fastify
-// app in the same run. Start: from spawning Node until the first answer of 200 (GET /token, GET /), in turns; also without what
-// earlier starts have left in the compile cache, as the very first start is. Memory: VmRSS after some idle seconds (needs /proc).
+// Start-up and idle memory, beside an empty Fastify app in the same run.
 //
-//   node bench/start.ts [--starts N] [--idle SECONDS]       (15 starts of each, 5 seconds unless told otherwise)
+//   npm run bench:start [-- --starts N --idle SECONDS]     15 starts of each, 5 seconds by default
+//
+// Start-up is the time from spawning Node to the first answer of 200 (a BWS token; GET / of Fastify). "First start" disables the
+// compile cache that earlier starts filled. Idle memory is VmRSS, which needs Linux's /proc.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { ConfigurationInput } from '../src/config/schema.ts'
 import { findFreePort } from '../test/support/ports.ts'
-import { adopt, percentile, printTable, readCount } from './support.ts'
+import { SECRETS, START_WORDS, writeConfiguration } from './candidates/trimint.ts'
+import { readCount } from './options.ts'
+import { printTable } from './print-table.ts'
+import { type MeasuredProcess, startNode } from './process.ts'
+import { median, percentile } from './statistics.ts'
 
 const { values } = parseArgs({
   options: { starts: { type: 'string', default: '15' }, idle: { type: 'string', default: '5' } },
 })
 const starts = readCount(values.starts, 1_000)
-const idle = readCount(values.idle, 600)
+const idleSeconds = readCount(values.idle, 600)
 
-/** Milliseconds between two attempts to get an answer: less than what is measured can differ by. */
-const PAUSE = 2
-/** Milliseconds until a server that does not answer is given up. */
-const PATIENCE = 30_000
-/** How many of each are held idle at a time. */
-const IDLERS = 3
+/** Shorter than the differences that are measured. */
+const POLL_INTERVAL_MS = 2
+const START_TIMEOUT_MS = 30_000
+/** How many processes of each program hold memory at the same time. */
+const IDLE_PROCESSES = 3
 
-const SECRET = 'the secret of the app'
-const DIGEST = createHash('sha256').update(SECRET).digest('hex')
-
-/** Every contract, as an operator has them, on the default store: a file. */
-const configuration: ConfigurationInput = {
-  publicUrl: 'http://127.0.0.1:8080',
-  store: 'sqlite:./trimint.db',
-  keys: [{ secret: randomBytes(32).toString('base64url') }],
-  bws: { apps: [{ id: 'app', secret: `sha256:${DIGEST}`, bcids: '*' }] },
-  idscan: {
-    accounts: [
-      {
-        username: 'demo',
-        password: '$argon2id$v=19$m=19456,t=2,p=1$xoidRLqFn/n5PiPVtd927A$5I1+28qJ7kpnXFkJ25W/EUjgAiviR3BSnXR/rAbI+T8',
-        areas: ['scanning'],
-      },
-    ],
-  },
-  nevisfido: { appId: 'https://fido.example.com/facets', users: '*' },
-}
+/** The limits of Trimint's start-up, as a ratio to Fastify's, and of its additional idle memory. */
+const START_TARGET = 2
+const MEMORY_TARGET_MB = 60
 
 interface Program {
-  readonly name: string
-  /** What Node is given before the script, as by the npm scripts. */
-  readonly options?: readonly string[]
-  readonly script: string
+  readonly title: string
+  readonly words: readonly string[]
   readonly path: string
-  readonly variables?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string>>
 }
 
-const TOKEN = '/token?id=app&bcid=bws.112.12345'
-const EMPTY: Program = {
-  name: 'empty Fastify app',
-  script: fileURLToPath(import.meta.resolve('./empty-app.ts')),
+const FASTIFY: Program = {
+  title: 'empty Fastify app',
+  words: [fileURLToPath(import.meta.resolve('./candidates/fastify-server.ts'))],
   path: '/',
 }
-const SERVICE: Program = {
-  name: 'Trimint',
-  options: ['--require', fileURLToPath(import.meta.resolve('../src/preload.cjs'))],
-  script: fileURLToPath(import.meta.resolve('../src/main.ts')),
-  path: TOKEN,
-}
-const FIRST: Program = { ...SERVICE, name: 'Trimint, first start', variables: { NODE_DISABLE_COMPILE_CACHE: '1' } }
-const PROGRAMS = [EMPTY, SERVICE, FIRST]
+const TRIMINT: Program = { title: 'Trimint', words: START_WORDS, path: '/token?id=shop&bcid=bws.112.12345' }
+const FIRST_START: Program = { ...TRIMINT, title: 'Trimint, first start', env: { NODE_DISABLE_COMPILE_CACHE: '1' } }
+const PROGRAMS = [FASTIFY, TRIMINT, FIRST_START]
 
 interface Started extends AsyncDisposable {
-  /** Milliseconds until it gave the first answer. */
-  readonly took: number
-  readonly child: ChildProcess
+  readonly tookMs: number
+  readonly process: MeasuredProcess
 }
 
-async function start({ options = [], script, path, variables }: Program, folder: string): Promise<Started> {
+async function start({ words, path, env }: Program, folder: string): Promise<Started> {
   const port = await findFreePort()
-  const { PATH = '', HOME = '' } = process.env
   const began = performance.now()
-  const child = adopt(
-    spawn(process.execPath, [...options, script], {
-      cwd: folder,
-      env: { PATH, HOME, PORT: String(port), ...variables },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    }),
-  )
-  while ((await ask(port, path)) !== 200) {
-    if (child.exitCode !== null || performance.now() - began > PATIENCE) throw new Error(`${script} did not start`)
-    await sleep(PAUSE)
+  const process = startNode(words, { core: undefined, folder, env: { PORT: String(port), ...env } })
+  const { child, log } = process
+  while ((await requestStatus(port, path)) !== 200) {
+    const isLate = performance.now() - began > START_TIMEOUT_MS
+    if (child.exitCode !== null || isLate) throw new Error(`${words.join(' ')} did not start; its log: ${log}`)
+    await sleep(POLL_INTERVAL_MS)
   }
-  const took = performance.now() - began
+  const tookMs = performance.now() - began
   return {
-    took,
-    child,
-    [Symbol.asyncDispose]: async () => {
+    tookMs,
+    process,
+    async [Symbol.asyncDispose]() {
       const exit = once(child, 'exit')
-      // Not SIGKILL: the compile cache is written at the end of an orderly run.
+      // Node writes its compile cache when the process ends in an orderly way.
       child.kill('SIGINT')
       await exit
     },
   }
 }
 
-/** The status of an answer; 0 while nobody listens. A connection of its own each time. */
-function ask(port: number, path: string): Promise<number> {
+/** Returns the status of an answer on a new connection; 0 while no server listens. */
+function requestStatus(port: number, path: string): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
   const agent = new Agent({ keepAlive: false })
-  return new Promise((done) => {
-    const request = get({ host: '127.0.0.1', port, path, auth: `app:${SECRET}`, agent }, (response) => {
-      response.resume()
-      response.once('end', () => done(response.statusCode ?? 0))
-    })
-    request.once('error', () => done(0))
+  const request = get({ host: '127.0.0.1', port, path, auth: `shop:${SECRETS.app}`, agent }, (response) => {
+    response.resume()
+    response.once('end', () => resolve(response.statusCode ?? 0))
   })
+  request.once('error', () => resolve(0))
+  return promise
 }
 
 async function measureStart(program: Program, folder: string): Promise<number> {
   await using started = await start(program, folder)
-  return started.took
+  return started.tookMs
 }
 
-/** MB. */
-async function measureMemory(folder: string): Promise<number[][]> {
+/** Returns the idle memory of each process of a program, in MB. */
+async function measureMemory(program: Program, folder: string): Promise<number[]> {
   await using stack = new AsyncDisposableStack()
-  const running: ChildProcess[][] = []
-  for (const program of [EMPTY, SERVICE]) {
-    const children: ChildProcess[] = []
-    for (let count = 0; count < IDLERS; count++) children.push(stack.use(await start(program, folder)).child)
-    running.push(children)
-  }
-  await sleep(idle * 1000)
-  return Promise.all(running.map((children) => Promise.all(children.map(({ pid }) => readMemory(pid)))))
+  const running: MeasuredProcess[] = []
+  for (let count = 0; count < IDLE_PROCESSES; count++) running.push(stack.use(await start(program, folder)).process)
+  await sleep(idleSeconds * 1000)
+  return Promise.all(running.map((process) => process.memoryMb()))
 }
 
-async function readMemory(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return (Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) * 1024) / 1e6
-}
-
-const median = (list: readonly number[]): number => percentile(list, 0.5)
-function row(name: string, list: readonly number[]): string[] {
+function row(title: string, list: readonly number[]): string[] {
   const numbers = [median(list), Math.min(...list), percentile(list, 0.25), percentile(list, 0.75), Math.max(...list)]
-  return [name, ...numbers.map((value) => value.toFixed(0))]
+  return [title, ...numbers.map((value) => value.toFixed(0))]
 }
 
+const SPREAD_HEAD = ['median', 'least', '25 %', '75 %', 'most']
 const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-start-'))
 try {
-  await writeFile(join(folder, 'trimint.yaml'), JSON.stringify(configuration))
+  await writeConfiguration(folder, 'sqlite:./trimint.db')
   const took = PROGRAMS.map((): number[] => [])
-  // The first of each warms up: files that have to come from the disk, the store's file.
+  // The first start of each is not counted: it reads files from the disk and creates the store's.
   for (let count = 0; count <= starts; count++) {
     for (const [index, program] of PROGRAMS.entries()) {
-      const milliseconds = await measureStart(program, folder)
-      if (count > 0) took[index]?.push(milliseconds)
+      const tookMs = await measureStart(program, folder)
+      if (count > 0) took[index]?.push(tookMs)
     }
   }
   const [empty = [], service = [], first = []] = took
   printTable(
-    ['start to first answer, ms', 'median', 'least', '25 %', '75 %', 'most'],
-    PROGRAMS.map(({ name }, index) => row(name, took[index] ?? [])),
+    ['start to first answer, ms', ...SPREAD_HEAD],
+    PROGRAMS.map(({ title }, index) => row(title, took[index] ?? [])),
   )
   const ratio = (list: readonly number[]): string => (median(list) / median(empty)).toFixed(2)
-  process.stdout.write(`ratio of the medians: ${ratio(service)} (target: at most 2); first start: ${ratio(first)}\n`)
-
-  const [emptyMemory = [], serviceMemory = []] = await measureMemory(folder)
-  printTable(
-    [`idle memory after ${idle} s, MB`, 'median', 'least', '25 %', '75 %', 'most'],
-    [row(EMPTY.name, emptyMemory), row(SERVICE.name, serviceMemory)],
+  process.stdout.write(
+    `ratio of the medians: ${ratio(service)} (target: at most ${START_TARGET}); first start: ${ratio(first)}\n`,
   )
-  const difference = median(serviceMemory) - median(emptyMemory)
-  process.stdout.write(`difference of the medians: ${difference.toFixed(0)} MB (target: at most 60 MB)\n`)
+  const [emptyMb, serviceMb] = [await measureMemory(FASTIFY, folder), await measureMemory(TRIMINT, folder)]
+  printTable(
+    [`idle memory after ${idleSeconds} s, MB`, ...SPREAD_HEAD],
+    [row(FASTIFY.title, emptyMb), row(TRIMINT.title, serviceMb)],
+  )
+  const difference = median(serviceMb) - median(emptyMb)
+  process.stdout.write(
+    `difference of the medians: ${difference.toFixed(0)} MB (target: at most ${MEMORY_TARGET_MB} MB)\n`,
+  )
 } finally {
   await rm(folder, { recursive: true, force: true })
 }
