@@ -2,7 +2,7 @@
 //
 //   npm run bench                    throughput of every workload and peer, live tokens, workers
 //   npm run bench -- --quick         throughput of the five headline workloads
-//   --scenario NAME,NAME             throughput, live-tokens, workers, login-storm, chart
+//   --scenario NAME,NAME             throughput, live-tokens, workers, start, chart
 //   --only NAME,NAME                 candidates of throughput
 //   --seconds N  --rounds N          length and number of measurements
 //   --tokens N                       live-tokens; a million by default
@@ -13,11 +13,11 @@ import { parseArgs } from 'node:util'
 import { installPeers, PEERS } from './candidates/peers.ts'
 import { HEADLINES, WORKLOADS } from './candidates/workloads.ts'
 import { drawChart, updateResults } from './chart.ts'
+import { readCount } from './command-line.ts'
 import { createBenchEnvironment } from './environment.ts'
 import { chooseCores, describeMachine, UNBOUND } from './machine.ts'
-import { readCount } from './options.ts'
 import { runLiveTokens } from './scenarios/live-tokens.ts'
-import { runLoginStorm } from './scenarios/login-storm.ts'
+import { runStart } from './scenarios/start.ts'
 import { runThroughput } from './scenarios/throughput.ts'
 import { runWorkers } from './scenarios/workers.ts'
 
@@ -37,7 +37,6 @@ const { values } = parseArgs({
 const { quick } = values
 const seconds = readCount(values.seconds ?? (quick ? '1' : '2'), 600)
 const rounds = readCount(values.rounds ?? (quick ? '3' : '7'), 100)
-const say = (line: string): void => void process.stderr.write(`${line}\n`)
 const bound = await chooseCores()
 
 const candidates = selectNames(
@@ -50,17 +49,17 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   throughput: measureThroughput,
   'live-tokens': async () => {
     await using environment = await createBenchEnvironment(bound)
-    await runLiveTokens(environment, { tokens: readCount(values.tokens, 10_000_000), seconds, rounds, say })
+    await runLiveTokens(environment, { tokens: readCount(values.tokens, 10_000_000), seconds, rounds })
   },
   workers: async () => {
     const workers = readCount(values.workers, 64)
     const connections = readCount(values.connections, 1_024)
     await using environment = await createBenchEnvironment(UNBOUND)
-    await runWorkers(environment, { workers, connections, seconds, rounds, say })
+    await runWorkers(environment, { workers, connections, seconds, rounds })
   },
-  'login-storm': async () => {
+  start: async () => {
     await using environment = await createBenchEnvironment(UNBOUND)
-    await runLoginStorm(environment, { seconds, rounds, say })
+    await runStart(environment, rounds)
   },
   chart: drawChart,
 }
@@ -74,7 +73,7 @@ async function measureThroughput(): Promise<void> {
   if (candidates.some(({ kind }) => kind === 'peer')) await installPeers()
   await using environment = await createBenchEnvironment(bound)
   const latencyRounds = Math.min(rounds, 5)
-  const results = await runThroughput(environment, { candidates, seconds, rounds, latencyRounds, say })
+  const results = await runThroughput(environment, { candidates, seconds, rounds, latencyRounds })
   if (!values.chart) return
   await updateResults(results)
   await drawChart()

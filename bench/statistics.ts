@@ -17,8 +17,3 @@ export const median = (values: readonly number[]): number => percentile(values, 
 export function spread(values: readonly number[]): Spread {
   return { median: median(values), least: Math.min(...values), most: Math.max(...values) }
 }
-
-/** Returns each first value divided by the second value of the same round. */
-export function ratios<Round>(rounds: readonly Round[], first: (round: Round) => number, second: typeof first): Spread {
-  return spread(rounds.map((round) => first(round) / second(round)))
-}

@@ -99,7 +99,6 @@ export const PEERS: readonly Candidate[] = [
   nodePeer('oidc-jwt', 'oidc-provider, JWT', 'oidc-provider.ts', passwordGrant(SIGNED), { JWT_TOKENS: '1' }),
   nodePeer('oidc-opaque', 'oidc-provider, opaque', 'oidc-provider.ts', passwordGrant(OPAQUE)),
   nodePeer('oauth2-server', '@node-oauth/oauth2-server', 'oauth2-server.ts', passwordGrant(OPAQUE)),
-  nodePeer('jmondi', '@jmondi/oauth2-server', 'jmondi.ts', passwordGrant(SIGNED)),
   nodePeer('mock-server', 'oauth2-mock-server, RS256', 'mock-server.ts', passwordGrant(SIGNED, { scope: 'scanning' })),
   // Debian: nginx and libnginx-mod-http-js.
   ...(isNginxInstalled ? [nginx] : []),

@@ -18,9 +18,7 @@ const START_TIMEOUT_MS = 15_000
 /** The recommended parameters of argon2id, as in src/core/crypto/passwords.ts. */
 const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** Of equal length, so that requests with either have the same size. */
-export const RIGHT_PASSWORD = 'right-password'
-export const WRONG_PASSWORD = 'wrong-password'
+export const ACCOUNT = { username: 'anna', password: 'right-password' }
 
 const makeSecret = (): string => randomBytes(32).toString('base64url')
 const digest = (secret: string): string => `sha256:${createHash('sha256').update(secret).digest('hex')}`
@@ -28,30 +26,25 @@ const digest = (secret: string): string => `sha256:${createHash('sha256').update
 /** The secrets of the callers; the configuration contains only their digests. */
 export const SECRETS = { app: makeSecret(), client: makeSecret(), resourceServer: makeSecret() }
 
-export const accountNames = (count: number): string[] =>
-  Array.from({ length: count }, (_, index) => `anna-${String(index + 1).padStart(3, '0')}`)
-
-/** Returns accounts with {@link RIGHT_PASSWORD}. */
-export async function createAccounts(count: number) {
-  const password = await hash(RIGHT_PASSWORD, ARGON2)
-  return accountNames(count).map((username) => ({
-    username,
-    password,
-    fullName: 'Anna Example',
-    role: 'SuperAdministrator',
-    areas: ['scanning' as const, 'investigation' as const],
-    memberOf: ['Users'],
-    tenant: 'Example',
-  }))
-}
-
 async function configure(store: string, key: string): Promise<ConfigurationInput> {
   return {
     publicUrl: 'https://tokens.example.com',
     store,
     keys: [{ id: 'key-1', secret: `file:${key}` }],
     bws: { apps: [{ id: 'shop', client: 'Shop', secret: digest(SECRETS.app), bcids: ['bws/112'] }] },
-    idscan: { accounts: await createAccounts(3) },
+    idscan: {
+      accounts: [
+        {
+          username: ACCOUNT.username,
+          password: await hash(ACCOUNT.password, ARGON2),
+          fullName: 'Anna Example',
+          role: 'SuperAdministrator',
+          areas: ['scanning', 'investigation'],
+          memberOf: ['Users'],
+          tenant: 'Example',
+        },
+      ],
+    },
     nevisfido: {
       appId: 'https://fido.example.com/nevisfido/uaf/1.1/facets',
       clients: [{ id: 'backend', secret: digest(SECRETS.client), users: '*' }],
@@ -70,7 +63,10 @@ export interface TrimintOptions extends ProcessOptions {
 
 export async function startTrimintProcess({ store, sections, env, ...options }: TrimintOptions) {
   await writeConfiguration(options.folder, store, sections)
-  const process = startNode(START_WORDS, { ...options, env: { NODE_ENV: 'production', PORT: '0', DRAIN_DELAY: '0s', ...env } })
+  const process = startNode(START_WORDS, {
+    ...options,
+    env: { NODE_ENV: 'production', PORT: '0', DRAIN_DELAY: '0s', ...env },
+  })
   return { port: await waitForPort(process), process }
 }
 

@@ -5,7 +5,7 @@ import type { BenchEnvironment } from '../environment.ts'
 import { formatRequest, TOKEN_PLACE } from '../load/http.ts'
 import type { Expectation, Requests } from '../load/protocol.ts'
 import type { Candidate, Target } from './candidate.ts'
-import { accountNames, RIGHT_PASSWORD, SECRETS, startTrimintProcess } from './trimint.ts'
+import { ACCOUNT, SECRETS, startTrimintProcess } from './trimint.ts'
 
 const basic = (id: string, secret: string): string => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
 
@@ -24,20 +24,15 @@ const bwsRequest = (query: string): string =>
     headers: { authorization: basic('shop', SECRETS.app) },
   })
 
-export function loginRequest(username: string, password: string): string {
-  return formatRequest({
-    method: 'POST',
-    path: '/idscanenterprisesvc/token',
-    headers: { 'content-type': FORM },
-    // The username stays as it is, so that it can be TOKEN_PLACE.
-    body: `grant_type=password&username=${username}&password=${password}&area=scanning`,
-  })
-}
-
 export const BWS: Requests = { request: bwsRequest(''), expect: ok(`^(${JWS})$`) }
 
 const LOGIN: Requests = {
-  request: loginRequest(accountNames(1)[0] ?? '', RIGHT_PASSWORD),
+  request: formatRequest({
+    method: 'POST',
+    path: '/idscanenterprisesvc/token',
+    headers: { 'content-type': FORM },
+    body: new URLSearchParams({ grant_type: 'password', ...ACCOUNT, area: 'scanning' }).toString(),
+  }),
   expect: ok(`^\\{"access_token":"(${JWS})"`),
 }
 
@@ -89,7 +84,6 @@ const UNLIMITED_USES = 1e9
 type Traffic = Pick<Target, 'requests' | 'tokens'>
 
 const idscanCheck: Traffic = { requests: { ...check('idscan/scanning'), uses: UNLIMITED_USES }, tokens: LOGIN }
-const uploadCheck: Traffic = { requests: { ...check('bws/upload'), uses: UNLIMITED_USES }, tokens: BWS }
 const countedCheck: Traffic = {
   requests: { ...check('bws/verify'), uses: TRIES },
   tokens: { ...BWS, request: bwsRequest(`&maxtries=${TRIES}`) },
@@ -134,7 +128,6 @@ export const HEADLINES: readonly Workload[] = [
 
 export const WORKLOADS: readonly Workload[] = [
   ...HEADLINES,
-  workload('check-upload', 'gateway check, BWS upload', 'sqlite', uploadCheck),
   workload('check-counted-sqlite', 'gateway check, counted, SQLite', 'sqlite', countedCheck),
   workload('check-counted-redis', 'gateway check, counted, Redis', 'redis', countedCheck),
   workload('introspect', 'introspection, IDscan', 'sqlite', introspection),

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 
 const HEAD_END = '\r\n\r\n'
 
-/** The placeholder in a request for a value that differs from request to request. */
+/** The placeholder in a request for a token that differs from request to request. */
 export const TOKEN_PLACE = '{token}'
 
 export interface RequestParts {

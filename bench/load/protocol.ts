@@ -8,12 +8,10 @@ export interface Expectation {
 }
 
 export interface Requests {
-  /** The bytes of a request, optionally with `{token}` for a value that differs from request to request. */
+  /** The bytes of a request. `{token}` in it is filled with collected tokens; the load ends when they are used up. */
   readonly request: string
   readonly expect: Expectation
-  /** Values for `{token}`; the tokens of the last `collect` job by default. The load ends when they are used up. */
-  readonly values?: readonly string[]
-  /** How often each value is sent; 1 by default. */
+  /** How often each token is sent; 1 by default. */
   readonly uses?: number
 }
 

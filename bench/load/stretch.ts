@@ -162,9 +162,9 @@ function createSeries() {
   }
 }
 
-/** Returns the same request each time, or one for each value until they are used up. */
+/** Returns the same request each time, or one for each token until they are used up. */
 export function createSource(
-  { request, values, uses = 1 }: Requests,
+  { request, uses = 1 }: Requests,
   tokens: readonly string[],
   connections: number,
 ): NextRequest {
@@ -172,13 +172,12 @@ export function createSource(
     const bytes = Buffer.from(request)
     return () => bytes
   }
-  const requests = (values ?? tokens).map((value) => Buffer.from(fillIn(request, value)))
-  // Concurrent requests carry different values, as those of several users do.
-  const perGroup = Math.min(connections, requests.length)
+  const requests = tokens.map((token) => Buffer.from(fillIn(request, token)))
   let turn = 0
   return () => {
-    const group = Math.floor(turn / (perGroup * uses))
-    const found = requests[group * perGroup + (turn % perGroup)]
+    // Concurrent requests carry different tokens, as those of several users do.
+    const group = Math.floor(turn / (connections * uses))
+    const found = requests[group * connections + (turn % connections)]
     turn += 1
     return found
   }

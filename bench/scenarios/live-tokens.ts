@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import type { Target } from '../candidates/candidate.ts'
 import { startTrimintProcess } from '../candidates/trimint.ts'
 import { CREATE, openStoreUrl, type StoreKind } from '../candidates/workloads.ts'
+import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
 import { collectTokens, measureInTurn, measureStretch } from '../measure.ts'
-import { formatRange, formatVerdict, printTable } from '../print-table.ts'
-import { median, ratios } from '../statistics.ts'
+import { median, spread } from '../statistics.ts'
 
 const FEW = 1_000
 const SEED_TIMEOUT_S = 900
@@ -20,63 +20,47 @@ export interface LiveTokensOptions {
   readonly tokens: number
   readonly seconds: number
   readonly rounds: number
-  readonly say: (line: string) => void
 }
 
 export async function runLiveTokens(environment: BenchEnvironment, options: LiveTokensOptions): Promise<void> {
   const rows: string[][] = []
   for (const kind of ['sqlite', 'redis'] as const) rows.push(await compare(environment, kind, options))
-  const head = ['live tokens', `create/s, ${FEW}`, 'create/s, many', 'cost, ratio', 'least to most', 'target', '']
-  printTable([...head, 'p99 at half load, ratio', 'least to most'], rows)
+  printTable(['live tokens', `create/s, ${FEW}`, 'create/s, many', 'cost, ratio', 'least to most', 'target', ''], rows)
 }
 
-async function compare(environment: BenchEnvironment, kind: StoreKind, options: LiveTokensOptions): Promise<string[]> {
-  const { tokens, seconds, rounds, say } = options
-  const { generator } = environment
+async function compare(
+  environment: BenchEnvironment,
+  kind: StoreKind,
+  { tokens, seconds, rounds }: LiveTokensOptions,
+): Promise<string[]> {
   await using running = new AsyncDisposableStack()
-  const start = async (count: number): Promise<Target> => {
+  const start = async (count: number) => {
     say(`live tokens: creating ${count} on ${kind}`)
     const target = await startFilled(environment, kind, count)
     running.use(target.process)
-    await measureStretch(generator, target, { seconds: WARM_UP_S })
-    return target
+    const measure = (forSeconds = seconds) => measureStretch(environment.generator, target, { seconds: forSeconds })
+    await measure(WARM_UP_S)
+    return measure
   }
-  const [few, many] = [await start(FEW), await start(tokens)]
-  const measure = async (rateOfFew?: number, rateOfMany?: number) => {
-    const pairs = []
-    for (let round = 0; round < rounds; round++) {
-      const [ofFew, ofMany] = await measureInTurn(
-        round,
-        () => measureStretch(generator, few, { seconds, rate: rateOfFew }),
-        () => measureStretch(generator, many, { seconds, rate: rateOfMany }),
-      )
-      pairs.push({ few: ofFew, many: ofMany })
-    }
-    return pairs
+  const [measureFew, measureMany] = [await start(FEW), await start(tokens)]
+  const pairs: { few: number; many: number }[] = []
+  for (let round = 0; round < rounds; round++) {
+    const [few, many] = await measureInTurn(
+      round,
+      () => measureFew(),
+      () => measureMany(),
+    )
+    pairs.push({ few: few.rate, many: many.rate })
   }
-  const full = await measure()
-  const [fewRate, manyRate] = [median(full.map((pair) => pair.few.rate)), median(full.map((pair) => pair.many.rate))]
-  const half = await measure(fewRate / 2, manyRate / 2)
-  const cost = ratios(
-    full,
-    (pair) => pair.few.rate,
-    (pair) => pair.many.rate,
-  )
-  const p99 = ratios(
-    half,
-    (pair) => pair.many.latencyMs.p99,
-    (pair) => pair.few.latencyMs.p99,
-  )
+  const cost = spread(pairs.map(({ few, many }) => few / many))
   return [
     `${kind}, ${tokens}`,
-    fewRate.toFixed(0),
-    manyRate.toFixed(0),
+    median(pairs.map(({ few }) => few)).toFixed(0),
+    median(pairs.map(({ many }) => many)).toFixed(0),
     cost.median.toFixed(2),
     formatRange(cost),
     `≤ ${COST_TARGET.toFixed(2)}`,
     formatVerdict(cost.median <= COST_TARGET),
-    p99.median.toFixed(2),
-    formatRange(p99),
   ]
 }
 

@@ -1,16 +1,16 @@
-// Candidates beside bare node:http that sends the same bytes: rate, processor time, latency at half load, memory.
+// Candidates beside bare node:http that sends the same bytes: rate, processor time, latency at half load.
 // In each round each candidate and bare node:http are measured in turn; the ratio of the two is what counts.
 
 import { type BareServer, startBare } from '../candidates/bare.ts'
 import type { Candidate, Target } from '../candidates/candidate.ts'
+import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
 import { type Answer, fillIn, requestOnce } from '../load/http.ts'
 import { measureInTurn, measureStretch, prepare, type Stretch } from '../measure.ts'
-import { formatRange, formatVerdict, printTable } from '../print-table.ts'
-import { median, ratios, type Spread } from '../statistics.ts'
+import { median, type Spread, spread } from '../statistics.ts'
 
 /** Long enough for V8 to optimise the code of the server and of the generator. */
-const WARM_UP_S = 5
+const WARM_UP_S = 4
 /** At half load, requests arrive one by one and other code is hot. */
 const HALF_LOAD_WARM_UP_S = 1.5
 
@@ -33,7 +33,6 @@ interface Entry {
   /** What bare node:http imitates. */
   readonly answer: Answer
   readonly bareTarget: Target
-  readonly idleMemoryMb: number
   readonly fullLoad: Pair[]
   readonly halfLoad: Pair[]
 }
@@ -53,12 +52,11 @@ export interface ThroughputOptions {
   readonly seconds: number
   readonly rounds: number
   readonly latencyRounds: number
-  readonly say: (line: string) => void
 }
 
 export async function runThroughput(
   environment: BenchEnvironment,
-  { candidates, seconds, rounds, latencyRounds, say }: ThroughputOptions,
+  { candidates, seconds, rounds, latencyRounds }: ThroughputOptions,
 ): Promise<CandidateResult[]> {
   const { generator } = environment
   await using bare = await startBare(environment)
@@ -99,7 +97,7 @@ export async function runThroughput(
     say(`half load, round ${round + 1} of ${latencyRounds}`)
     for (const entry of entries) entry.halfLoad.push(toPair(await measurePair(entry, round, 0.5)))
   }
-  await report(entries)
+  report(entries)
   return entries.map(summarise)
 }
 
@@ -107,7 +105,6 @@ const toPair = ([bare, candidate]: [Stretch, Stretch]): Pair => ({ bare, candida
 
 /** Starts a candidate's part with one request, whose answer bare node:http is to imitate. */
 async function enter(candidate: Candidate, target: Target, bare: BareServer): Promise<Entry> {
-  const idleMemoryMb = await target.process.memoryMb()
   const { expect } = target.requests
   const request = await firstRequest(target)
   const answer = await requestOnce(target.port, request)
@@ -115,7 +112,7 @@ async function enter(candidate: Candidate, target: Target, bare: BareServer): Pr
     throw new Error(`${candidate.title}: unexpected answer:\n${answer.head}\n\n${answer.body}`)
   }
   const bareTarget = { port: bare.port, process: bare.process, requests: { request, expect } }
-  return { candidate, target, answer, bareTarget, idleMemoryMb, fullLoad: [], halfLoad: [] }
+  return { candidate, target, answer, bareTarget, fullLoad: [], halfLoad: [] }
 }
 
 async function firstRequest({ port, requests, tokens }: Target): Promise<string> {
@@ -148,15 +145,10 @@ function summarise({ candidate: { name, title, kind }, fullLoad }: Entry): Candi
   }
 }
 
-function ratioOf(pairs: readonly Pair[], read: (stretch: Stretch) => number): Spread {
-  return ratios(
-    pairs,
-    ({ candidate }) => read(candidate),
-    ({ bare }) => read(bare),
-  )
-}
+const ratioOf = (pairs: readonly Pair[], read: (stretch: Stretch) => number): Spread =>
+  spread(pairs.map(({ bare, candidate }) => read(candidate) / read(bare)))
 
-async function report(entries: readonly Entry[]): Promise<void> {
+function report(entries: readonly Entry[]): void {
   const mid = (pairs: readonly Pair[], side: keyof Pair, read: (stretch: Stretch) => number): number =>
     median(pairs.map((pair) => read(pair[side])))
   printTable(
@@ -204,15 +196,6 @@ async function report(entries: readonly Entry[]): Promise<void> {
         ...(isJudged ? [`≤ ${P99_TARGET}`, formatVerdict(ratio.median <= P99_TARGET)] : ['', '']),
       ]
     }),
-  )
-  const memory = await Promise.all(entries.map(({ target }) => target.process.memoryMb()))
-  printTable(
-    ['memory, MB', 'idle', 'after load'],
-    entries.map(({ candidate, idleMemoryMb }, index) => [
-      candidate.title,
-      idleMemoryMb.toFixed(0),
-      memory[index]?.toFixed(0) ?? '',
-    ]),
   )
 }
 

@@ -4,10 +4,10 @@
 
 import type { Candidate } from '../candidates/candidate.ts'
 import { HEADLINES } from '../candidates/workloads.ts'
+import { formatRange, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
 import { measureInTurn, measureStretch, type Stretch } from '../measure.ts'
-import { formatRange, printTable } from '../print-table.ts'
-import { median, ratios } from '../statistics.ts'
+import { median, spread } from '../statistics.ts'
 
 /** For each worker: long enough for V8 to optimise its code. */
 const WARM_UP_S = 5
@@ -19,7 +19,6 @@ export interface WorkersOptions {
   readonly connections: number
   readonly seconds: number
   readonly rounds: number
-  readonly say: (line: string) => void
 }
 
 interface Pair {
@@ -28,7 +27,7 @@ interface Pair {
 }
 
 export async function runWorkers(environment: BenchEnvironment, options: WorkersOptions): Promise<void> {
-  const { workers, connections, say } = options
+  const { workers, connections } = options
   const rows: string[][] = []
   for (const candidate of HEADLINES.filter(({ name }) => MEASURED.includes(name))) {
     say(`workers: ${candidate.title}`)
@@ -61,11 +60,7 @@ async function measurePairs(
 }
 
 function describe({ title }: Candidate, pairs: readonly Pair[]): string[] {
-  const ratio = ratios(
-    pairs,
-    ({ several }) => several.processorUs,
-    ({ one }) => one.processorUs,
-  )
+  const ratio = spread(pairs.map(({ one, several }) => several.processorUs / one.processorUs))
   const least = (side: keyof Pair): number => Math.min(...pairs.map((pair) => pair[side].processorUs))
   const both = (read: (stretch: Stretch) => number): string[] =>
     (['one', 'several'] as const).map((side) => median(pairs.map((pair) => read(pair[side]))).toFixed(1))
