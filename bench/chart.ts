@@ -6,13 +6,7 @@ import type { CandidateResult } from './scenarios/throughput.ts'
 const RESULTS = new URL('./results.json', import.meta.url)
 const CHART = new URL('../docs/performance.svg', import.meta.url)
 
-interface Bar {
-  readonly name: string
-  readonly title: string
-  readonly kind: CandidateResult['kind'] | 'bare'
-  /** Median ratio to the rate of bare node:http. */
-  readonly ratio: number
-}
+type Bar = Omit<CandidateResult, 'kind'> & { readonly kind: CandidateResult['kind'] | 'bare' }
 
 const WIDTH = 760
 const ROW_HEIGHT = 24
@@ -26,7 +20,7 @@ const MARGIN = 12
 export async function updateResults(results: readonly CandidateResult[]): Promise<void> {
   const bars = new Map((await readBars()).map((bar) => [bar.name, bar]))
   for (const { name, title, kind, ratio } of results) {
-    bars.set(name, { name, title, kind, ratio: Number(ratio.median.toFixed(3)) })
+    bars.set(name, { name, title, kind, ratio: Number(ratio.toFixed(3)) })
   }
   const lines = [...bars.values()].map((bar) => `  ${JSON.stringify(bar)}`)
   await writeFile(RESULTS, `[\n${lines.join(',\n')}\n]\n`)

@@ -37,14 +37,9 @@ interface Entry {
   readonly halfLoad: Pair[]
 }
 
-export interface CandidateResult {
-  readonly name: string
-  readonly title: string
-  readonly kind: Candidate['kind']
-  readonly rate: number
-  readonly bareRate: number
-  /** Ratio to the rate of bare node:http. */
-  readonly ratio: Spread
+export interface CandidateResult extends Pick<Candidate, 'name' | 'title' | 'kind'> {
+  /** Median ratio to the rate of bare node:http. */
+  readonly ratio: number
 }
 
 export interface ThroughputOptions {
@@ -98,7 +93,10 @@ export async function runThroughput(
     for (const entry of entries) entry.halfLoad.push(toPair(await measurePair(entry, round, 0.5)))
   }
   report(entries)
-  return entries.map(summarise)
+  return entries.map((entry) => {
+    const { name, title, kind } = entry.candidate
+    return { name, title, kind, ratio: rateRatio(entry).median }
+  })
 }
 
 const toPair = ([bare, candidate]: [Stretch, Stretch]): Pair => ({ bare, candidate })
@@ -134,30 +132,22 @@ async function warmUp({ generator }: BenchEnvironment, bare: BareServer, entry: 
   await measureStretch(generator, bareTarget, { seconds: 0.5, rate: bareRate / 2 })
 }
 
-function summarise({ candidate: { name, title, kind }, fullLoad }: Entry): CandidateResult {
-  return {
-    name,
-    title,
-    kind,
-    rate: median(fullLoad.map(({ candidate }) => candidate.rate)),
-    bareRate: median(fullLoad.map(({ bare }) => bare.rate)),
-    ratio: ratioOf(fullLoad, ({ rate }) => rate),
-  }
-}
-
 const ratioOf = (pairs: readonly Pair[], read: (stretch: Stretch) => number): Spread =>
   spread(pairs.map(({ bare, candidate }) => read(candidate) / read(bare)))
 
+const rateRatio = ({ fullLoad }: Entry): Spread => ratioOf(fullLoad, ({ rate }) => rate)
+
 function report(entries: readonly Entry[]): void {
-  const mid = (pairs: readonly Pair[], side: keyof Pair, read: (stretch: Stretch) => number): number =>
-    median(pairs.map((pair) => read(pair[side])))
+  const both = (pairs: readonly Pair[], digits: number, read: (stretch: Stretch) => number): string[] =>
+    (['bare', 'candidate'] as const).map((side) => median(pairs.map((pair) => read(pair[side]))).toFixed(digits))
   printTable(
     ['throughput', 'bare node:http/s', 'candidate/s', 'ratio', 'least to most', 'target', ''],
     entries.map((entry) => {
-      const { rate, bareRate, ratio, title } = summarise(entry)
-      const { target } = entry.candidate
+      const { title, target } = entry.candidate
+      const ratio = rateRatio(entry)
       const judged = target === undefined ? ['', ''] : [`≥ ${target}`, formatVerdict(ratio.median >= target)]
-      return [title, bareRate.toFixed(0), rate.toFixed(0), ratio.median.toFixed(2), formatRange(ratio), ...judged]
+      const rates = both(entry.fullLoad, 0, ({ rate }) => rate)
+      return [title, ...rates, ratio.median.toFixed(2), formatRange(ratio), ...judged]
     }),
   )
   printTable(
@@ -166,37 +156,26 @@ function report(entries: readonly Entry[]): void {
       'bare, µs',
       'candidate, µs',
       'ratio',
-      'bare load',
-      'candidate load',
-      'generator, most',
+      'bare, core %',
+      'candidate, core %',
+      'generator',
     ],
     entries.map(({ candidate, fullLoad }) => [
       candidate.title,
-      mid(fullLoad, 'bare', ({ processorUs }) => processorUs).toFixed(1),
-      mid(fullLoad, 'candidate', ({ processorUs }) => processorUs).toFixed(1),
+      ...both(fullLoad, 1, ({ processorUs }) => processorUs),
       ratioOf(fullLoad, ({ processorUs }) => processorUs).median.toFixed(2),
-      percent(mid(fullLoad, 'bare', ({ serverLoad }) => serverLoad)),
-      percent(mid(fullLoad, 'candidate', ({ serverLoad }) => serverLoad)),
-      percent(Math.max(...fullLoad.flatMap(({ bare, candidate }) => [bare.generatorLoad, candidate.generatorLoad]))),
+      ...both(fullLoad, 0, ({ serverLoad }) => 100 * serverLoad),
+      `${both(fullLoad, 0, ({ generatorLoad }) => 100 * generatorLoad).join(', ')} %`,
     ]),
   )
   printTable(
-    ['half load, ms', 'p50', 'p99', 'bare p50', 'bare p99', 'ratio p99', 'least to most', 'target', ''],
-    entries.map(({ candidate, halfLoad }) => {
+    ['half load, ms', 'bare p50', 'p50', 'bare p99', 'p99', 'ratio p99', 'least to most', 'target', ''],
+    entries.map(({ candidate: { title, kind }, halfLoad }) => {
       const ratio = ratioOf(halfLoad, ({ latencyMs }) => latencyMs.p99)
-      const isJudged = candidate.kind === 'trimint'
-      return [
-        candidate.title,
-        ...(['candidate', 'bare'] as const).flatMap((side) => [
-          mid(halfLoad, side, ({ latencyMs }) => latencyMs.p50).toFixed(2),
-          mid(halfLoad, side, ({ latencyMs }) => latencyMs.p99).toFixed(2),
-        ]),
-        ratio.median.toFixed(1),
-        formatRange(ratio, 1),
-        ...(isJudged ? [`≤ ${P99_TARGET}`, formatVerdict(ratio.median <= P99_TARGET)] : ['', '']),
-      ]
+      const judged = kind === 'peer' ? ['', ''] : [`≤ ${P99_TARGET}`, formatVerdict(ratio.median <= P99_TARGET)]
+      const p50 = both(halfLoad, 2, ({ latencyMs }) => latencyMs.p50)
+      const p99 = both(halfLoad, 2, ({ latencyMs }) => latencyMs.p99)
+      return [title, ...p50, ...p99, ratio.median.toFixed(1), formatRange(ratio, 1), ...judged]
     }),
   )
 }
-
-const percent = (share: number): string => `${(share * 100).toFixed(0)} %`
