@@ -1,34 +1,31 @@
-// Whether two lots of times can be told apart. Not a program of its own.
+// Whether two samples of times differ.
 
-import { percentile } from './support.ts'
-
-/** Of the normal distribution, for an interval of 95 %. */
+/** The quantile of the normal distribution for a 95 % interval. */
 const Z = 1.96
 
-/** How much one lot differs from another. */
 export interface Comparison {
-  /** Of the medians, in the unit of the values. */
+  /** The difference of the medians, in the unit of the values. */
   readonly difference: number
   /**
-   * Cliff's delta: the probability that a value of the first is greater than one of the second, less the probability of the
-   * opposite. 0 cannot be told apart, 1 always can; below 0.147 is called negligible (Romano et al. 2006).
+   * Cliff's delta: the probability that a value of the first sample is greater than one of the second, minus the probability of
+   * the opposite. 0 means no difference; below 0.147 it is called negligible (Romano et al. 2006).
    */
   readonly delta: number
-  /** Of the delta, to both sides: an interval of 95 %. */
+  /** Half the width of delta's 95 % interval. */
   readonly margin: number
 }
 
 export function compare(left: readonly number[], right: readonly number[]): Comparison {
   const [ofLeft, ofRight] = [dominance(left, right), dominance(right, left)]
   return {
-    difference: percentile(left, 0.5) - percentile(right, 0.5),
+    difference: median(left) - median(right),
     delta: mean(ofLeft),
     // The variance of a U statistic, estimated from both samples (Cliff 1993; DeLong 1988 for the same as an AUC).
     margin: Z * Math.sqrt(variance(ofLeft) / ofLeft.length + variance(ofRight) / ofRight.length),
   }
 }
 
-/** For each value: the share of the others that are smaller, less the share that are greater. Their mean is the delta. */
+/** Returns, for each value, the share of the others that are smaller minus the share that are greater; their mean is delta. */
 function dominance(values: readonly number[], others: readonly number[]): number[] {
   const sorted = others.toSorted((left, right) => left - right)
   return values.map((value) => {
@@ -38,7 +35,7 @@ function dominance(values: readonly number[], others: readonly number[]): number
   })
 }
 
-/** How many values at the start of a list fulfil a condition that none behind them does: a binary search. */
+/** Counts the leading values that meet a condition which no later value meets, by binary search. */
 function countWhile(sorted: readonly number[], condition: (value: number) => boolean): number {
   let [low, high] = [0, sorted.length]
   while (low < high) {
@@ -47,6 +44,10 @@ function countWhile(sorted: readonly number[], condition: (value: number) => boo
     else high = middle
   }
   return low
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[values.length >>> 1] ?? Number.NaN
 }
 
 function mean(values: readonly number[]): number {
