@@ -1,30 +1,30 @@
-// The machine that figures are from, and which of its cores do what. Not a program of its own.
+// The cores of this machine, and its description beside the figures.
 
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { findProgram } from '../test/support/programs.ts'
 
 export interface Cores {
-  /** Whatever is measured has this one for itself. */
+  /** Runs the measured server and nothing else. */
   readonly server: number | undefined
-  /** The load generator's; a redis-server shares it. */
+  /** Runs the load generator, and redis-server where there is one. */
   readonly generator: number | undefined
 }
 
-/** The last core that this process may use for servers, the one before for the generator; none where there are no two of them, or no taskset. */
-export function chooseCores(): Cores {
-  const allowed = readAllowedCores()
-  const [generator, server] = allowed.slice(-2)
-  if (server === undefined || findProgram('taskset') === undefined) return { server: undefined, generator: undefined }
+/** Lets the system choose the core of every process. */
+export const UNBOUND: Cores = { server: undefined, generator: undefined }
+
+/** Returns the last two cores that this process may use; {@link UNBOUND} with fewer than two cores or without taskset. */
+export async function chooseCores(): Promise<Cores> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '')
+  const list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(status)?.[1] ?? ''
+  const [generator, server] = parseCoreList(list).slice(-2)
+  if (server === undefined || findProgram('taskset') === undefined) return UNBOUND
   return { server, generator }
 }
 
-/** As Linux writes it: 0-3,6 */
-function readAllowedCores(): number[] {
-  let list = ''
-  try {
-    list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? ''
-  } catch {}
+/** Parses Linux's notation, such as 0-3,6. */
+function parseCoreList(list: string): number[] {
   return list
     .split(',')
     .filter(Boolean)
@@ -34,23 +34,8 @@ function readAllowedCores(): number[] {
     })
 }
 
-export interface Machine {
-  readonly date: string
-  readonly cores: number
-  readonly model: string
-  readonly node: string
-  readonly pinning: string
-}
-
-export function describeMachine({ server, generator }: Cores): Machine {
-  return {
-    date: new Date().toISOString(),
-    cores: cpus().length,
-    model: cpus()[0]?.model.trim() ?? 'unknown',
-    node: process.version,
-    pinning:
-      server === undefined
-        ? 'no process is bound to a core: there is no taskset, or only one core'
-        : `the server alone on core ${server}, the load generator (and redis-server) on core ${generator}`,
-  }
+export function describeMachine({ server, generator }: Cores): string {
+  const binding =
+    server === undefined ? 'processes not bound to cores' : `server on core ${server}, load generator on ${generator}`
+  return `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.version}, ${binding}`
 }

@@ -1,181 +1,98 @@
-// Subjects in turn, each beside bare node:http that sends the same bytes. Not a program of its own.
+// One measurement of one server, and two of them in turn.
 
-import type { Generator } from './load/client.ts'
-import { askOnce } from './load/connection.ts'
-import { type Answer, fillIn } from './load/http.ts'
-import type { Measured, Requests } from './load/protocol.ts'
-import type { BareServer } from './subjects/bare.ts'
-import type { BenchmarkProcess } from './subjects/process.ts'
-import type { StartedSubject, Subject } from './subjects/subject.ts'
-import { percentile } from './support.ts'
+import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Target } from './candidates/candidate.ts'
+import { type Generator, LoadError } from './load/client.ts'
+import { requestOnce } from './load/http.ts'
+import type { Job, Measured } from './load/protocol.ts'
 
-const CONNECTIONS = 64
+export const CONNECTIONS = 64
 
-/** Seconds: until what is compiled as it runs is compiled. */
-const WARM_UP = 5
-
-/** … and at half load, where requests come one by one: other code is hot then, in the load generator too. */
-const HALF_LOAD_WARM_UP = 1.5
-
-/** One stretch of load on one server. */
 export interface Stretch extends Measured {
   /** Answers a second. */
   readonly rate: number
-  /** Seconds of the server's processor time for each answer. */
-  readonly processorTime: number
-  /** Share of a core that the server took. */
+  /** Microseconds of the server's processor time for each answer. */
+  readonly processorUs: number
+  /** Share of a core that the server used. */
   readonly serverLoad: number
 }
 
-export interface Pair {
-  readonly bare: Stretch
-  readonly subject: Stretch
-}
-
-/** A subject that is up, and all that was seen of it. */
-export interface Contestant {
-  readonly subject: Subject
-  readonly started: StartedSubject
-  /** What it answers: what bare node:http sends. */
-  readonly answer: Answer
-  /** A request of the same size that can be sent over and over. */
-  readonly bareRequests: Requests
-  readonly idleMemory: number
-  readonly rounds: Pair[]
-  /** At half of each one's own rate. */
-  readonly halfLoad: Pair[]
-}
-
-export interface Apparatus {
-  readonly generator: Generator
-  readonly bare: BareServer
-}
-
-interface Target {
-  readonly port: number
-  readonly process: BenchmarkProcess
-  readonly requests: Requests
-  readonly sharesGenerator?: boolean
-  /** 64 unless told otherwise. */
+interface StretchOptions {
+  readonly seconds: number
+  /** Requests a second; as many as the server answers by default. */
+  readonly rate?: number | undefined
   readonly connections?: number
 }
 
 export async function measureStretch(
   generator: Generator,
   target: Target,
-  seconds: number,
-  rate?: number,
+  { seconds, rate, connections = CONNECTIONS }: StretchOptions,
 ): Promise<Stretch> {
-  const before = await target.process.processorTime()
-  const { port, requests, sharesGenerator = false, connections = CONNECTIONS } = target
-  const load = { kind: 'load' as const, port, connections, requests, seconds, awake: !sharesGenerator }
-  const measured = await generator.run(rate === undefined ? load : { ...load, rate })
-  const took = (await target.process.processorTime()) - before
+  const { port, requests, sharesGeneratorCore = false, process } = target
+  const before = await process.processorSeconds()
+  const load = { kind: 'load' as const, port, connections, requests, seconds, awake: !sharesGeneratorCore }
+  const measured = await runJob(generator, target, rate === undefined ? load : { ...load, rate })
+  const used = (await process.processorSeconds()) - before
   return {
     ...measured,
     rate: measured.answers / measured.seconds,
-    processorTime: took / measured.answers,
-    serverLoad: took / measured.seconds,
+    processorUs: (used / measured.answers) * 1e6,
+    serverLoad: used / measured.seconds,
   }
 }
 
-/** Collects tokens for a stretch, where the subject needs any. Otherwise one request: a password is remembered for a time only. */
-async function prepare(
-  generator: Generator,
-  { port, tokens, requests }: StartedSubject,
-  answers: number,
-): Promise<void> {
+/** Limits collecting tokens: on a slow store, the stretch then ends early. */
+const COLLECTION_TIMEOUT_S = 10
+
+/** Collects tokens for a stretch where the target needs them. Otherwise sends one request, which caches the password again. */
+export async function prepare(generator: Generator, target: Target, answers: number): Promise<void> {
+  const { port, tokens, requests } = target
   if (!tokens) {
-    await askOnce(port, requests.request)
+    await requestOnce(port, requests.request)
     return
   }
   const count = Math.ceil(answers / (requests.uses ?? 1)) + CONNECTIONS
-  await generator.run({ kind: 'collect', port, connections: CONNECTIONS, requests: tokens, count })
+  await collectTokens(generator, { ...target, requests: tokens }, count, COLLECTION_TIMEOUT_S)
 }
 
-export async function enter(subject: Subject, started: StartedSubject): Promise<Contestant> {
-  const idleMemory = await started.process.memory()
-  const request = await firstRequest(started)
-  const answer = await askOnce(started.port, request)
-  const { status, body } = started.requests.expect
-  if (answer.status !== status || !new RegExp(body).test(answer.body)) {
-    throw new Error(`${subject.title}: a wrong answer:\n${answer.head}\n\n${answer.body}`)
-  }
-  const bareRequests = { request, expect: started.requests.expect }
-  return { subject, started, answer, bareRequests, idleMemory, rounds: [], halfLoad: [] }
-}
-
-async function firstRequest({ port, requests, tokens }: StartedSubject): Promise<string> {
-  if (!tokens) return requests.request
-  const { body } = await askOnce(port, tokens.request)
-  const token = new RegExp(tokens.expect.body).exec(body)?.[1]
-  if (token === undefined) throw new Error(`no token to begin with: ${body}`)
-  return fillIn(requests.request, token)
-}
-
-const medianRate = (pairs: readonly Pair[], of: keyof Pair): number =>
-  percentile(
-    pairs.map((pair) => pair[of].rate),
-    0.5,
-  )
-
-/** How many tokens a second are made ready where nothing is known yet: whoever takes more has a shorter stretch. */
-const FIRST_GUESS = 6_000
-/** Faster than its median by that, a subject runs out of tokens, and its stretch ends before its time. */
-const RESERVE = 1.4
-
-export async function warmUp({ generator, bare }: Apparatus, contestant: Contestant): Promise<void> {
-  const { started, answer, bareRequests } = contestant
-  await prepare(generator, started, FIRST_GUESS * WARM_UP)
-  const { rate } = await measureStretch(generator, started, WARM_UP)
-  await prepare(generator, started, FIRST_GUESS * HALF_LOAD_WARM_UP)
-  await measureStretch(generator, started, HALF_LOAD_WARM_UP, rate / 2)
-  await bare.imitate(answer)
-  const target = { ...bare, requests: bareRequests }
-  const { rate: bareRate } = await measureStretch(generator, target, 1)
-  await measureStretch(generator, target, 0.5, bareRate / 2)
-}
-
-async function measurePair(
-  { generator, bare }: Apparatus,
-  { started, answer, bareRequests, rounds }: Contestant,
+export async function collectTokens(
+  generator: Generator,
+  target: Target,
+  count: number,
   seconds: number,
-  bareFirst: boolean,
-  share?: number,
-): Promise<Pair> {
-  const rateOf = (of: keyof Pair): number | undefined =>
-    share === undefined ? undefined : share * medianRate(rounds, of)
-  const known = rounds.length === 0 ? FIRST_GUESS : RESERVE * medianRate(rounds, 'subject')
-  const measureBare = async (): Promise<Stretch> => {
-    await bare.imitate(answer)
-    return measureStretch(generator, { ...bare, requests: bareRequests }, seconds, rateOf('bare'))
-  }
-  const measureSubject = async (): Promise<Stretch> => {
-    await prepare(generator, started, known * seconds * (share ?? 1))
-    return measureStretch(generator, started, seconds, rateOf('subject'))
-  }
-  if (bareFirst) {
-    const first = await measureBare()
-    return { bare: first, subject: await measureSubject() }
-  }
-  const first = await measureSubject()
-  return { bare: await measureBare(), subject: first }
+): Promise<Measured> {
+  const { port, requests } = target
+  return runJob(generator, target, { kind: 'collect', port, connections: CONNECTIONS, requests, count, seconds })
 }
 
-/** @param round which of the two comes first changes with it. */
-export async function measureRound(
-  apparatus: Apparatus,
-  contestant: Contestant,
-  { seconds, round }: { readonly seconds: number; readonly round: number },
-): Promise<void> {
-  contestant.rounds.push(await measurePair(apparatus, contestant, seconds, round % 2 === 0))
+/** Runs two measurements; which one comes first alternates with the round, so that drift of the machine hits both alike. */
+export async function measureInTurn<Result>(
+  round: number,
+  first: () => Promise<Result>,
+  second: () => Promise<Result>,
+): Promise<[Result, Result]> {
+  if (round % 2 === 0) return [await first(), await second()]
+  const result = await second()
+  return [await first(), result]
 }
 
-/** At half of each one's own rate; only after rounds. */
-export async function measureHalfLoad(
-  apparatus: Apparatus,
-  contestant: Contestant,
-  { seconds, round }: { readonly seconds: number; readonly round: number },
-): Promise<void> {
-  contestant.halfLoad.push(await measurePair(apparatus, contestant, seconds, round % 2 === 0, 0.5))
+async function runJob(generator: Generator, target: Target, job: Job): Promise<Measured> {
+  try {
+    return await generator.run(job)
+  } catch (error) {
+    if (!(error instanceof LoadError)) throw error
+    const folder = await keepEvidence(target, error)
+    throw new Error(`${error.message}\nkept: ${folder}`, { cause: error })
+  }
+}
+
+/** Keeps the answer that ended the run, and the server's log. @returns the folder */
+async function keepEvidence({ process }: Target, { message, exchange }: LoadError): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-failure-'))
+  await writeFile(join(folder, 'answer.txt'), exchange ?? `${message}\n`)
+  await copyFile(process.log, join(folder, 'server.log'))
+  return folder
 }

@@ -1,43 +1,27 @@
-// The load generator: a process of its own, so that it can have a core of its own. Jobs come and reports go over the channel to
-// its parent.
+// The load generator: a process that checks every answer. It takes jobs from its parent and reports on each.
+// Hand-made because it must cost less than bare node:http (22 µs an answer): this one costs 20 µs, autocannon 9 costs 37 µs.
 
 import { setDefaultAutoSelectFamily } from 'node:net'
 import type { Job, Measured, Report } from './protocol.ts'
-import { createSource, runStretch } from './run.ts'
+import { createSource, runStretch, UnexpectedAnswer } from './stretch.ts'
 
 setDefaultAutoSelectFamily(false)
 
-/** Seconds that collecting tokens may take: on a slow store the stretch then ends with those that there are, before its time. */
-const LONGEST_COLLECTION = 10
-
 const tokens: string[] = []
 
-async function collect({ port, connections, requests, count }: Extract<Job, { kind: 'collect' }>): Promise<Measured> {
+async function collect({ count, ...job }: Extract<Job, { kind: 'collect' }>): Promise<Measured> {
   tokens.length = 0
-  const fixed = Buffer.from(requests.request)
+  const next = createSource(job.requests, [], job.connections)
   let left = count
-  return runStretch({
-    port,
-    connections,
-    expect: requests.expect,
-    seconds: LONGEST_COLLECTION,
-    rate: undefined,
-    awake: false,
-    next: () => (left-- > 0 ? fixed : undefined),
-    onBody: ([, token = '']) => tokens.push(token),
-  })
+  return runStretch(
+    { ...job, awake: false },
+    () => (left-- > 0 ? next() : undefined),
+    (token) => tokens.push(token),
+  )
 }
 
-function load({
-  port,
-  connections,
-  requests,
-  seconds,
-  rate,
-  awake,
-}: Extract<Job, { kind: 'load' }>): Promise<Measured> {
-  const next = createSource(requests, tokens, connections)
-  return runStretch({ port, connections, expect: requests.expect, seconds, rate, awake, next })
+function load(job: Extract<Job, { kind: 'load' }>): Promise<Measured> {
+  return runStretch(job, createSource(job.requests, tokens.splice(0), job.connections))
 }
 
 process.on('message', async (job: Job) => {
@@ -45,7 +29,8 @@ process.on('message', async (job: Job) => {
   try {
     report = { done: await (job.kind === 'collect' ? collect(job) : load(job)) }
   } catch (error) {
-    report = { error: (error as Error).message }
+    const exchange = error instanceof UnexpectedAnswer ? error.exchange : undefined
+    report = { failed: { message: (error as Error).message, exchange } }
   }
   process.send?.(report)
 })

@@ -1,6 +1,12 @@
-// Requests as bytes, and what is read of an answer: as little as can be said without trusting the server. Not a program of its own.
+// HTTP/1.1 as bytes: formats requests, and reads no more of an answer than its check needs.
+
+import { once } from 'node:events'
+import { connect } from 'node:net'
 
 const HEAD_END = '\r\n\r\n'
+
+/** The placeholder in a request for a token that differs from request to request. */
+export const TOKEN_PLACE = '{token}'
 
 export interface RequestParts {
   readonly method: 'GET' | 'POST'
@@ -9,7 +15,6 @@ export interface RequestParts {
   readonly body?: string
 }
 
-/** A request as it goes over the wire. */
 export function formatRequest({ method, path, headers = {}, body = '' }: RequestParts): string {
   const length = body === '' ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const lines = Object.entries({ host: 'tokens.example.com', ...headers, ...length }).map(
@@ -18,17 +23,13 @@ export function formatRequest({ method, path, headers = {}, body = '' }: Request
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`
 }
 
-/** Stands in a request where each time another token goes. */
-export const TOKEN_PLACE = '{token}'
-
-/** Puts a token into a request that has a place for one. */
 export function fillIn(request: string, token: string): string {
   const [head = '', body = ''] = request.split(HEAD_END)
-  const whole = body.replace(TOKEN_PLACE, token)
-  const rightHead = head
+  const filledBody = body.replace(TOKEN_PLACE, token)
+  const filledHead = head
     .replace(TOKEN_PLACE, token)
-    .replace(/(\r\ncontent-length: )[0-9]+/, `$1${Buffer.byteLength(whole)}`)
-  return rightHead + HEAD_END + whole
+    .replace(/(\r\ncontent-length: )[0-9]+/, `$1${Buffer.byteLength(filledBody)}`)
+  return filledHead + HEAD_END + filledBody
 }
 
 export interface Answer {
@@ -37,36 +38,71 @@ export interface Answer {
   readonly body: string
 }
 
-const LAST_CHUNK = '0\r\n\r\n'
-
-/** @returns undefined while the answer is not whole. */
+/** Parses an answer with a Content-Length. @returns undefined while it is incomplete */
 export function readAnswer(text: string): Answer | undefined {
   const headEnd = text.indexOf(HEAD_END)
   if (headEnd === -1) return undefined
   const head = text.slice(0, headEnd)
-  const start = headEnd + HEAD_END.length
   const length = /\r\ncontent-length: *([0-9]+)/i.exec(head)?.[1]
-  if (length !== undefined) {
-    const end = start + Number(length)
-    if (text.length < end) return undefined
-    if (text.length > end) throw new Error('an answer longer than its Content-Length')
-    return toAnswer(head, text.slice(start))
-  }
-  if (!/\r\ntransfer-encoding: *chunked/i.test(head)) throw new Error(`an answer without a length: ${head}`)
-  return text.endsWith(LAST_CHUNK) ? toAnswer(head, joinChunks(text.slice(start))) : undefined
+  if (length === undefined) throw new Error(`answer without Content-Length: ${head}`)
+  const start = headEnd + HEAD_END.length
+  const end = start + Number(length)
+  if (text.length < end) return undefined
+  if (text.length > end) throw new Error('answer longer than its Content-Length')
+  return { status: Number(head.slice(9, 12)), head, body: text.slice(start) }
 }
 
-function toAnswer(head: string, body: string): Answer {
-  return { status: Number(head.slice(9, 12)), head, body }
+/** A kept-alive connection that carries one request at a time. */
+export interface Connection {
+  /** When the current request was due, in milliseconds of performance.now(). */
+  due: number
+  request: Buffer
+  send(): void
+  close(): void
 }
 
-function joinChunks(text: string): string {
-  let body = ''
-  for (let at = 0; ; ) {
-    const lineEnd = text.indexOf('\r\n', at)
-    const size = Number.parseInt(text.slice(at, lineEnd), 16)
-    if (!(size > 0)) return body
-    body += text.slice(lineEnd + 2, lineEnd + 2 + size)
-    at = lineEnd + 2 + size + 2
+export interface Listeners {
+  onAnswer(answer: Answer, connection: Connection): void
+  onError(error: Error): void
+}
+
+export async function openConnection(port: number, { onAnswer, onError }: Listeners): Promise<Connection> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  await once(socket, 'connect')
+  let received = ''
+  let isClosed = false
+  const connection: Connection = {
+    due: 0,
+    request: Buffer.alloc(0),
+    send: () => void socket.write(connection.request),
+    close() {
+      isClosed = true
+      socket.destroy()
+    },
   }
+  socket.on('data', (bytes: Buffer) => {
+    received += bytes.toString('latin1')
+    try {
+      const answer = readAnswer(received)
+      if (!answer) return
+      received = ''
+      onAnswer(answer, connection)
+    } catch (error) {
+      onError(error as Error)
+    }
+  })
+  socket.on('error', onError)
+  socket.on('close', () => {
+    if (!isClosed) onError(new Error('the server closed a connection'))
+  })
+  return connection
+}
+
+/** Sends one request on a new connection. */
+export async function requestOnce(port: number, request: string): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const connection = await openConnection(port, { onAnswer: resolve, onError: reject })
+  connection.request = Buffer.from(request)
+  connection.send()
+  return promise.finally(() => connection.close())
 }

@@ -1,13 +1,13 @@
-// What soak.ts asks of the service: tokens of each kind, and what becomes of them. Not a program of its own.
+// The callers of the soak test: they issue tokens of each kind and use them.
 
 import { Pool } from 'undici'
-import type { ConfigurationInput } from '../src/config/schema.ts'
+import type { ConfigurationInput } from '../../../src/config/schema.ts'
 
 const APP_SECRET = 'the secret of the app'
 const GATEWAY_SECRET = 'the secret of the gateway'
 const PASSWORD = 'the password of the account'
 
-/** Short, so that what is issued expires during the run; longer than a busy machine lets a caller wait, at the speed of the run. */
+/** Short enough that tokens expire within a run; longer than a busy machine delays a caller, at the speed of the clock. */
 const LIFETIME = '30m'
 
 export const SOAKED: Omit<ConfigurationInput, 'store' | 'keys'> = {
@@ -21,7 +21,7 @@ export const SOAKED: Omit<ConfigurationInput, 'store' | 'keys'> = {
   },
   nevisfido: { appId: 'https://fido.example.com/facets', protect: [], users: '*', tokenLifetime: LIFETIME },
   resourceServers: [{ id: 'gateway', secret: `plain:${GATEWAY_SECRET}` }],
-  // The machine may be busy with something else.
+  // Other programs can keep the machine busy.
   overload: false,
 }
 
@@ -33,23 +33,23 @@ const UAF = 'application/fido+uaf'
 const LOGIN = new URLSearchParams({ grant_type: 'password', username: 'soak', password: PASSWORD, area: 'scanning' })
 const CREATE = JSON.stringify({ op: 'Auth', context: '{"username":"jeff"}' })
 
-/** The store did not answer in time: on a machine that is busy with something else as well, that happens. */
-const UNAVAILABLE = Symbol('the store did not answer in time')
+/** Thrown when Trimint reports that its store is unavailable, which happens on a busy machine. */
+const UNAVAILABLE = Symbol('the store is unavailable')
 
 interface Load {
-  /** Tokens of each kind, so far. */
+  /** Returns how many tokens of each kind have been issued. */
   issued(): number
   requests(): number
-  /** How often the store did not answer in time. */
+  /** Returns how often the store was unavailable. */
   unavailable(): number
-  /** What was answered otherwise than it should be, and how often. */
+  /** The unexpected answers, and how often each came. */
   readonly wrong: ReadonlyMap<string, number>
-  /** Ends when all are issued, or at {@link stop}. */
+  /** Resolves when all tokens are issued, or after {@link stop}. */
   readonly done: Promise<void>
   stop(): void
 }
 
-/** Pseudo-random numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns a source of pseudo-random numbers from 0 to 1, the same for the same seed (mulberry32). */
 function createChance(seed: number): () => number {
   let state = seed
   return () => {
@@ -64,7 +64,7 @@ export interface LoadSettings {
   readonly url: string
   /** Tokens of each kind. */
   readonly tokens: number
-  /** How many callers there are at a time. */
+  /** Concurrent callers. */
   readonly callers: number
   readonly seed: number
 }
@@ -87,8 +87,8 @@ export function startLoad({ url, tokens, callers, seed }: LoadSettings): Load {
     return [response.statusCode, text]
   }
 
-  function expectThat(step: string, isAsItShould: boolean, [status, body]: [number, string]): void {
-    if (isAsItShould) return
+  function verify(step: string, isExpected: boolean, [status, body]: [number, string]): void {
+    if (isExpected) return
     const what = `${step}: ${status} ${body.slice(0, 60)}`
     wrong.set(what, (wrong.get(what) ?? 0) + 1)
   }
@@ -98,24 +98,24 @@ export function startLoad({ url, tokens, callers, seed }: LoadSettings): Load {
 
   async function introspect(kind: string, token: string, isActive: boolean): Promise<void> {
     const reply = await post('/introspect', token)
-    expectThat(`introspect ${kind}`, reply[0] === 200 && reply[1].startsWith(`{"active":${isActive}`), reply)
+    verify(`introspect ${kind}`, reply[0] === 200 && reply[1].startsWith(`{"active":${isActive}`), reply)
   }
 
   async function check(kind: string, path: string, authorization: string, status: number): Promise<void> {
     const reply = await ask(path, { authorization })
-    expectThat(`check ${kind}`, reply[0] === status, reply)
+    verify(`check ${kind}`, reply[0] === status, reply)
   }
 
   async function revoke(kind: string, token: string): Promise<void> {
     const reply = await post('/revoke', token)
-    expectThat(`revoke ${kind}`, reply[0] === 200, reply)
+    verify(`revoke ${kind}`, reply[0] === 200, reply)
     await introspect(kind, token, false)
   }
 
   async function useBws(): Promise<void> {
     const path = '/token?id=app-1&bcid=bws.112.12345&task=verify&maxtries=2'
     const reply = await ask(path, { authorization: APP })
-    expectThat('issue bws', reply[0] === 200, reply)
+    verify('issue bws', reply[0] === 200, reply)
     const [, token] = reply
     if (chance() < 1 / 2) {
       await check('bws', '/authz/bws/verify', `Bearer ${token}`, 200)
@@ -132,7 +132,7 @@ export function startLoad({ url, tokens, callers, seed }: LoadSettings): Load {
 
   async function useIdscan(): Promise<void> {
     const reply = await ask('/idscanenterprisesvc/token', { 'content-type': FORM }, LOGIN.toString())
-    expectThat('issue idscan', reply[0] === 200, reply)
+    verify('issue idscan', reply[0] === 200, reply)
     const { access_token: token } = JSON.parse(reply[1]) as { access_token: string }
     if (chance() < 1 / 4) await check('idscan', '/authz/idscan/scanning', token, 200)
     if (chance() < 1 / 16) await introspect('idscan', token, true)
@@ -145,19 +145,19 @@ export function startLoad({ url, tokens, callers, seed }: LoadSettings): Load {
   async function redeem(token: string, code: number): Promise<void> {
     const headers = { 'content-type': 'application/json', accept: UAF }
     const reply = await ask('/nevisfido/token/redeem/authentication', headers, JSON.stringify({ token }))
-    expectThat(`redeem ${code}`, reply[1].includes(`"statusCode":${code}`), reply)
+    verify(`redeem ${code}`, reply[1].includes(`"statusCode":${code}`), reply)
   }
 
   async function useFido(): Promise<void> {
     const headers = { 'content-type': `${UAF};charset=UTF-8`, accept: 'application/json' }
     const reply = await ask('/nevisfido/token/create/authentication', headers, CREATE)
-    expectThat('create', reply[1].includes('"statusCode":1200'), reply)
+    verify('create', reply[1].includes('"statusCode":1200'), reply)
     const { token, sessionId } = JSON.parse(reply[1]) as { token: string; sessionId: string }
     if (chance() < 1 / 16) await introspect('nevisfido', token, true)
     if (chance() < 1 / 8) {
       const json = { 'content-type': 'application/json', accept: 'application/json' }
       const status = await ask('/nevisfido/status', json, JSON.stringify({ sessionId }))
-      expectThat('status', status[0] === 200 && status[1].includes('"status":"tokenCreated"'), status)
+      verify('status', status[0] === 200 && status[1].includes('"status":"tokenCreated"'), status)
     }
     if (chance() < 1 / 64) {
       await revoke('nevisfido', token)

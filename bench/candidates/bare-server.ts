@@ -1,4 +1,4 @@
-// The runtime's limit: a bare node:http server that sends the answer it was told to, to whoever asks for whatever. A program of its own.
+// Bare node:http: answers every request with the reply that its parent set.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,14 +6,13 @@ import type { Reply } from './bare.ts'
 
 let reply: Reply = { status: 404, headers: [], body: '' }
 
-// As long as Trimint keeps connections, so that both say the same.
+// The same keep-alive time as Trimint, so that both send the same header.
 const server = createServer({ keepAliveTimeout: 72_000 }, (request, response) => {
   const answer = (): void => {
     response.writeHead(reply.status, reply.headers)
     response.end(reply.body, 'latin1')
   }
   if (request.method === 'GET') return answer()
-  // A body has to be read, by anybody who does something with it.
   request.on('data', () => undefined)
   request.on('end', answer)
 })
