@@ -45,7 +45,7 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
   }
 
   // The page's links are relative, so that it also works behind a proxy that puts a path in front.
-  app.get('/docs/', async (_request, reply) => reply.redirect('../../service/docs'))
+  app.get('/docs/', async (_request, reply) => reply.redirect('../docs'))
 
   app.get('/docs/openapi.json', async (_request, reply) => {
     const document = JSON.parse(await readFile(DOCUMENT, 'utf8')) as OpenApi
