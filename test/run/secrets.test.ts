@@ -4,7 +4,7 @@ import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/demo-config.ts'
 import { readJournal } from '../support/leak-recorder.ts'
 import { findSecrets } from '../support/search.ts'
 
-// Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secrets`
+// Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secret-leaks`
 // makes every store a file and every process log everything.
 
 // Milliseconds: there is much to look through, also on a machine with other things to do.
