@@ -5,7 +5,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { readCompose } from './compose.ts'
 import { type DurableRedis, startDurableRedis } from './durable-redis.ts'
 import { TRACED } from './full.ts'
-import { trackSecret, trackSecretsIn, writeRefusal } from './leak-recorder.ts'
+import { trackSecret, trackSecretsIn, recordRefusal } from './leak-recorder.ts'
 import { readExample, startExample } from './nginx.ts'
 import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
@@ -146,7 +146,7 @@ export function createAnswerer(url: string): Answerer & { end(): Promise<void> }
       const { statusCode: status, headers: sent } = response
       const text = await response.body.text()
       trackSecretsIn(text)
-      writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
+      recordRefusal(status, `${JSON.stringify(sent)}\n${text}`)
       return { status, headers: sent, body: text }
     },
     end: () => pool.destroy(),

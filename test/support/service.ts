@@ -12,8 +12,8 @@ import { createLogger } from '../../src/observability/logger.ts'
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
-import { trackSecret, trackSecretsIn, writeDown, writeLog } from './leak-recorder.ts'
-import { createStoreFile, watchRefusals } from './traces.ts'
+import { trackSecret, trackSecretsIn, record, recordLog } from './leak-recorder.ts'
+import { createStoreFile, recordRefusalsOf } from './traces.ts'
 
 /** 32 bytes, base64url. */
 export const KEY = 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4'
@@ -83,7 +83,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const log: Record<string, unknown>[] = []
   const destination = new Writable({
     write(chunk, _encoding, done) {
-      writeLog(String(chunk))
+      recordLog(String(chunk))
       log.push(JSON.parse(String(chunk)))
       done()
     },
@@ -105,7 +105,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   })
   const { url } = trimint
   const port = Number(new URL(url).port)
-  const stopWatching = watchRefusals(port)
+  const stopWatching = recordRefusalsOf(port)
   if (options.drainingMs !== undefined) void trimint.close({ delayMs: options.drainingMs })
   const client = new Client(url, { pipelining: 1, connect: { rejectUnauthorized: false } })
 
@@ -130,9 +130,9 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     await client.close()
     await trimint.close({ timeoutMs: 0 })
     stopWatching()
-    writeDown('metrics', await metrics.registry.metrics())
+    record('metrics', await metrics.registry.metrics())
     await own.close()
-    await file?.writeDown()
+    await file?.recordAndRemove()
   }
 
   return { url, port, trimint, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }

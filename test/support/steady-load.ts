@@ -3,7 +3,7 @@ import pLimit from 'p-limit'
 import { CALLER, QUERY } from './bws.ts'
 import { encodeForm } from './idscan.ts'
 import { trackSecret } from './leak-recorder.ts'
-import { GATEWAY, issueAt, type Replica, redeemAt } from './replicas.ts'
+import { GATEWAY, issueAt, type Replica, redeemAt } from './instances.ts'
 
 /** What callers were told about one token of nevisFIDO. */
 interface Fate {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeDown, writeRefusal } from './leak-recorder.ts'
+import { record, recordRefusal } from './leak-recorder.ts'
 
 interface Exchange {
   readonly request: IncomingMessage
@@ -12,7 +12,7 @@ interface Exchange {
 }
 
 /** Records every refusal that a server of this process sends. Returns a function that ends this. */
-export function watchRefusals(port: number): () => void {
+export function recordRefusalsOf(port: number): () => void {
   const record = (message: unknown): void => {
     const { request, response } = message as Exchange
     if (request.socket.localPort === port) recordRefusal(response)
@@ -33,7 +33,7 @@ function recordRefusal(response: ServerResponse): void {
       },
     })
   }
-  response.once('finish', () => writeRefusal(response.statusCode, said.join('\n')))
+  response.once('finish', () => recordRefusal(response.statusCode, said.join('\n')))
 }
 
 /** Counts the open connections to a port of this process, from now on. */
@@ -55,11 +55,11 @@ function toText(value: unknown): string {
 }
 
 /** Writes down the bytes of every file below a folder whose name matches: a database with what goes beside it, or a log of Redis. */
-export async function writeDownStores(folder: string, pattern: RegExp): Promise<void> {
+export async function recordStores(folder: string, pattern: RegExp): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   for (const entry of entries) {
     if (entry.isFile() && pattern.test(entry.name))
-      writeDown('stores', await readFile(join(entry.parentPath, entry.name)))
+      record('stores', await readFile(join(entry.parentPath, entry.name)))
   }
 }
 
@@ -73,15 +73,15 @@ export interface StoreFile {
   /** As the configuration names it. */
   readonly store: string
   /** Keeps its bytes for the search, and removes it. */
-  writeDown(): Promise<void>
+  recordAndRemove(): Promise<void>
 }
 
 export async function createStoreFile(): Promise<StoreFile> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-store-'))
   return {
     store: `sqlite:${join(folder, 'trimint.db')}`,
-    async writeDown() {
-      await writeDownStores(folder, SQLITE_FILES)
+    async recordAndRemove() {
+      await recordStores(folder, SQLITE_FILES)
       await rm(folder, { recursive: true, force: true })
     },
   }

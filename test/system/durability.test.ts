@@ -5,7 +5,7 @@ import { FULL } from '../support/full.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
-import { askStatusAt, createAt, deploy, type Issued, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
+import { askStatusAt, createAt, deploy, type Issued, issueAt, type Replica, redeemAt } from '../support/instances.ts'
 
 // What has been answered is kept, whatever dies right after the answer.
 

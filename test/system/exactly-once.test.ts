@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type StartedRedis, startRedis } from '../support/redis.ts'
-import { type Deployment, deploy, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
+import { type Deployment, deploy, issueAt, type Replica, redeemAt } from '../support/instances.ts'
 
 // What the atomic step of a store is for: callers of several processes that all want the same token at the same moment.
 

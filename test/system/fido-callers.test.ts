@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { bodyFor, UAF } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
-import { type Deployment, deploy } from '../support/replicas.ts'
+import { type Deployment, deploy } from '../support/instances.ts'
 
 // Callers with what their platform brings along: each creates a token, watches its session, redeems, and tries it again.
 

@@ -13,7 +13,7 @@ import { trackSecret } from '../support/leak-recorder.ts'
 import { checkBws, checkIdscan, introspect, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
-import { type Deployment, deploy, type Replica } from '../support/replicas.ts'
+import { type Deployment, deploy, type Replica } from '../support/instances.ts'
 import { KEY } from '../support/service.ts'
 
 // A key is exchanged while everybody goes on working: what an operator does, with the commands that an operator has.

@@ -5,7 +5,7 @@ import { type DurableRedis, startDurableRedis } from '../support/durable-redis.t
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
-import { type Deployment, deploy, GATEWAY, type Replica } from '../support/replicas.ts'
+import { type Deployment, deploy, GATEWAY, type Replica } from '../support/instances.ts'
 import type { Reply } from '../support/service.ts'
 
 // What the services behind a gateway rely on, whichever process the gateway asks.

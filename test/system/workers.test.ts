@@ -12,7 +12,7 @@ import { getToken, QUERY } from '../support/bws.ts'
 import { startProcess } from '../support/process.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
-import { deploy, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
+import { deploy, issueAt, type Replica, redeemAt } from '../support/instances.ts'
 import { APP, KEY } from '../support/service.ts'
 
 // WORKERS: one command, one port, several processes.

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { DEFAULT_CONNECTION_LIMITS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { deploy, issueAt, type Replica, redeemAt } from '../../support/replicas.ts'
+import { deploy, issueAt, type Replica, redeemAt } from '../../support/instances.ts'
 import { startService } from '../../support/service.ts'
 import { watchConnections } from '../../support/traces.ts'
 

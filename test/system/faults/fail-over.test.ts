@@ -5,7 +5,7 @@ import { type DurableRedis, startDurableRedis } from '../../support/durable-redi
 import { FULL } from '../../support/full.ts'
 import { startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { deploy } from '../../support/replicas.ts'
+import { deploy } from '../../support/instances.ts'
 import { type Breaches, findBreaches, NO_BREACH, startSteadyLoad } from '../../support/steady-load.ts'
 
 // A primary dies, its replica takes its place, and the service finds it behind the same address. Redis replicates after it has

@@ -9,7 +9,7 @@ import { FULL } from '../../support/full.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { type Network, startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { type Deployment, deploy, type Replica } from '../../support/replicas.ts'
+import { type Deployment, deploy, type Replica } from '../../support/instances.ts'
 import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import { findBreaches, NO_BREACH, type SteadyLoad, startSteadyLoad } from '../../support/steady-load.ts'
 

@@ -5,11 +5,11 @@ import { type Dispatcher, Pool } from 'undici'
 import { expect } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { ACCOUNT } from './idscan.ts'
-import { trackSecret, trackSecretsIn, writeRefusal } from './leak-recorder.ts'
+import { trackSecret, trackSecretsIn, recordRefusal } from './leak-recorder.ts'
 import { bodyFor, codeOf, OPEN, UAF } from './nevisfido.ts'
 import { startProcess } from './process.ts'
 import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
-import { SQLITE_FILES, writeDownStores } from './traces.ts'
+import { SQLITE_FILES, recordStores } from './traces.ts'
 
 /** One process of a deployment, and connections to it. */
 export interface Replica {
@@ -89,7 +89,7 @@ export async function deploy(
         const { statusCode: status, headers: sent } = response
         const text = await response.body.text()
         trackSecretsIn(text)
-        writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
+        recordRefusal(status, `${JSON.stringify(sent)}\n${text}`)
         return { status, headers: sent, body: text }
       },
       async reload() {
@@ -118,7 +118,7 @@ export async function deploy(
     start,
     async [Symbol.asyncDispose]() {
       await Promise.all(endings.map((end) => end()))
-      await writeDownStores(folder, SQLITE_FILES)
+      await recordStores(folder, SQLITE_FILES)
       await rm(folder, { recursive: true, force: true })
     },
   }
