@@ -17,7 +17,9 @@ const SECTIONS = [
 
 for (const file of readdirSync(new URL('../docs/contracts', import.meta.url))) {
   if (!SECTIONS.some(({ page }) => `${page}.md` === file))
-    throw new Error(`docs/contracts/${file}: no route is assigned; expected an entry in SECTIONS (test/contract-coverage.ts)`)
+    throw new Error(
+      `docs/contracts/${file}: no route is assigned; expected an entry in SECTIONS (test/contract-coverage.ts)`,
+    )
 }
 
 const { paths } = JSON.parse(createOpenApi()) as { paths: Record<string, unknown> }
@@ -33,7 +35,10 @@ for (const { page, from, to, path } of SECTIONS) {
   const text = readFileSync(new URL(`../docs/contracts/${page}.md`, import.meta.url), 'utf8')
   const section = text.slice(text.search(from), text.search(to))
   const ids = [...section.matchAll(/(?:^\| |\b)([A-Z][0-9]+)(?=\s+\||:)/gm)].map(([, id = '']) => id)
-  if (ids.length === 0) throw new Error(`docs/contracts/${page}.md: no rows found for ${path}; expected table rows that start with an id such as B1`)
+  if (ids.length === 0)
+    throw new Error(
+      `docs/contracts/${page}.md: no rows found for ${path}; expected table rows that start with an id such as B1`,
+    )
   if (!(path in paths)) continue
   rows += ids.length
   for (const id of ids.filter((candidate) => !tested.has(candidate))) {

@@ -12,7 +12,7 @@ import { createLogger } from '../../src/observability/logger.ts'
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
-import { trackSecret, trackSecretsIn, record, recordLog } from './leak-recorder.ts'
+import { record, recordLog, trackSecret, trackSecretsIn } from './leak-recorder.ts'
 import { createStoreFile, recordRefusalsOf } from './traces.ts'
 
 /** 32 bytes, base64url. */
@@ -149,8 +149,8 @@ export function basic(id: string, secret: string): string {
 /** Starts a service, and returns its Fastify app beside it. */
 export async function startServiceAndApp(options: ServiceOptions): Promise<{ service: Service; app: FastifyInstance }> {
   const created: FastifyInstance[] = []
-  const record = (message: unknown): void => void created.push((message as { fastify: FastifyInstance }).fastify)
-  subscribe('fastify.initialization', record)
-  const service = await startService(options).finally(() => unsubscribe('fastify.initialization', record))
+  const onCreated = (message: unknown): void => void created.push((message as { fastify: FastifyInstance }).fastify)
+  subscribe('fastify.initialization', onCreated)
+  const service = await startService(options).finally(() => unsubscribe('fastify.initialization', onCreated))
   return { service, app: created[0] as FastifyInstance }
 }
