@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Dispatcher, Pool } from 'undici'
 import { expect } from 'vitest'
+import { startTrimint } from '../../src/app/start-trimint.ts'
+import { systemClock } from '../../src/app/system-clock.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { ACCOUNT } from './idscan.ts'
 import { recordRefusal, trackSecret, trackSecretsIn } from './leak-recorder.ts'
+import { captureLog } from './log.ts'
 import { bodyFor, codeOf, OPEN, UAF } from './nevisfido.ts'
 import { startProcess } from './process.ts'
 import { APP, basic, KEY, type Reply, type RequestOptions } from './service.ts'
-import { recordStores, SQLITE_FILES } from './traces.ts'
+import { recordRefusalsOf, recordStores, SQLITE_FILES } from './traces.ts'
 
 /** One running Trimint of a deployment, and connections to it. */
 export interface Instance {
@@ -35,6 +38,8 @@ export interface InstanceProcess extends Instance {
 export interface Deployment extends AsyncDisposable {
   /** The configuration file. */
   readonly file: string
+  /** Starts an instance in this process. */
+  start(): Promise<Instance>
   startProcess(): Promise<InstanceProcess>
 }
 
@@ -77,6 +82,27 @@ export async function deploy(
 
   return {
     file,
+    async start() {
+      const log = captureLog(systemClock)
+      const trimint = await startTrimint({ configFile: file, logger: log.logger })
+      const stopRecording = recordRefusalsOf(Number(new URL(trimint.url).port))
+      const client = connectTo(trimint.url)
+      cleanups.push(async () => {
+        await client.close()
+        await trimint.close({ timeoutMs: 0 })
+        stopRecording()
+      })
+      return {
+        url: trimint.url,
+        log: log.text,
+        request: client.request,
+        async reload() {
+          const result = await trimint.reload()
+          if ('issues' in result) throw new Error(`configuration refused: ${JSON.stringify(result.issues)}`)
+        },
+        stop: () => trimint.close(),
+      }
+    },
     async startProcess() {
       const started = await startProcess({ TRIMINT_CONFIG: file, DRAIN_DELAY: '0s', ...variables })
       const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)

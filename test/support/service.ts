@@ -1,5 +1,4 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
 import { startTrimint, type Trimint, type TrimintOptions } from '../../src/app/start-trimint.ts'
@@ -8,11 +7,11 @@ import { systemRandomness } from '../../src/app/system-randomness.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
-import { createLogger } from '../../src/observability/logger.ts'
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
-import { record, recordLog, trackSecret, trackSecretsIn } from './leak-recorder.ts'
+import { record, trackSecret, trackSecretsIn } from './leak-recorder.ts'
+import { captureLog } from './log.ts'
 import { createStoreFile, recordRefusalsOf } from './traces.ts'
 
 /** 32 bytes, base64url. */
@@ -35,29 +34,29 @@ export interface RequestOptions {
   readonly as?: { id: string; secret: string }
 }
 
-/** A server that listens on a port of its own, and a client that sends paths as they are. */
+/** An instance in this process, and a client that sends paths unchanged. */
 export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly trimint: Trimint
   readonly metrics: Metrics
   readonly stores: Stores
-  /** Every line it has logged. */
+  /** Every line that it has logged. */
   readonly log: Record<string, unknown>[]
   request(path: string, options?: RequestOptions): Promise<Reply>
   close(): Promise<void>
 }
 
-/** Whoever answers requests: a service of this process or of another. */
+/** Answers requests: an instance of this process or of another, or a gateway in front. */
 export type Answerer = Pick<Service, 'request'>
 
 export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
-  /** Goes with the clock unless told otherwise. */
+  /** The clock, by default. */
   readonly uptime?: Clock
   readonly randomness?: Randomness
-  /** Those that are shared with another service, or behave in their own way; closed by the test. */
+  /** Stores to share with another service, or stores with faults. The test closes them. */
   readonly stores?: Partial<Stores>
   readonly intervals?: TrimintOptions['intervals']
   readonly connectionLimits?: TrimintOptions['connectionLimits']
@@ -65,14 +64,14 @@ export interface ServiceOptions {
   readonly drainingMs?: number
 }
 
-/** Completes a configuration: one app unless told otherwise. */
+/** Completes a configuration; the default has one BWS app. */
 function configure(overrides: Partial<ConfigurationInput> = {}): ConfigurationInput {
   trackSecret(KEY)
   return {
     publicUrl: 'https://tokens.example.com/some/path',
     keys: [{ secret: KEY }],
     bws: { apps: [APP] },
-    // A test machine may be busy with other tests.
+    // Other tests keep the machine busy.
     overload: false,
     ...overrides,
   }
@@ -80,14 +79,7 @@ function configure(overrides: Partial<ConfigurationInput> = {}): ConfigurationIn
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const { clock = systemClock, randomness = systemRandomness, intervals = {}, connectionLimits = {} } = options
-  const log: Record<string, unknown>[] = []
-  const destination = new Writable({
-    write(chunk, _encoding, done) {
-      recordLog(String(chunk))
-      log.push(JSON.parse(String(chunk)))
-      done()
-    },
-  })
+  const { logger, lines: log } = captureLog(clock)
   const file = TRACED ? await createStoreFile() : undefined
   const own = await openStores(file?.store ?? 'sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
   const metrics = createMetrics(clock, { process: true })
@@ -97,7 +89,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     clock,
     uptime: options.uptime ?? clock,
     randomness,
-    logger: createLogger('trace', clock, destination),
+    logger,
     metrics,
     stores,
     intervals,
@@ -121,7 +113,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       ...(body === undefined ? {} : { body }),
     })
     const reply = { status: response.statusCode, headers: response.headers, body: await response.body.text() }
-    // The document has examples, which are no secrets.
+    // The examples in the document are not secret.
     if (path !== '/docs/openapi.json') trackSecretsIn(reply.body)
     return reply
   }
@@ -138,7 +130,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   return { url, port, trimint, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
-/** The value of an `Authorization` header (RFC 7617). */
+/** Returns the value of an `Authorization` header (RFC 7617). */
 export function basic(id: string, secret: string): string {
   const credentials = Buffer.from(`${id}:${secret}`).toString('base64')
   trackSecret(credentials)
