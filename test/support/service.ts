@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
+import type { Intervals } from '../../src/app/background-jobs.ts'
 import { startTrimint, type Trimint, type TrimintOptions } from '../../src/app/start-trimint.ts'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
@@ -58,10 +59,12 @@ export interface ServiceOptions {
   readonly randomness?: Randomness
   /** Stores to share with another service, or stores with faults. The test closes them. */
   readonly stores?: Partial<Stores>
-  readonly intervals?: TrimintOptions['intervals']
+  readonly intervals?: Partial<Intervals>
   readonly connectionLimits?: TrimintOptions['connectionLimits']
   /** Begins to shut down at once, and serves for this many milliseconds more. */
   readonly drainingMs?: number
+  /** Adds the metrics of Node itself, which outlive the service. */
+  readonly processMetrics?: boolean
 }
 
 /** Completes a configuration; the default has one BWS app. */
@@ -77,12 +80,20 @@ function configure(overrides: Partial<ConfigurationInput> = {}): ConfigurationIn
   }
 }
 
+/** Keeps tests from waiting for background jobs. */
+const SHORT_INTERVALS: Partial<Intervals> = {
+  guardRefreshMs: 50,
+  revocationRefreshMs: 50,
+  heartbeatMs: 100,
+  usageFlushMs: 20,
+}
+
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
-  const { clock = systemClock, randomness = systemRandomness, intervals = {}, connectionLimits = {} } = options
+  const { clock = systemClock, randomness = systemRandomness, connectionLimits = {} } = options
   const { logger, lines: log } = captureLog(clock)
   const file = TRACED ? await createStoreFile() : undefined
   const own = await openStores(file?.store ?? 'sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
-  const metrics = createMetrics(clock, { process: true })
+  const metrics = createMetrics(clock, { process: options.processMetrics ?? false })
   const stores = { ...own, ...options.stores }
   const trimint = await startTrimint({
     configuration: configure(options.configuration),
@@ -92,7 +103,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     logger,
     metrics,
     stores,
-    intervals,
+    intervals: { ...SHORT_INTERVALS, ...options.intervals },
     connectionLimits,
   })
   const { url } = trimint
