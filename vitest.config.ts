@@ -1,8 +1,21 @@
+import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-const project = (name: string, groupOrder: number) => ({
+const FULL = process.env.TRIMINT_TEST_FULL === '1'
+
+/** Test files that replace a module need a module registry that no other file has filled. */
+const mocking = globSync('test/**/*.test.ts').filter((file) => readFileSync(file, 'utf8').includes('vi.mock('))
+
+const project = (name: string) => ({
   extends: true as const,
-  test: { name, include: [`test/${name}/**/*.test.ts`], sequence: { groupOrder } },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    exclude: mocking,
+    // Importing the service again for every file takes as much processor time as the tests themselves.
+    isolate: false,
+    sequence: { groupOrder: 1 },
+  },
 })
 
 export default defineConfig({
@@ -11,19 +24,20 @@ export default defineConfig({
     testTimeout: 20_000,
     // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle.
     maxWorkers: 4,
-    // The last group searches everything that the others made the service write.
-    projects: [project('unit', 1), project('http', 1), project('system', 1), project('run', 2)],
+    projects: [
+      project('unit'),
+      project('http'),
+      project('system'),
+      ...(FULL ? [project('long')] : []),
+      { extends: true, test: { name: 'mocks', include: mocking, sequence: { groupOrder: 1 } } },
+      // Searches everything that the other groups made the service write.
+      { extends: true, test: { name: 'run', include: ['test/run/**/*.test.ts'], sequence: { groupOrder: 2 } } },
+    ],
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
       // What only starts a process: test/system runs it as one, where coverage cannot look.
-      exclude: [
-        'src/main.ts',
-        'src/app/start-trimint.ts',
-        'src/process/**',
-        'src/observability/tracing.ts',
-        'src/cli/main.ts',
-      ],
+      exclude: ['src/main.ts', 'src/cli/main.ts', 'src/process/**'],
       thresholds: { lines: 95, 'src/core/**': { lines: 100, branches: 100, functions: 100 } },
       reporter: ['text', 'json-summary'],
     },

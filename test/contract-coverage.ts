@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createOpenApi } from '../openapi/document.ts'
 
-// npm run rows: every row of a contract page stands in the name of a test over real HTTP, as soon as its route exists.
+// npm run check:contract-coverage fails unless every row of a contract page is named in the title of a test over real HTTP.
 
-/** Which part of which page is about which route. */
+/** Maps each part of a contract page to its route in the OpenAPI document. */
 const SECTIONS = [
   { page: 'bws', from: /^# /m, to: /^## How the token is used/m, path: '/token' },
   { page: 'bws', from: /^## How the token is used/m, to: /$/, path: '/authz/bws/{operation}' },
@@ -17,11 +17,13 @@ const SECTIONS = [
 
 for (const file of readdirSync(new URL('../docs/contracts', import.meta.url))) {
   if (!SECTIONS.some(({ page }) => `${page}.md` === file))
-    throw new Error(`docs/contracts/${file}: of no route, see SECTIONS`)
+    throw new Error(
+      `docs/contracts/${file}: no route is assigned; expected an entry in SECTIONS (test/contract-coverage.ts)`,
+    )
 }
 
 const { paths } = JSON.parse(createOpenApi()) as { paths: Record<string, unknown> }
-const listed = execFileSync('node_modules/.bin/vitest', ['list', 'test/contracts', '--json', '--no-static-parse'], {
+const listed = execFileSync('node_modules/.bin/vitest', ['list', 'test/http', '--json', '--no-static-parse'], {
   maxBuffer: 1 << 28,
 })
 const names = (JSON.parse(String(listed)) as { name: string }[]).map(({ name }) => name)
@@ -33,13 +35,16 @@ for (const { page, from, to, path } of SECTIONS) {
   const text = readFileSync(new URL(`../docs/contracts/${page}.md`, import.meta.url), 'utf8')
   const section = text.slice(text.search(from), text.search(to))
   const ids = [...section.matchAll(/(?:^\| |\b)([A-Z][0-9]+)(?=\s+\||:)/gm)].map(([, id = '']) => id)
-  if (ids.length === 0) throw new Error(`docs/contracts/${page}.md: no rows found for ${path}`)
+  if (ids.length === 0)
+    throw new Error(
+      `docs/contracts/${page}.md: no rows found for ${path}; expected table rows that start with an id such as B1`,
+    )
   if (!(path in paths)) continue
   rows += ids.length
   for (const id of ids.filter((candidate) => !tested.has(candidate))) {
     missing += 1
-    process.stderr.write(`docs/contracts/${page}.md: no test is named after row ${id}\n`)
+    process.stderr.write(`docs/contracts/${page}.md: no test title under test/http contains ${id}\n`)
   }
 }
-process.stdout.write(`${rows} rows of the contract pages have a route, ${missing} of them no test\n`)
+process.stdout.write(`${rows} rows of the contract pages have a route, ${missing} of them have no test\n`)
 process.exitCode = missing === 0 ? 0 : 1

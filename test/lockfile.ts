@@ -2,7 +2,7 @@ import { globSync } from 'node:fs'
 import packageJson from '../package.json' with { type: 'json' }
 import { faultsOf, readLockfile } from './support/lockfile.ts'
 
-// npm run lockfile: every package comes from the registry, and is the one that was locked.
+// npm run lockfile fails unless every package comes from the registry and has an integrity hash.
 
 const files = globSync('**/package-lock.json', { exclude: (name) => name === 'node_modules' || name.startsWith('.') })
 let packages = 0

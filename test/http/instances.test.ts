@@ -12,9 +12,9 @@ const [FIRST = '', SECOND = ''] = [KEY, OTHER_KEY].map((key) =>
 )
 const configuration = { keys: [{ secret: KEY }, { secret: OTHER_KEY }], idscan: { accounts: [] } }
 
-describe('a service that runs', () => {
-  test('has announced its keys before its first request, and takes that back when it ends', async () => {
-    await using replicas = await openReplicas()
+describe('a running instance', () => {
+  test('announces its keys before the first request and withdraws them when it closes', async () => {
+    await using replicas = await openInstances()
     const service = await startService({
       configuration,
       stores: { replicas },
@@ -30,8 +30,8 @@ describe('a service that runs', () => {
     expect(await replicas.neededUntil()).toEqual(new Map([[FIRST, until]]))
   })
 
-  test('says it again and again', async () => {
-    await using replicas = await openReplicas()
+  test('repeats the announcement', async () => {
+    await using replicas = await openInstances()
     const clock = createFrozenClock()
     await using _service = await startService({ stores: { replicas }, clock })
     clock.advance(HEARTBEAT_TTL_MS)
@@ -39,8 +39,8 @@ describe('a service that runs', () => {
     await expect.poll(() => replicas.running(clock()), { timeout: 10_000 }).toHaveLength(1)
   })
 
-  test('serves while it cannot say so, and says so when it can', async () => {
-    await using replicas = await openReplicas()
+  test('serves while it cannot announce its keys, and announces them once it can', async () => {
+    await using replicas = await openInstances()
     let isAway = true
     const service = await startService({
       stores: {
@@ -63,7 +63,7 @@ describe('a service that runs', () => {
   })
 })
 
-async function openReplicas() {
+async function openInstances() {
   const replicas = await openStore('replicas', 'sqlite::memory:')
   return { ...replicas, [Symbol.asyncDispose]: () => replicas.close() }
 }

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/demo-config.ts'
-import { readJournal } from '../support/leak-recorder.ts'
+import { readLeakRecords } from '../support/leak-recorder.ts'
 import { findSecrets } from '../support/search.ts'
 
-// Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secrets`
+// Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secret-leaks`
 // makes every store a file and every process log everything.
 
 // Milliseconds: there is much to look through, also on a machine with other things to do.
 const TIMEOUT = 300_000
 
-const { places, secrets: all } = readJournal()
+const { places, secrets: all } = readLeakRecords()
 
 /** What everyone may know: it stands in the document, and a start without a configuration prints it. */
 const DEMO = [DEMO_SECRET, DEMO_PASSWORD, btoa(`demo-app:${DEMO_SECRET}`), btoa(`demo-api:${DEMO_SECRET}`)]

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findFreePort } from './ports.ts'
-import { REDIS_FILES, writeDownStores } from './traces.ts'
+import { REDIS_FILES, recordStores } from './traces.ts'
 
 /** A Redis that answers only after what it has written is on the disk, and that can be lost and come back. */
 export interface DurableRedis extends AsyncDisposable {
@@ -66,7 +66,7 @@ export async function startDurableRedis(
     thaw: () => child?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await kill()
-      await writeDownStores(folder, REDIS_FILES)
+      await recordStores(folder, REDIS_FILES)
       await rm(folder, { recursive: true, force: true })
     },
   }

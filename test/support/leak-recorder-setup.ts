@@ -5,16 +5,16 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    journal: string
+    leakFolder: string
   }
 }
 
 let folder: Promise<string> | undefined
 
-/** One folder for the whole run, where every test writes down what was logged and which secrets it used. */
+/** Creates one folder for the whole run, where tests record what was logged and which secrets they used. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  folder ??= mkdtemp(join(tmpdir(), 'trimint-journal-'))
+  folder ??= mkdtemp(join(tmpdir(), 'trimint-leaks-'))
   const path = await folder
-  project.provide('journal', path)
+  project.provide('leakFolder', path)
   return () => rm(path, { recursive: true, force: true })
 }

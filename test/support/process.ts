@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { writeDown, writeLog } from './leak-recorder.ts'
+import { record, recordLog } from './leak-recorder.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -37,11 +37,11 @@ export async function startProcess(
   const written = { out: '', err: '' }
   child.stdout.on('data', (chunk) => {
     written.out += chunk
-    writeLog(String(chunk))
+    recordLog(String(chunk))
   })
   child.stderr.on('data', (chunk) => {
     written.err += chunk
-    writeDown('stderr', String(chunk))
+    record('stderr', String(chunk))
   })
   const exit = once(child, 'close').then(([code]) => code as number | null)
 

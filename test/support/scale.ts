@@ -1,15 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Dispatcher, Pool } from 'undici'
 import { readCompose } from './compose.ts'
 import { type DurableRedis, startDurableRedis } from './durable-redis.ts'
 import { TRACED } from './full.ts'
-import { trackSecret, trackSecretsIn, writeRefusal } from './leak-recorder.ts'
+import { connectTo } from './instances.ts'
+import { trackSecret } from './leak-recorder.ts'
 import { readExample, startExample } from './nginx.ts'
 import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
-import { type Answerer, basic, KEY } from './service.ts'
+import { type Answerer, KEY } from './service.ts'
 
 // The topology of docker-compose.yml's profile `scale` from plain processes: its nginx.conf, its trimint.yaml, its flags for the
 // store. Only the addresses are others.
@@ -42,9 +42,6 @@ export interface ScaledSite extends AsyncDisposable {
   /** The environment that a command line needs to work on the same store. */
   readonly environment: Readonly<Record<string, string>>
 }
-
-/** More than any test has calls under way, so that none waits for another. */
-const CONNECTIONS = 64
 
 /** @param variables of the replicas' environment, beside what docker-compose.yml says. */
 export async function startScaledSite(variables: Record<string, string> = {}): Promise<ScaledSite> {
@@ -84,8 +81,8 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
       ['server 172.30.80.12:8080 ', `server ${new URL(replicas[1].url).host} `],
     ]),
   )
-  const gateway = createAnswerer(nginx.url)
-  parts.defer(() => gateway.end())
+  const gateway = connectTo(nginx.url)
+  parts.defer(() => gateway.close())
 
   const started = parts.move()
   return {
@@ -100,7 +97,7 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
 
 function createReplica(port: string, environment: Record<string, string>): ScaledReplica & { end(): Promise<void> } {
   const url = `http://127.0.0.1:${port}`
-  const target = createAnswerer(url)
+  const target = connectTo(url)
   const processes: StartedProcess[] = []
 
   function current(): StartedProcess {
@@ -127,28 +124,7 @@ function createReplica(port: string, environment: Record<string, string>): Scale
     log: () => processes.map((process) => process.out()).join(''),
     async end() {
       await Promise.all(processes.map((process) => process[Symbol.asyncDispose]()))
-      await target.end()
+      await target.close()
     },
-  }
-}
-
-/** Connections that are kept; nothing is ever asked a second time. */
-export function createAnswerer(url: string): Answerer & { end(): Promise<void> } {
-  const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
-  return {
-    async request(path, { method = 'GET', headers = {}, body, as } = {}) {
-      const response = await pool.request({
-        path,
-        method: method as Dispatcher.HttpMethod,
-        headers: { ...headers, ...(as ? { authorization: basic(as.id, as.secret) } : {}) },
-        ...(body === undefined ? {} : { body }),
-      })
-      const { statusCode: status, headers: sent } = response
-      const text = await response.body.text()
-      trackSecretsIn(text)
-      writeRefusal(status, `${JSON.stringify(sent)}\n${text}`)
-      return { status, headers: sent, body: text }
-    },
-    end: () => pool.destroy(),
   }
 }

@@ -1,19 +1,19 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Client, type Dispatcher } from 'undici'
+import type { Intervals } from '../../src/app/background-jobs.ts'
 import { startTrimint, type Trimint, type TrimintOptions } from '../../src/app/start-trimint.ts'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Randomness } from '../../src/core/randomness.ts'
-import { createLogger } from '../../src/observability/logger.ts'
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { TRACED } from './full.ts'
-import { trackSecret, trackSecretsIn, writeDown, writeLog } from './leak-recorder.ts'
-import { createStoreFile, watchRefusals } from './traces.ts'
+import { record, trackSecret, trackSecretsIn } from './leak-recorder.ts'
+import { captureLog } from './log.ts'
+import { createStoreFile, recordRefusalsOf } from './traces.ts'
 
 /** 32 bytes, base64url. */
 export const KEY = 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4'
@@ -35,77 +35,80 @@ export interface RequestOptions {
   readonly as?: { id: string; secret: string }
 }
 
-/** A server that listens on a port of its own, and a client that sends paths as they are. */
+/** An instance in this process, and a client that sends paths unchanged. */
 export interface Service extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly trimint: Trimint
   readonly metrics: Metrics
   readonly stores: Stores
-  /** Every line it has logged. */
+  /** Every line that it has logged. */
   readonly log: Record<string, unknown>[]
   request(path: string, options?: RequestOptions): Promise<Reply>
   close(): Promise<void>
 }
 
-/** Whoever answers requests: a service of this process or of another. */
+/** Answers requests: an instance of this process or of another, or a gateway in front. */
 export type Answerer = Pick<Service, 'request'>
 
 export interface ServiceOptions {
   readonly configuration?: Partial<ConfigurationInput>
   readonly clock?: Clock
-  /** Goes with the clock unless told otherwise. */
+  /** The clock, by default. */
   readonly uptime?: Clock
   readonly randomness?: Randomness
-  /** Those that are shared with another service, or behave in their own way; closed by the test. */
+  /** Stores to share with another service, or stores with faults. The test closes them. */
   readonly stores?: Partial<Stores>
-  readonly intervals?: TrimintOptions['intervals']
+  readonly intervals?: Partial<Intervals>
   readonly connectionLimits?: TrimintOptions['connectionLimits']
   /** Begins to shut down at once, and serves for this many milliseconds more. */
   readonly drainingMs?: number
+  /** Adds the metrics of Node itself, which outlive the service. */
+  readonly processMetrics?: boolean
 }
 
-/** Completes a configuration: one app unless told otherwise. */
+/** Completes a configuration; the default has one BWS app. */
 function configure(overrides: Partial<ConfigurationInput> = {}): ConfigurationInput {
   trackSecret(KEY)
   return {
     publicUrl: 'https://tokens.example.com/some/path',
     keys: [{ secret: KEY }],
     bws: { apps: [APP] },
-    // A test machine may be busy with other tests.
+    // Other tests keep the machine busy.
     overload: false,
     ...overrides,
   }
 }
 
+/** Keeps tests from waiting for background jobs. */
+const SHORT_INTERVALS: Partial<Intervals> = {
+  guardRefreshMs: 50,
+  revocationRefreshMs: 50,
+  heartbeatMs: 100,
+  usageFlushMs: 20,
+}
+
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
-  const { clock = systemClock, randomness = systemRandomness, intervals = {}, connectionLimits = {} } = options
-  const log: Record<string, unknown>[] = []
-  const destination = new Writable({
-    write(chunk, _encoding, done) {
-      writeLog(String(chunk))
-      log.push(JSON.parse(String(chunk)))
-      done()
-    },
-  })
+  const { clock = systemClock, randomness = systemRandomness, connectionLimits = {} } = options
+  const { logger, lines: log } = captureLog(clock)
   const file = TRACED ? await createStoreFile() : undefined
   const own = await openStores(file?.store ?? 'sqlite::memory:', { onError: () => undefined, onFatal: () => undefined })
-  const metrics = createMetrics(clock, { process: true })
+  const metrics = createMetrics(clock, { process: options.processMetrics ?? false })
   const stores = { ...own, ...options.stores }
   const trimint = await startTrimint({
     configuration: configure(options.configuration),
     clock,
     uptime: options.uptime ?? clock,
     randomness,
-    logger: createLogger('trace', clock, destination),
+    logger,
     metrics,
     stores,
-    intervals,
+    intervals: { ...SHORT_INTERVALS, ...options.intervals },
     connectionLimits,
   })
   const { url } = trimint
   const port = Number(new URL(url).port)
-  const stopWatching = watchRefusals(port)
+  const stopWatching = recordRefusalsOf(port)
   if (options.drainingMs !== undefined) void trimint.close({ delayMs: options.drainingMs })
   const client = new Client(url, { pipelining: 1, connect: { rejectUnauthorized: false } })
 
@@ -121,7 +124,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       ...(body === undefined ? {} : { body }),
     })
     const reply = { status: response.statusCode, headers: response.headers, body: await response.body.text() }
-    // The document has examples, which are no secrets.
+    // The examples in the document are not secret.
     if (path !== '/docs/openapi.json') trackSecretsIn(reply.body)
     return reply
   }
@@ -130,15 +133,15 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     await client.close()
     await trimint.close({ timeoutMs: 0 })
     stopWatching()
-    writeDown('metrics', await metrics.registry.metrics())
+    record('metrics', await metrics.registry.metrics())
     await own.close()
-    await file?.writeDown()
+    await file?.recordAndRemove()
   }
 
   return { url, port, trimint, metrics, stores, log, request, close, [Symbol.asyncDispose]: close }
 }
 
-/** The value of an `Authorization` header (RFC 7617). */
+/** Returns the value of an `Authorization` header (RFC 7617). */
 export function basic(id: string, secret: string): string {
   const credentials = Buffer.from(`${id}:${secret}`).toString('base64')
   trackSecret(credentials)
@@ -149,8 +152,8 @@ export function basic(id: string, secret: string): string {
 /** Starts a service, and returns its Fastify app beside it. */
 export async function startServiceAndApp(options: ServiceOptions): Promise<{ service: Service; app: FastifyInstance }> {
   const created: FastifyInstance[] = []
-  const record = (message: unknown): void => void created.push((message as { fastify: FastifyInstance }).fastify)
-  subscribe('fastify.initialization', record)
-  const service = await startService(options).finally(() => unsubscribe('fastify.initialization', record))
+  const onCreated = (message: unknown): void => void created.push((message as { fastify: FastifyInstance }).fastify)
+  subscribe('fastify.initialization', onCreated)
+  const service = await startService(options).finally(() => unsubscribe('fastify.initialization', onCreated))
   return { service, app: created[0] as FastifyInstance }
 }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { CALLER, QUERY } from './bws.ts'
 import { encodeForm } from './idscan.ts'
+import { GATEWAY, type InstanceProcess, issueAt, redeemAt } from './instances.ts'
 import { trackSecret } from './leak-recorder.ts'
-import { GATEWAY, issueAt, type Replica, redeemAt } from './replicas.ts'
 
 /** What callers were told about one token of nevisFIDO. */
 interface Fate {
@@ -37,25 +37,25 @@ const PAUSE = 20
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
-const post = (replica: Replica, path: string, token: string) =>
-  replica.request(path, { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
+const post = (instance: InstanceProcess, path: string, token: string) =>
+  instance.request(path, { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
 
-async function issueBws(replica: Replica): Promise<string> {
-  const { status, body } = await replica.request(`/token?${QUERY}&task=verify&maxtries=1`, { as: CALLER })
+async function issueBws(instance: InstanceProcess): Promise<string> {
+  const { status, body } = await instance.request(`/token?${QUERY}&task=verify&maxtries=1`, { as: CALLER })
   if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
   trackSecret(body)
   return body
 }
 
-const checkBws = async (replica: Replica, token: string): Promise<number> =>
-  (await replica.request('/authz/bws/verify', { headers: { authorization: `Bearer ${token}` } })).status
+const checkBws = async (instance: InstanceProcess, token: string): Promise<number> =>
+  (await instance.request('/authz/bws/verify', { headers: { authorization: `Bearer ${token}` } })).status
 
 /**
  * Callers that issue, redeem, check and revoke without a pause, go on whatever happens, and remember what they were told.
  *
  * @param current which process is to be asked.
  */
-export function startSteadyLoad(current: () => Replica): SteadyLoad {
+export function startSteadyLoad(current: () => InstanceProcess): SteadyLoad {
   const fates = new Map<string, Fate>()
   const revoked: string[] = []
   const passes = new Map<string, number>()
@@ -137,18 +137,18 @@ export interface Breaches {
 export const NO_BREACH: Breaches = { redeemedTwice: 0, lost: 0, triesGivenBack: 0, alive: 0 }
 
 /** Holds what callers were told against what a process says now: everything is tried once more. */
-export async function findBreaches(replica: Replica, { fates, revoked, passes }: Told): Promise<Breaches> {
+export async function findBreaches(instance: InstanceProcess, { fates, revoked, passes }: Told): Promise<Breaches> {
   const limit = pLimit(16)
   let lost = 0
   await limit.map([...fates], async ([token, fate]) => {
-    const code = await redeemAt(replica, token)
+    const code = await redeemAt(instance, token)
     if (code === 1200) fate.redeemed += 1
     if (code !== 1200 && fate.redeemed === 0 && !fate.isOpen) lost += 1
   })
   const again = await limit.map([...passes], async ([token, before]) => {
-    return before + Number((await checkBws(replica, token)) === 200)
+    return before + Number((await checkBws(instance, token)) === 200)
   })
-  const answers = await limit.map([...revoked], async (token) => (await post(replica, '/introspect', token)).body)
+  const answers = await limit.map([...revoked], async (token) => (await post(instance, '/introspect', token)).body)
   return {
     redeemedTwice: [...fates.values()].filter(({ redeemed }) => redeemed > 1).length,
     lost,

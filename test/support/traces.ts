@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeDown, writeRefusal } from './leak-recorder.ts'
+import { record, recordRefusal } from './leak-recorder.ts'
 
 interface Exchange {
   readonly request: IncomingMessage
@@ -12,16 +12,16 @@ interface Exchange {
 }
 
 /** Records every refusal that a server of this process sends. Returns a function that ends this. */
-export function watchRefusals(port: number): () => void {
-  const record = (message: unknown): void => {
+export function recordRefusalsOf(port: number): () => void {
+  const onRequest = (message: unknown): void => {
     const { request, response } = message as Exchange
-    if (request.socket.localPort === port) recordRefusal(response)
+    if (request.socket.localPort === port) recordReplyIfRefusal(response)
   }
-  subscribe('http.server.request.start', record)
-  return () => void unsubscribe('http.server.request.start', record)
+  subscribe('http.server.request.start', onRequest)
+  return () => void unsubscribe('http.server.request.start', onRequest)
 }
 
-function recordRefusal(response: ServerResponse): void {
+function recordReplyIfRefusal(response: ServerResponse): void {
   const said: string[] = []
   // Headers that are passed together with the status are in no list of headers.
   for (const step of ['setHeader', 'writeHead', 'write', 'end'] as const) {
@@ -33,20 +33,20 @@ function recordRefusal(response: ServerResponse): void {
       },
     })
   }
-  response.once('finish', () => writeRefusal(response.statusCode, said.join('\n')))
+  response.once('finish', () => recordRefusal(response.statusCode, said.join('\n')))
 }
 
 /** Counts the open connections to a port of this process, from now on. */
 export function watchConnections(port: number): { count(): number; stop(): void } {
   const sockets = new Set<Socket>()
-  const record = (message: unknown): void => {
+  const onSocket = (message: unknown): void => {
     const { socket } = message as { socket: Socket }
     if (socket.localPort !== port) return
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   }
-  subscribe('net.server.socket', record)
-  return { count: () => sockets.size, stop: () => void unsubscribe('net.server.socket', record) }
+  subscribe('net.server.socket', onSocket)
+  return { count: () => sockets.size, stop: () => void unsubscribe('net.server.socket', onSocket) }
 }
 
 function toText(value: unknown): string {
@@ -54,34 +54,33 @@ function toText(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
-/** Writes down the bytes of every file below a folder whose name matches: a database with what goes beside it, or a log of Redis. */
-export async function writeDownStores(folder: string, pattern: RegExp): Promise<void> {
+/** Records the bytes of every file below a folder whose name matches. */
+export async function recordStores(folder: string, pattern: RegExp): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   for (const entry of entries) {
-    if (entry.isFile() && pattern.test(entry.name))
-      writeDown('stores', await readFile(join(entry.parentPath, entry.name)))
+    if (entry.isFile() && pattern.test(entry.name)) record('stores', await readFile(join(entry.parentPath, entry.name)))
   }
 }
 
-/** What an SQLite store consists of: the database, and what was written since it was last tidied up. */
+/** An SQLite database and its write-ahead log. */
 export const SQLITE_FILES = /\.db(?:-wal)?$/
 
-/** The commands that an append-only Redis was given. */
+/** The append-only files of Redis. */
 export const REDIS_FILES = /\.aof$/
 
 export interface StoreFile {
-  /** As the configuration names it. */
+  /** The value for `store` in a configuration. */
   readonly store: string
-  /** Keeps its bytes for the search, and removes it. */
-  writeDown(): Promise<void>
+  /** Records its bytes for the leak search, then removes it. */
+  recordAndRemove(): Promise<void>
 }
 
 export async function createStoreFile(): Promise<StoreFile> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-store-'))
   return {
     store: `sqlite:${join(folder, 'trimint.db')}`,
-    async writeDown() {
-      await writeDownStores(folder, SQLITE_FILES)
+    async recordAndRemove() {
+      await recordStores(folder, SQLITE_FILES)
       await rm(folder, { recursive: true, force: true })
     },
   }

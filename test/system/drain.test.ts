@@ -9,10 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { CALLER, getToken, QUERY } from '../support/bws.ts'
 import { LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import { connectTo } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
-import { createAnswerer } from '../support/scale.ts'
 import { type Answerer, APP, basic, KEY } from '../support/service.ts'
 
 // How a process ends: nobody who has asked goes without an answer, nobody can keep it for ever.
@@ -46,14 +46,14 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 async function startDrained(variables: Record<string, string>): Promise<Drained> {
   const started = await startProcess({ TRIMINT_CONFIG: join(folder, 'trimint.yaml'), ...variables })
   const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
-  const target = createAnswerer(url)
+  const target = connectTo(url)
   return {
     process: started,
     port: Number(new URL(url).port),
     request: target.request,
     async [Symbol.asyncDispose]() {
       await started[Symbol.asyncDispose]()
-      await target.end()
+      await target.close()
     },
   }
 }

@@ -3,9 +3,17 @@ import { CALLER, QUERY } from '../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
 import { FULL } from '../support/full.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import {
+  askStatusAt,
+  createAt,
+  deploy,
+  type InstanceProcess,
+  type Issued,
+  issueAt,
+  redeemAt,
+} from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
-import { askStatusAt, createAt, deploy, type Issued, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
 
 // What has been answered is kept, whatever dies right after the answer.
 
@@ -24,17 +32,17 @@ interface Told {
 const times = <Result>(count: number, call: () => Promise<Result>) => Array.from({ length: count }, call)
 
 /** Creates and redeems, and kills right after the first record is answered. */
-async function killAfterAnAnswer(replica: Replica, kill: () => Promise<void>): Promise<Told> {
-  const fresh = await Promise.all(times(UNDER_WAY, () => issueAt(replica)))
+async function killAfterAnAnswer(instance: InstanceProcess, kill: () => Promise<void>): Promise<Told> {
+  const fresh = await Promise.all(times(UNDER_WAY, () => issueAt(instance)))
   const created: Issued[] = []
   const redeemed: Issued[] = []
   let death: Promise<void> | undefined
   const redemptions = fresh.map(async (issued) => {
-    const code = await redeemAt(replica, issued.token)
+    const code = await redeemAt(instance, issued.token)
     if (code === 1200) redeemed.push(issued)
   })
   const creations = times(UNDER_WAY, async () => {
-    created.push(await issueAt(replica))
+    created.push(await issueAt(instance))
     death ??= kill()
   })
   await Promise.allSettled([...redemptions, ...creations])
@@ -42,18 +50,18 @@ async function killAfterAnAnswer(replica: Replica, kill: () => Promise<void>): P
   return { created, redeemed }
 }
 
-async function expectKept(replica: Replica, { created, redeemed }: Told): Promise<void> {
-  const replies = await Promise.all(created.map(({ sessionId }) => askStatusAt(replica, sessionId)))
+async function expectKept(instance: InstanceProcess, { created, redeemed }: Told): Promise<void> {
+  const replies = await Promise.all(created.map(({ sessionId }) => askStatusAt(instance, sessionId)))
   const statuses = replies.map(({ body }) => (JSON.parse(body) as { status: string }).status)
   expect(statuses).toEqual(created.map(() => 'tokenCreated'))
-  const codesOf = (tokens: readonly Issued[]) => Promise.all(tokens.map(({ token }) => redeemAt(replica, token)))
+  const codesOf = (tokens: readonly Issued[]) => Promise.all(tokens.map(({ token }) => redeemAt(instance, token)))
   expect(await codesOf(created)).toEqual(created.map(() => 1200))
   expect(await codesOf(redeemed)).toEqual(redeemed.map(() => 1491))
 }
 
 /** Until the process has found its Redis again, by itself. */
-async function expectReconnected(replica: Replica): Promise<void> {
-  await expect.poll(async () => (await askStatusAt(replica, 'x')).status, { timeout: 10_000 }).toBe(200)
+async function expectReconnected(instance: InstanceProcess): Promise<void> {
+  await expect.poll(async () => (await askStatusAt(instance, 'x')).status, { timeout: 10_000 }).toBe(200)
 }
 
 const NOTHING: Told = { created: [], redeemed: [] }
@@ -65,13 +73,13 @@ test(`N24: SQLite keeps every answered record of ${ROUNDS} processes that are ki
   let told = NOTHING
   let redeemed = 0
   for (let round = 0; round < ROUNDS; round++) {
-    const replica = await deployment.start()
-    await expectKept(replica, told)
-    told = await killAfterAnAnswer(replica, () => replica.kill())
+    const instance = await deployment.startProcess()
+    await expectKept(instance, told)
+    told = await killAfterAnAnswer(instance, () => instance.kill())
     expect(told.created.length).toBeGreaterThan(0)
     redeemed += told.redeemed.length
   }
-  await expectKept(await deployment.start(), told)
+  await expectKept(await deployment.startProcess(), told)
   expect(redeemed).toBeGreaterThan(0)
 })
 
@@ -79,15 +87,15 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
   test(`N24: it keeps every answered record when it is killed ${ROUNDS} times`, { timeout: TIMEOUT }, async () => {
     await using redis = await startDurableRedis()
     await using deployment = await deploy(redis.url)
-    const replica = await deployment.start()
+    const instance = await deployment.startProcess()
     let redeemed = 0
     for (let round = 0; round < ROUNDS; round++) {
-      const told = await killAfterAnAnswer(replica, () => redis.kill())
+      const told = await killAfterAnAnswer(instance, () => redis.kill())
       expect(told.created.length).toBeGreaterThan(0)
       redeemed += told.redeemed.length
       await redis.start()
-      await expectReconnected(replica)
-      await expectKept(replica, told)
+      await expectReconnected(instance)
+      await expectKept(instance, told)
     }
     expect(redeemed).toBeGreaterThan(0)
   })
@@ -109,21 +117,21 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
     async ({ leave, comeBack }) => {
       await using redis = await startDurableRedis()
       await using deployment = await deploy(redis.url)
-      const replica = await deployment.start()
-      const { sessionId } = await issueAt(replica)
+      const instance = await deployment.startProcess()
+      const { sessionId } = await issueAt(instance)
       await leave(redis)
 
       const began = performance.now()
-      expect(await createAt(replica)).toMatchObject({ status: 200, body: '{"statusCode":1500}' })
+      expect(await createAt(instance)).toMatchObject({ status: 200, body: '{"statusCode":1500}' })
       const created = performance.now()
       expect(created - began).toBeLessThan(1_000)
-      expect(await askStatusAt(replica, sessionId)).toMatchObject({ status: 503 })
+      expect(await askStatusAt(instance, sessionId)).toMatchObject({ status: 503 })
       expect(performance.now() - created).toBeLessThan(1_000)
 
-      const token = await replica.request(`/token?${QUERY}`, { as: CALLER })
+      const token = await instance.request(`/token?${QUERY}`, { as: CALLER })
       expect(token).toMatchObject({ status: 200, body: expect.stringMatching(/^eyJ/) })
       trackSecret(token.body)
-      const login = await replica.request(LOGIN_PATH, {
+      const login = await instance.request(LOGIN_PATH, {
         method: 'POST',
         body: encodeForm(LOGIN),
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -132,8 +140,8 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
       trackSecret((JSON.parse(login.body) as { access_token: string }).access_token)
 
       await comeBack(redis)
-      await expectReconnected(replica)
-      expect(await redeemAt(replica, (await issueAt(replica)).token)).toBe(1200)
+      await expectReconnected(instance)
+      expect(await redeemAt(instance, (await issueAt(instance)).token)).toBe(1200)
     },
   )
 })

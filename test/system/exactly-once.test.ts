@@ -1,9 +1,9 @@
 import pLimit from 'p-limit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
+import { type Deployment, deploy, type InstanceProcess, issueAt, redeemAt } from '../support/instances.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type StartedRedis, startRedis } from '../support/redis.ts'
-import { type Deployment, deploy, issueAt, type Replica, redeemAt } from '../support/replicas.ts'
 
 // What the atomic step of a store is for: callers of several processes that all want the same token at the same moment.
 
@@ -54,13 +54,13 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
   describe.skipIf(needsRedis && !hasProgram('redis-server'))(`${TOKENS} tokens, ${CALLERS} callers each`, () => {
     let redis: StartedRedis | undefined
     let deployment: Deployment
-    let replicas: Replica[]
-    const replicaFor = (call: number) => replicas[call % replicas.length] as Replica
+    let instances: InstanceProcess[]
+    const instanceFor = (call: number) => instances[call % instances.length] as InstanceProcess
 
     beforeAll(async () => {
       redis = needsRedis ? await startRedis() : undefined
       deployment = await deploy(redis?.url)
-      replicas = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.start()))
+      instances = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.startProcess()))
     }, TIMEOUT)
     afterAll(async () => {
       await deployment[Symbol.asyncDispose]()
@@ -69,12 +69,12 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
 
     function issueAll(): Promise<string[]> {
       const calls = Array.from({ length: TOKENS }, (_, call) => call)
-      return pLimit(UNDER_WAY * CALLERS).map(calls, async (call) => (await issueAt(replicaFor(call))).token)
+      return pLimit(UNDER_WAY * CALLERS).map(calls, async (call) => (await issueAt(instanceFor(call))).token)
     }
 
     test(`N24: on ${store} one caller succeeds, all others are told 1491`, { timeout: TIMEOUT }, async () => {
       const tokens = await issueAll()
-      const answers = await redeemAll(tokens, (caller, token) => redeemAt(replicaFor(caller), token))
+      const answers = await redeemAll(tokens, (caller, token) => redeemAt(instanceFor(caller), token))
       expect(tally(answers)).toEqual({ 1200: TOKENS, 1491: TOKENS * (CALLERS - 1) })
       expect(answers.filter((answer) => successesOf(answer) !== 1)).toEqual([])
     })
@@ -82,7 +82,7 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
     // The last one: afterwards there is a process less. Whoever loses it asks its neighbour.
     test(`N24: on ${store} nobody succeeds twice where a process dies half-way`, { timeout: TIMEOUT }, async () => {
       const tokens = await issueAll()
-      const [victim, ...survivors] = replicas
+      const [victim, ...survivors] = instances
       /** What the victim may have redeemed, and told nobody. */
       const interrupted = new Set<string>()
       let isHalfway = false
@@ -92,13 +92,13 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
         tokens,
         async (caller, token) => {
           try {
-            const code = await redeemAt(replicaFor(caller), token)
-            if (isHalfway && replicaFor(caller) === victim) death ??= victim?.kill()
+            const code = await redeemAt(instanceFor(caller), token)
+            if (isHalfway && instanceFor(caller) === victim) death ??= victim?.kill()
             return code
           } catch (error) {
-            if (replicaFor(caller) !== victim) throw error
+            if (instanceFor(caller) !== victim) throw error
             if (!wasRefused(error)) interrupted.add(token)
-            return redeemAt(replicaFor(caller + 1), token)
+            return redeemAt(instanceFor(caller + 1), token)
           }
         },
         (index) => {
@@ -113,8 +113,8 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
       const unseen = answers.filter((answer) => successesOf(answer) === 0)
       expect(unseen.filter(({ token }) => !interrupted.has(token))).toEqual([])
 
-      replicas = survivors
-      const again = await redeemAll(tokens, (caller, token) => redeemAt(replicaFor(caller), token))
+      instances = survivors
+      const again = await redeemAll(tokens, (caller, token) => redeemAt(instanceFor(caller), token))
       expect(tally(again)).toEqual({ 1491: TOKENS * CALLERS })
     })
   })

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Deployment, deploy } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { bodyFor, UAF } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
-import { type Deployment, deploy } from '../support/replicas.ts'
 
 // Callers with what their platform brings along: each creates a token, watches its session, redeems, and tries it again.
 
@@ -18,7 +18,7 @@ let deployment: Deployment
 let url: string
 beforeAll(async () => {
   deployment = await deploy()
-  url = (await deployment.start()).url
+  url = (await deployment.startProcess()).url
 })
 afterAll(() => deployment[Symbol.asyncDispose]())
 

@@ -9,11 +9,11 @@ import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { getToken, QUERY } from '../support/bws.ts'
 import { TRACED } from '../support/full.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
+import { type Deployment, deploy, type InstanceProcess } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { checkBws, checkIdscan, introspect, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
-import { type Deployment, deploy, type Replica } from '../support/replicas.ts'
 import { KEY } from '../support/service.ts'
 
 // A key is exchanged while everybody goes on working: what an operator does, with the commands that an operator has.
@@ -38,18 +38,18 @@ const CONFIGURATION: Partial<ConfigurationInput> = {
 
 const CONTRACTS = {
   bws: {
-    async issue(replica: Replica) {
+    async issue(replica: InstanceProcess) {
       const reply = await getToken(replica, QUERY)
       return reply.status === 200 ? reply.body : undefined
     },
-    check: (replica: Replica, token: string) => checkBws(replica, 'upload', token),
+    check: (replica: InstanceProcess, token: string) => checkBws(replica, 'upload', token),
   },
   idscan: {
-    async issue(replica: Replica) {
+    async issue(replica: InstanceProcess) {
       const reply = await login(replica, LOGIN)
       return reply.status === 200 ? (JSON.parse(reply.body) as { access_token: string }).access_token : undefined
     },
-    check: (replica: Replica, token: string) => checkIdscan(replica, 'scanning', token),
+    check: (replica: InstanceProcess, token: string) => checkIdscan(replica, 'scanning', token),
   },
 } as const
 type Contract = keyof typeof CONTRACTS
@@ -62,20 +62,20 @@ interface Token {
 }
 
 /** Whether a replica takes a token, in both ways that it can be asked. */
-async function accepts(replica: Replica, { contract, token }: Token): Promise<boolean> {
+async function accepts(replica: InstanceProcess, { contract, token }: Token): Promise<boolean> {
   const [said, checked] = await Promise.all([introspect(replica, token), CONTRACTS[contract].check(replica, token)])
   return said.status === 200 && (JSON.parse(said.body) as { active: boolean }).active && checked.status === 200
 }
 
 /** Callers that go on and on: each has tokens issued, and shows them and older ones to both replicas. */
-function startTraffic(replicas: readonly [Replica, Replica]) {
+function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
   const tokens: Token[] = []
   const failures: string[] = []
   let step = 0
   let rounds = 0
   let isGoing = true
 
-  async function issue(contract: Contract, replica: Replica): Promise<Token | undefined> {
+  async function issue(contract: Contract, replica: InstanceProcess): Promise<Token | undefined> {
     const asked = step
     const token = await CONTRACTS[contract].issue(replica)
     if (token === undefined) failures.push(`step ${step}: ${contract} was not issued`)
@@ -98,7 +98,7 @@ function startTraffic(replicas: readonly [Replica, Replica]) {
   const callers = Array.from({ length: CALLERS }, async (_, caller) => {
     for (let round = caller; isGoing; round++) {
       try {
-        const replica = replicas[round % 2] as Replica
+        const replica = replicas[round % 2] as InstanceProcess
         const token = await issue(caller % 2 ? 'bws' : 'idscan', replica)
         if (token) await show(token)
         const earlier = tokens[Math.floor(Math.random() * tokens.length)]
@@ -164,7 +164,10 @@ describe.each(STORES)('two replicas on $store', ({ needsRedis }) => {
     async () => {
       await using redis = needsRedis ? await startRedis() : undefined
       await using deployment = await deploy(redis?.url, CONFIGURATION, VARIABLES)
-      const replicas: [Replica, Replica] = [await deployment.start(), await deployment.start()]
+      const replicas: [InstanceProcess, InstanceProcess] = [
+        await deployment.startProcess(),
+        await deployment.startProcess(),
+      ]
       const traffic = startTraffic(replicas)
 
       // Step 0: the old key alone.
@@ -219,7 +222,10 @@ describe.each(STORES)('two replicas on $store', ({ needsRedis }) => {
 
 test('what the refusal keeps from happening: a key that is promoted too early', { timeout: TIMEOUT }, async () => {
   await using deployment = await deploy(undefined, CONFIGURATION, VARIABLES)
-  const replicas: [Replica, Replica] = [await deployment.start(), await deployment.start()]
+  const replicas: [InstanceProcess, InstanceProcess] = [
+    await deployment.startProcess(),
+    await deployment.startProcess(),
+  ]
   await trimint(deployment, 'keys', 'add')
   expect(await trimint(deployment, 'keys', 'promote', '--force')).toMatchObject({ code: 0 })
   await replicas[0].reload()

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CALLER, QUERY } from '../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import { type Deployment, deploy, GATEWAY, type InstanceProcess } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
-import { type Deployment, deploy, GATEWAY, type Replica } from '../support/replicas.ts'
 import type { Reply } from '../support/service.ts'
 
 // What the services behind a gateway rely on, whichever process the gateway asks.
@@ -21,35 +21,39 @@ const MARGIN = 100
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
-async function issueBws(replica: Replica, query = 'task=verify&maxtries=15'): Promise<string> {
-  const { status, body } = await replica.request(`/token?${QUERY}&${query}`, { as: CALLER })
+async function issueBws(instance: InstanceProcess, query = 'task=verify&maxtries=15'): Promise<string> {
+  const { status, body } = await instance.request(`/token?${QUERY}&${query}`, { as: CALLER })
   if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
   trackSecret(body)
   return body
 }
 
-async function issueIdscan(replica: Replica): Promise<string> {
-  const { status, body } = await replica.request(LOGIN_PATH, { method: 'POST', body: encodeForm(LOGIN), headers: FORM })
+async function issueIdscan(instance: InstanceProcess): Promise<string> {
+  const { status, body } = await instance.request(LOGIN_PATH, {
+    method: 'POST',
+    body: encodeForm(LOGIN),
+    headers: FORM,
+  })
   if (status !== 200) throw new Error(`nobody was logged in: ${status} ${body}`)
   const { access_token: token } = JSON.parse(body) as { access_token: string }
   trackSecret(token)
   return token
 }
 
-const check = (replica: Replica, path: string, token: string): Promise<Reply> =>
-  replica.request(`/authz/${path}`, { headers: { authorization: `Bearer ${token}` } })
+const check = (instance: InstanceProcess, path: string, token: string): Promise<Reply> =>
+  instance.request(`/authz/${path}`, { headers: { authorization: `Bearer ${token}` } })
 
-const statusOf = async (replica: Replica, path: string, token: string): Promise<number> =>
-  (await check(replica, path, token)).status
+const statusOf = async (instance: InstanceProcess, path: string, token: string): Promise<number> =>
+  (await check(instance, path, token)).status
 
-const revoke = (replica: Replica, token: string): Promise<Reply> =>
-  replica.request('/revoke', { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
+const revoke = (instance: InstanceProcess, token: string): Promise<Reply> =>
+  instance.request('/revoke', { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
 
 async function introspect(
-  replica: Replica,
+  instance: InstanceProcess,
   token: string,
 ): Promise<{ active: boolean; triesLeft: number | undefined }> {
-  const { body } = await replica.request('/introspect', {
+  const { body } = await instance.request('/introspect', {
     method: 'POST',
     body: encodeForm({ token }),
     headers: FORM,
@@ -74,13 +78,13 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
   describe.skipIf(needsRedis && !hasProgram('redis-server'))('one answer for all', () => {
     let redis: DurableRedis | undefined
     let deployment: Deployment
-    let replicas: Replica[]
-    const replicaFor = (call: number) => replicas[call % replicas.length] as Replica
+    let instances: InstanceProcess[]
+    const instanceFor = (call: number) => instances[call % instances.length] as InstanceProcess
 
     beforeAll(async () => {
       redis = needsRedis ? await startDurableRedis() : undefined
       deployment = await deploy(redis?.url)
-      replicas = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.start()))
+      instances = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.startProcess()))
     }, TIMEOUT)
     afterAll(async () => {
       await deployment[Symbol.asyncDispose]()
@@ -89,9 +93,9 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
 
     test(`B35: on ${store} exactly 15 of 200 parallel checks of a 15-try token pass, wherever they are asked`, async () => {
       for (let round = 0; round < 3; round++) {
-        const token = await issueBws(replicaFor(round))
+        const token = await issueBws(instanceFor(round))
         const replies = await Promise.all(
-          Array.from({ length: 200 }, (_, call) => check(replicaFor(call), 'bws/verify', token)),
+          Array.from({ length: 200 }, (_, call) => check(instanceFor(call), 'bws/verify', token)),
         )
         expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 15, 403: 185 })
         const passed = replies.filter(({ status }) => status === 200)
@@ -102,28 +106,30 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
         ).toEqual(Array.from({ length: 15 }, (_, at) => at))
         const refusals = replies.filter(({ status }) => status === 403).map(({ body }) => body)
         expect(tally(refusals)).toEqual({ '{"Message":"The tries of the token are used up."}': 185 })
-        for (const replica of replicas) {
-          expect(await statusOf(replica, 'bws/verify', token)).toBe(403)
-          expect(await statusOf(replica, 'bws/upload', token), 'uploading takes no try').toBe(200)
-          expect(await introspect(replica, token)).toEqual({ active: false, triesLeft: undefined })
+        for (const instance of instances) {
+          expect(await statusOf(instance, 'bws/verify', token)).toBe(403)
+          expect(await statusOf(instance, 'bws/upload', token), 'uploading takes no try').toBe(200)
+          expect(await introspect(instance, token)).toEqual({ active: false, triesLeft: undefined })
         }
       }
     })
 
     test(`B35: on ${store} what takes no try leaves all of them`, async () => {
-      const token = await issueBws(replicaFor(0), 'task=verify&maxtries=2')
+      const token = await issueBws(instanceFor(0), 'task=verify&maxtries=2')
       const free = await Promise.all(
         Array.from({ length: 60 }, (_, call) => {
           const path = ['bws/upload', 'bws/enroll', 'idscan/scanning'][Math.floor(call / PROCESSES) % 3] ?? ''
-          return statusOf(replicaFor(call), path, token)
+          return statusOf(instanceFor(call), path, token)
         }),
       )
       expect(tally(free)).toEqual({ 200: 21, 401: 18, 403: 21 })
-      for (const replica of replicas) expect(await introspect(replica, token)).toEqual({ active: true, triesLeft: 2 })
-      expect(await statusOf(replicaFor(1), 'bws/verify', token)).toBe(200)
-      for (const replica of replicas) expect(await introspect(replica, token)).toEqual({ active: true, triesLeft: 1 })
-      expect(await statusOf(replicaFor(2), 'bws/verify', token)).toBe(200)
-      expect(await statusOf(replicaFor(0), 'bws/verify', token)).toBe(403)
+      for (const instance of instances)
+        expect(await introspect(instance, token)).toEqual({ active: true, triesLeft: 2 })
+      expect(await statusOf(instanceFor(1), 'bws/verify', token)).toBe(200)
+      for (const instance of instances)
+        expect(await introspect(instance, token)).toEqual({ active: true, triesLeft: 1 })
+      expect(await statusOf(instanceFor(2), 'bws/verify', token)).toBe(200)
+      expect(await statusOf(instanceFor(0), 'bws/verify', token)).toBe(403)
     })
 
     test(`B34, I30: on ${store} what one process revokes it refuses at once, and all the others within a second`, {
@@ -131,22 +137,22 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
     }, async () => {
       const rounds = Array.from({ length: 24 }, async (_, round) => {
         const path = ['bws/upload', 'bws/verify', 'idscan/scanning'][round % 3] ?? ''
-        const revoking = replicaFor(Math.floor(round / 3))
-        const others = replicas.filter((replica) => replica !== revoking)
+        const revoking = instanceFor(Math.floor(round / 3))
+        const others = instances.filter((instance) => instance !== revoking)
         const token = await (path.startsWith('idscan') ? issueIdscan(revoking) : issueBws(revoking))
         const kept = await (path.startsWith('idscan') ? issueIdscan(revoking) : issueBws(revoking))
         // Not all at the same moment of what the processes do at intervals.
         await sleep(round * 70)
-        for (const replica of replicas) expect(await statusOf(replica, path, token)).toBe(200)
+        for (const instance of instances) expect(await statusOf(instance, path, token)).toBe(200)
         expect(await revoke(revoking, token)).toMatchObject({ status: 200, body: '' })
         const answered = performance.now()
         expect(await statusOf(revoking, path, token)).toBe(401)
         await sleep(Math.max(0, PROMISED - (performance.now() - answered)))
-        const replies = await Promise.all(others.map((replica) => statusOf(replica, path, token)))
+        const replies = await Promise.all(others.map((instance) => statusOf(instance, path, token)))
         expect(replies).toEqual([401, 401])
-        for (const replica of replicas) {
-          expect(await introspect(replica, token)).toMatchObject({ active: false })
-          expect(await statusOf(replica, path, kept), 'the other token of the same holder').toBe(200)
+        for (const instance of instances) {
+          expect(await introspect(instance, token)).toMatchObject({ active: false })
+          expect(await statusOf(instance, path, kept), 'the other token of the same holder').toBe(200)
         }
       })
       await Promise.all(rounds)
@@ -154,13 +160,13 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
 
     test(`B34: on ${store} a process that starts later knows what was revoked and counted before`, async () => {
       const [revoked, used, kept] = await Promise.all([
-        issueBws(replicaFor(0)),
-        issueBws(replicaFor(1), 'task=verify&maxtries=1'),
-        issueBws(replicaFor(2)),
+        issueBws(instanceFor(0)),
+        issueBws(instanceFor(1), 'task=verify&maxtries=1'),
+        issueBws(instanceFor(2)),
       ])
-      expect((await revoke(replicaFor(1), revoked)).status).toBe(200)
-      expect(await statusOf(replicaFor(2), 'bws/verify', used)).toBe(200)
-      const late = await deployment.start()
+      expect((await revoke(instanceFor(1), revoked)).status).toBe(200)
+      expect(await statusOf(instanceFor(2), 'bws/verify', used)).toBe(200)
+      const late = await deployment.startProcess()
       expect(await statusOf(late, 'bws/upload', revoked)).toBe(401)
       expect(await statusOf(late, 'bws/verify', used)).toBe(403)
       expect(await statusOf(late, 'bws/verify', kept)).toBe(200)
@@ -191,8 +197,8 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that goes away', () => {
     async ({ leave, comeBack }) => {
       await using redis = await startDurableRedis()
       await using deployment = await deploy(redis.url)
-      const replicas = await Promise.all([deployment.start(), deployment.start()])
-      const [first, second] = replicas
+      const instances = await Promise.all([deployment.startProcess(), deployment.startProcess()])
+      const [first, second] = instances
       const [bws, revoked, single, idscan] = await Promise.all([
         issueBws(first),
         issueBws(first),
@@ -204,44 +210,44 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that goes away', () => {
         ['bws/verify', bws],
         ['idscan/scanning', idscan],
       ]
-      for (const replica of replicas) {
-        for (const [path, token] of CHECKS) expect(await statusOf(replica, path, token)).toBe(200)
+      for (const instance of instances) {
+        for (const [path, token] of CHECKS) expect(await statusOf(instance, path, token)).toBe(200)
       }
       expect((await revoke(first, revoked)).status).toBe(200)
       expect(await statusOf(second, 'bws/verify', single)).toBe(200)
 
       await leave(redis)
       await sleep(PROMISED + MARGIN)
-      for (const replica of replicas) {
+      for (const instance of instances) {
         for (const [path, token] of [...CHECKS, ['bws/upload', revoked] as const]) {
           const asked = performance.now()
-          const { status, headers, body } = await check(replica, path, token)
+          const { status, headers, body } = await check(instance, path, token)
           expect({ path, status }).toEqual({ path, status: 503 })
           expect(headers['retry-after']).toBe('1')
           expect(body).toBe('{"Message":"Temporarily unavailable. Try again later."}')
           expect(performance.now() - asked).toBeLessThan(1_000)
         }
-        expect(await revoke(replica, bws)).toMatchObject({
+        expect(await revoke(instance, bws)).toMatchObject({
           status: 503,
           body: expect.stringContaining('"error":"temporarily_unavailable"'),
         })
-        expect(await check(replica, 'bws/upload', `${bws}x`), 'what is no token needs no store').toMatchObject({
+        expect(await check(instance, 'bws/upload', `${bws}x`), 'what is no token needs no store').toMatchObject({
           status: 401,
         })
       }
       const [newBws, newIdscan] = await Promise.all([issueBws(first), issueIdscan(second)])
 
       await comeBack(redis)
-      for (const replica of replicas) {
-        await expect.poll(() => statusOf(replica, 'bws/upload', newBws), { timeout: 10_000 }).toBe(200)
-        expect(await statusOf(replica, 'idscan/scanning', newIdscan)).toBe(200)
-        expect(await statusOf(replica, 'bws/upload', revoked), 'still revoked').toBe(401)
-        await expect.poll(() => statusOf(replica, 'bws/verify', newBws), { timeout: 10_000 }).toBe(200)
-        await expect.poll(() => statusOf(replica, 'bws/verify', single), { timeout: 10_000 }).toBe(403)
+      for (const instance of instances) {
+        await expect.poll(() => statusOf(instance, 'bws/upload', newBws), { timeout: 10_000 }).toBe(200)
+        expect(await statusOf(instance, 'idscan/scanning', newIdscan)).toBe(200)
+        expect(await statusOf(instance, 'bws/upload', revoked), 'still revoked').toBe(401)
+        await expect.poll(() => statusOf(instance, 'bws/verify', newBws), { timeout: 10_000 }).toBe(200)
+        await expect.poll(() => statusOf(instance, 'bws/verify', single), { timeout: 10_000 }).toBe(403)
       }
       expect((await revoke(second, newBws)).status).toBe(200)
       await sleep(PROMISED)
-      for (const replica of replicas) expect(await statusOf(replica, 'bws/upload', newBws)).toBe(401)
+      for (const instance of instances) expect(await statusOf(instance, 'bws/upload', newBws)).toBe(401)
     },
   )
 })

@@ -13,7 +13,7 @@ const configuration = {
   guard: { accountFailures: 2 },
 }
 
-/** The value of every series, by its name and labels. */
+/** Returns the value of every series, by its name and labels. */
 async function scrape(service: Service): Promise<Map<string, number>> {
   const { status, headers, body } = await service.request('/metrics')
   expect(status).toBe(200)
@@ -27,8 +27,8 @@ async function scrape(service: Service): Promise<Map<string, number>> {
   )
 }
 
-test('every decision is counted, by contract and reason', async () => {
-  await using service = await startService({ configuration })
+test('counts every decision, by contract and reason', async () => {
+  await using service = await startService({ configuration, processMetrics: true })
   const bws = await issueBws(service)
   await checkBws(service, 'verify', bws)
   await checkBws(service, 'enroll', bws)
@@ -69,12 +69,12 @@ test('every decision is counted, by contract and reason', async () => {
   expect(metrics.has('process_resident_memory_bytes')).toBe(true)
 })
 
-/** How many series there are of ours; Node's own come with what it does. */
+/** Counts Trimint's own series. */
 async function countSeries(service: Service): Promise<number> {
   return [...(await scrape(service)).keys()].filter((name) => name.startsWith('trimint_')).length
 }
 
-test('labels are bounded: no path, name or token of a caller makes one', async () => {
+test('creates no label from a path, name or token of a caller', async () => {
   await using service = await startService({ configuration })
   const before = await countSeries(service)
   for (let count = 0; count < 20; count++) {
@@ -92,7 +92,7 @@ test('labels are bounded: no path, name or token of a caller makes one', async (
   expect(await countSeries(service)).toBe(once)
 })
 
-test('a store that fails is counted', async () => {
+test('counts store errors', async () => {
   const away = async (): Promise<never> => {
     throw new Error('the store is away')
   }
@@ -104,7 +104,7 @@ test('a store that fails is counted', async () => {
   expect(metrics.get('trimint_store_errors_total{store="tokens",operation="create"}')).toBe(1)
 })
 
-test('sessions go away when their time is over', async () => {
+test('stops counting a session when it expires', async () => {
   const clock = createFrozenClock()
   await using service = await startService({ configuration, clock })
   for (let count = 0; count < 3; count++) await createToken(service, 'authentication')

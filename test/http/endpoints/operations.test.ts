@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { ACCOUNT, jsonOf, login } from '../../support/idscan.ts'
 import {
@@ -21,28 +21,34 @@ const away = async (): Promise<never> => {
 }
 
 describe('GET /readyz', () => {
-  test('says that requests can be sent here', async () => {
+  test('is 200 when requests can be sent here', async () => {
     await using service = await startService()
     const reply = await service.request('/readyz')
     expect(reply).toMatchObject({ status: 200, body: '{"status":"ready"}', headers: { 'cache-control': 'no-store' } })
   })
 
-  test('is 503 while the process is about to end, and only that: everything else goes on', async () => {
-    await using service = await startService({ drainingMs: 1_000 })
-    expect(await service.request('/readyz')).toMatchObject({
-      status: 503,
-      body: '{"status":"not_ready","reasons":["draining"]}',
+  describe('while the instance drains', () => {
+    let service: Service
+    beforeAll(async () => {
+      service = await startService({ drainingMs: 3_000 })
     })
-    expect((await service.request('/healthz')).status).toBe(200)
-    expect((await getToken(service, QUERY)).status).toBe(200)
+    afterAll(() => service.close())
+
+    test('is 503, while /healthz and the contracts still answer', async () => {
+      expect(await service.request('/readyz')).toMatchObject({
+        status: 503,
+        body: '{"status":"not_ready","reasons":["draining"]}',
+      })
+      expect((await service.request('/healthz')).status).toBe(200)
+      expect((await getToken(service, QUERY)).status).toBe(200)
+    })
+
+    test.each(['/token', '/nothing', '/%zz'])('each reply closes its connection: %s', async (path) => {
+      expect((await service.request(path)).headers.connection).toBe('close')
+    })
   })
 
-  test.each(['/token', '/nothing', '/%zz'])('while it is, an answer at %s ends its connection', async (path) => {
-    await using service = await startService({ drainingMs: 1_000 })
-    expect((await service.request(path)).headers.connection).toBe('close')
-  })
-
-  test('is 503 while the store is away, at latest after a second, and 200 again when it is back', async () => {
+  test('is 503 once the revocations are older than a second, and 200 once the store is back', async () => {
     const clock = createFrozenClock()
     await using lender = await startService()
     const { since } = lender.stores.revocations
@@ -61,8 +67,8 @@ describe('GET /readyz', () => {
   })
 })
 
-describe('past a limit', () => {
-  /** Holds the event loop until the process has noticed. */
+describe('load shedding', () => {
+  /** Blocks the event loop until the service sheds load. */
   async function press(service: Service): Promise<void> {
     await expect
       .poll(
@@ -76,8 +82,8 @@ describe('past a limit', () => {
       .toBe(503)
   }
 
-  test('of memory each contract refuses in its own words, and health is spared (B22, I26, N13)', async () => {
-    // More than one percent of what the runtime may have, on any machine that has less than 12 GB for it.
+  test('above the memory limit refuses as each contract prescribes, and spares health checks (B22, I26, N13)', async () => {
+    // More than one percent of the heap limit on any machine with less than 12 GB for it.
     const held = new Array(16_000_000).fill(0.5)
     await using service = await startService({ configuration })
     const bws = await issueBws(service)
@@ -116,13 +122,13 @@ describe('past a limit', () => {
     expect(held).toHaveLength(16_000_000)
   })
 
-  test('of event-loop delay too; it takes requests again when the load is gone', async () => {
+  test('above the event-loop limit refuses, and accepts again once the load is gone', async () => {
     await using service = await startService({ configuration: { overload: { eventLoopDelay: '20ms', heap: 100 } } })
     await press(service)
     await expect.poll(async () => (await getToken(service, QUERY)).status, { timeout: 10_000 }).toBe(200)
   })
 
-  test('switched off, nothing is refused', async () => {
+  test('refuses nothing when switched off', async () => {
     await using service = await startService({ configuration: { overload: false } })
     const until = performance.now() + 500
     while (performance.now() < until);
@@ -131,7 +137,7 @@ describe('past a limit', () => {
   })
 })
 
-describe('two secrets at once', () => {
+describe('two secrets', () => {
   const OLD = 'the old secret of the app'
   const app = {
     id: APP.id,
@@ -139,7 +145,7 @@ describe('two secrets at once', () => {
     secrets: [{ secret: `plain:${APP_SECRET}` }, { secret: `plain:${OLD}`, notAfter: '2026-02-01T00:00:00Z' }],
   }
 
-  test('both are good until the notAfter of one; line and counter say which was given', async () => {
+  test('are both accepted until the notAfter of one; audit line and counter say which was used', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: { bws: { apps: [app] } } })
     expect((await getToken(service, QUERY)).status).toBe(200)
@@ -159,7 +165,7 @@ describe('two secrets at once', () => {
     expect((await getToken(service, QUERY)).status).toBe(200)
   })
 
-  test('of a resource server and of a client too', async () => {
+  test('are accepted from a resource server and from a client', async () => {
     const secrets = [{ secret: 'plain:never given' }, { secret: RESOURCE_SERVERS[0]?.secret ?? '' }]
     await using service = await startService({
       configuration: {

@@ -5,11 +5,11 @@ import { createMetrics } from '../../../src/observability/metrics.ts'
 
 const FOLDER = 'examples/prometheus'
 
-test.each(['alerts.yml', 'dashboard.json'])('%s names only metrics that there are', async (file) => {
+test.each(['alerts.yml', 'dashboard.json'])('%s refers only to existing metrics', async (file) => {
   const text = readFileSync(`${FOLDER}/${file}`, 'utf8')
   // JSON is YAML as well.
   expect(parse(text)).toBeTypeOf('object')
-  const known = createMetrics(() => 0)
+  const known = createMetrics(() => 0, { process: true })
     .registry.getMetricsAsArray()
     .map(({ name }) => name)
   const named = new Set(text.match(/\b(?:trimint|nodejs|process)_[a-z0-9_]+/g))
@@ -17,7 +17,7 @@ test.each(['alerts.yml', 'dashboard.json'])('%s names only metrics that there ar
   expect([...named].filter((name) => !known.includes(name.replace(/_bucket$/, '')))).toEqual([])
 })
 
-test('the scrape configuration asks the default port, and names the alarms that lie beside it', () => {
+test('prometheus.yml scrapes the default port and loads alerts.yml', () => {
   const { scrape_configs, rule_files } = parse(readFileSync(`${FOLDER}/prometheus.yml`, 'utf8')) as {
     scrape_configs: { static_configs: { targets: string[] }[] }[]
     rule_files: string[]
@@ -26,7 +26,7 @@ test('the scrape configuration asks the default port, and names the alarms that 
   expect(rule_files).toEqual(['alerts.yml'])
 })
 
-test('the count of sessions stays small though nobody asks for it', async () => {
+test('the count of live sessions takes bounded memory when no one scrapes it', async () => {
   let now = 0
   const { sessions, registry } = createMetrics(() => now)
   const add = registry.getSingleMetric('trimint_sessions_live')

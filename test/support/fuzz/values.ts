@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { codePoint } from '../arbitraries.ts'
 
 /** Text that has broken programs before, short enough that three of them fit in a request's head. */
 const ODD_TEXTS = [
@@ -115,7 +116,7 @@ const ODD_JSON: readonly string[] = [
 export const oddText = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...ODD_TEXTS) },
   { weight: 2, arbitrary: fc.constantFrom(...ODD_NUMBERS) },
-  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 12 }) },
+  { weight: 1, arbitrary: fc.string({ unit: codePoint, maxLength: 12 }) },
 )
 
 /** JSON text of a value, sometimes not even JSON. */

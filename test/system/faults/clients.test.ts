@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { DEFAULT_CONNECTION_LIMITS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
+import { deploy, type InstanceProcess, issueAt, redeemAt } from '../../support/instances.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { deploy, issueAt, type Replica, redeemAt } from '../../support/replicas.ts'
 import { startService } from '../../support/service.ts'
 import { watchConnections } from '../../support/traces.ts'
 
@@ -31,9 +31,9 @@ const openSome = (count: number, port: number) => Promise.all(Array.from({ lengt
 
 const portOf = ({ url }: { url: string }): number => Number(new URL(url).port)
 
-async function expectServed(replica: Replica): Promise<void> {
-  const { token } = await issueAt(replica)
-  expect(await redeemAt(replica, token)).toBe(1200)
+async function expectServed(instance: InstanceProcess): Promise<void> {
+  const { token } = await issueAt(instance)
+  expect(await redeemAt(instance, token)).toBe(1200)
 }
 
 /** Whether the other side has gone: told by writing, since nobody reads. Empty lines before a request are nothing (RFC 9112, 2.2). */
@@ -47,31 +47,31 @@ test.skipIf(!hasProgram('prlimit'))(
   { timeout: TIMEOUT },
   async () => {
     await using deployment = await deploy()
-    const replica = await deployment.start()
-    await expectServed(replica)
-    const limit = (most: number) => execFileSync('prlimit', ['--pid', String(replica.pid), `--nofile=${most}:`])
-    const used = readdirSync(`/proc/${replica.pid}/fd`).length
+    const instance = await deployment.startProcess()
+    await expectServed(instance)
+    const limit = (most: number) => execFileSync('prlimit', ['--pid', String(instance.pid), `--nofile=${most}:`])
+    const used = readdirSync(`/proc/${instance.pid}/fd`).length
     limit(used + 20)
-    const crowd = await openSome(200, portOf(replica))
+    const crowd = await openSome(200, portOf(instance))
     await expect.poll(() => crowd.filter(isGone).length, PATIENT).toBeGreaterThan(150)
-    await expectServed(replica)
-    process.kill(replica.pid, 'SIGHUP')
-    await expectServed(replica)
+    await expectServed(instance)
+    process.kill(instance.pid, 'SIGHUP')
+    await expectServed(instance)
     for (const socket of crowd) socket.destroy()
-    await expect.poll(() => readdirSync(`/proc/${replica.pid}/fd`).length, PATIENT).toBeLessThanOrEqual(used + 2)
-    const [late] = await openSome(1, portOf(replica))
+    await expect.poll(() => readdirSync(`/proc/${instance.pid}/fd`).length, PATIENT).toBeLessThanOrEqual(used + 2)
+    const [late] = await openSome(1, portOf(instance))
     late?.end(request('/healthz'))
     const [answer] = await once(late?.resume() as Socket, 'data')
     expect(String(answer)).toMatch(/^HTTP\/1.1 200 /)
     limit(used + 200)
-    await replica.reload()
-    await expectServed(replica)
-    expect(replica.log()).not.toContain('server.failed')
+    await instance.reload()
+    await expectServed(instance)
+    expect(instance.log()).not.toContain('server.failed')
   },
 )
 
 /** MiB. */
-function memoryOf({ pid }: Replica): number {
+function memoryOf({ pid }: InstanceProcess): number {
   const [, kibibytes] = /^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kibibytes) / 1024
 }
@@ -86,21 +86,21 @@ test.skipIf(process.platform !== 'linux')(
   { timeout: TIMEOUT },
   async () => {
     await using deployment = await deploy()
-    const replica = await deployment.start()
-    await expectServed(replica)
-    const before = memoryOf(replica)
-    const crowd = await openSome(GREEDY, portOf(replica))
+    const instance = await deployment.startProcess()
+    await expectServed(instance)
+    const before = memoryOf(instance)
+    const crowd = await openSome(GREEDY, portOf(instance))
     for (const socket of crowd) socket.write(request('/docs/openapi.json').repeat(1_000))
     let most = 0
     const isOver = () => {
-      most = Math.max(most, memoryOf(replica))
+      most = Math.max(most, memoryOf(instance))
       return crowd.filter(isGone).length
     }
     const closed = expect.poll(isOver, PATIENT).toBe(GREEDY)
-    await expectServed(replica)
+    await expectServed(instance)
     await closed
     expect(most - before).toBeLessThan(GREEDY * COST)
-    await expectServed(replica)
+    await expectServed(instance)
   },
 )
 

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { DEFAULT_INTERVALS } from '../../../src/app/background-jobs.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
@@ -10,8 +11,8 @@ import { startRedis } from '../../support/redis.ts'
 import { type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
-// A clock that is wrong for a while and is then set right, while the service runs. What it does by the wrong time it does as if that
-// were right; but when the time is right again, nothing is lost, nothing can be had twice, and nothing that was revoked is good.
+// The clock is wrong for a while and is then set right, while the service runs. Meanwhile the service takes the wrong time for right.
+// Afterwards no token is lost, no token can be redeemed twice, and every revocation holds.
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -19,7 +20,7 @@ const DAY = 24 * 60 * MINUTE
 const folder = mkdtempSync(join(tmpdir(), 'trimint-clock-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-// What is done at intervals is done when a test says so.
+// Background jobs run when a test advances the timers.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
 afterEach(() => void vi.useRealTimers())
 
@@ -46,7 +47,7 @@ const CONFIGURATION = {
   },
 }
 
-/** What there is before the clock jumps. */
+/** Creates tokens in every state, before the clock jumps. */
 async function prepare(service: Service) {
   const [kept, spent] = [await createToken(service, 'registration'), await createToken(service, 'registration')]
   expect(codeOf(await redeem(service, 'registration', spent.token))).toBe(1200)
@@ -60,7 +61,7 @@ async function prepare(service: Service) {
   return { kept, spent, good, revoked, used }
 }
 
-/** Everything that can be done, at whatever time it is: it has to work with what was made by that time. */
+/** Expects every operation to work with tokens made at the present time of the clock. */
 async function expectWorking(service: Service): Promise<void> {
   const made = await prepare(service)
   expect(codeOf(await redeem(service, 'registration', made.kept.token))).toBe(1200)
@@ -71,42 +72,51 @@ async function expectWorking(service: Service): Promise<void> {
   expect(await checkBws(service, 'upload', made.revoked)).toMatchObject({ status: 401 })
 }
 
-describe.each(kinds)('on $store', ({ name }) => {
-  test.each(JUMPS)('a jump $jump, and right again three minutes later, costs nobody anything', async ({ by }) => {
-    const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
-    const pass = async (time: number) => {
-      clock.advance(time)
-      uptime.advance(time)
-      await vi.advanceTimersByTimeAsync(time)
-    }
-    const stores: Stores = await openStores(name, { onError: () => undefined, onFatal: () => undefined })
-    {
-      await using service = await startService({ configuration: CONFIGURATION, clock, uptime, stores })
-      const { kept, spent, good, revoked, used } = await prepare(service)
-      await pass(MINUTE)
-
-      clock.advance(by)
-      for (let minute = 0; minute < 3; minute++) {
-        await expectWorking(service)
-        expect(codeOf(await redeem(service, 'registration', spent.token))).not.toBe(1200)
-        expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
-        expect((await checkBws(service, 'verify', used)).status).not.toBe(200)
-        await pass(MINUTE)
+describe.each(kinds)('Trimint on $store', ({ name }) => {
+  test.each(JUMPS)(
+    'loses, revives and doubles no token when the clock jumps $jump and back three minutes later',
+    async ({ by }) => {
+      const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
+      const pass = async (time: number) => {
+        clock.advance(time)
+        uptime.advance(time)
+        await vi.advanceTimersByTimeAsync(time)
       }
+      const stores: Stores = await openStores(name, { onError: () => undefined, onFatal: () => undefined })
+      {
+        await using service = await startService({
+          configuration: CONFIGURATION,
+          clock,
+          uptime,
+          stores,
+          intervals: DEFAULT_INTERVALS,
+        })
+        const { kept, spent, good, revoked, used } = await prepare(service)
+        await pass(MINUTE)
 
-      clock.advance(-by)
-      await pass(1)
-      expect(codeOf(await redeem(service, 'registration', spent.token))).toBe(1491)
-      expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1200)
-      expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1491)
-      expect(await checkBws(service, 'verify', used)).toMatchObject({ status: 403 })
-      expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
-      expect((await introspect(service, revoked)).body).toBe('{"active":false}')
-      expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 200 })
-      expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 403 })
-      await expectWorking(service)
-      expect(service.log.filter(({ msg }) => msg === 'unexpected error')).toEqual([])
-    }
-    await stores.close()
-  })
+        clock.advance(by)
+        for (let minute = 0; minute < 3; minute++) {
+          await expectWorking(service)
+          expect(codeOf(await redeem(service, 'registration', spent.token))).not.toBe(1200)
+          expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
+          expect((await checkBws(service, 'verify', used)).status).not.toBe(200)
+          await pass(MINUTE)
+        }
+
+        clock.advance(-by)
+        await pass(1)
+        expect(codeOf(await redeem(service, 'registration', spent.token))).toBe(1491)
+        expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1200)
+        expect(codeOf(await redeem(service, 'registration', kept.token))).toBe(1491)
+        expect(await checkBws(service, 'verify', used)).toMatchObject({ status: 403 })
+        expect(await checkBws(service, 'upload', revoked)).toMatchObject({ status: 401 })
+        expect((await introspect(service, revoked)).body).toBe('{"active":false}')
+        expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 200 })
+        expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 403 })
+        await expectWorking(service)
+        expect(service.log.filter(({ msg }) => msg === 'unexpected error')).toEqual([])
+      }
+      await stores.close()
+    },
+  )
 })

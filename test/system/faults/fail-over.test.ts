@@ -3,9 +3,9 @@ import { createClient } from 'redis'
 import { describe, expect, test } from 'vitest'
 import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
 import { FULL } from '../../support/full.ts'
+import { deploy } from '../../support/instances.ts'
 import { startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { deploy } from '../../support/replicas.ts'
 import { type Breaches, findBreaches, NO_BREACH, startSteadyLoad } from '../../support/steady-load.ts'
 
 // A primary dies, its replica takes its place, and the service finds it behind the same address. Redis replicates after it has
@@ -53,7 +53,7 @@ async function failOver(isQuiet: boolean, ...settings: string[]): Promise<{ toke
   if (settings.length > 0) await ask(primary, 'CONFIG', 'SET', ...settings)
   await using address = await startNetwork(primary.port)
   await using deployment = await deploy(`redis://127.0.0.1:${address.port}/0`)
-  const service = await deployment.start()
+  const service = await deployment.startProcess()
 
   const load = startSteadyLoad(() => service)
   await expect.poll(load.served, PATIENT).toBeGreaterThan(20)

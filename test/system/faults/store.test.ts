@@ -6,10 +6,10 @@ import { describe, expect, test } from 'vitest'
 import { CALLER, QUERY } from '../../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
 import { FULL } from '../../support/full.ts'
+import { type Deployment, deploy, type InstanceProcess } from '../../support/instances.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { type Network, startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { type Deployment, deploy, type Replica } from '../../support/replicas.ts'
 import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import { findBreaches, NO_BREACH, type SteadyLoad, startSteadyLoad } from '../../support/steady-load.ts'
 
@@ -35,8 +35,8 @@ async function expectFailures(load: SteadyLoad): Promise<void> {
 }
 
 /** Signed tokens need no store to be issued. */
-async function expectIssuing(replica: Replica): Promise<void> {
-  const { status, body } = await replica.request(`/token?${QUERY}`, { as: CALLER })
+async function expectIssuing(instance: InstanceProcess): Promise<void> {
+  const { status, body } = await instance.request(`/token?${QUERY}`, { as: CALLER })
   expect(status).toBe(200)
   trackSecret(body)
 }
@@ -45,43 +45,43 @@ interface Fault {
   begin(): unknown
   end(): unknown
   /** What can be said while it lasts. */
-  meanwhile?(replica: Replica): Promise<void>
+  meanwhile?(instance: InstanceProcess): Promise<void>
   /** Of what does not fail, it is enough that it takes long. */
   readonly isBearable?: boolean
 }
 
 /** Has a fault come and go under load, and looks at what is left. */
-async function endure(replica: Replica, { begin, end, meanwhile, isBearable = false }: Fault): Promise<void> {
-  const load = startSteadyLoad(() => replica)
+async function endure(instance: InstanceProcess, { begin, end, meanwhile, isBearable = false }: Fault): Promise<void> {
+  const load = startSteadyLoad(() => instance)
   for (let round = 0; round < ROUNDS; round++) {
     await expectServed(load)
     await sleep(Math.random() * WHILE)
     await begin()
     if (isBearable) await sleep(2 * WHILE)
     else await expectFailures(load)
-    await expectIssuing(replica)
-    await meanwhile?.(replica)
+    await expectIssuing(instance)
+    await meanwhile?.(instance)
     await end()
     await expectServed(load)
   }
   await load.stop()
-  expect(await findBreaches(replica, load)).toEqual(NO_BREACH)
-  expect(replica.log()).not.toContain('server.failed')
+  expect(await findBreaches(instance, load)).toEqual(NO_BREACH)
+  expect(instance.log()).not.toContain('server.failed')
 }
 
 /** Has the process itself die, and another one start on what it leaves. */
 async function endureDeaths(deployment: Deployment): Promise<void> {
-  let replica = await deployment.start()
-  const load = startSteadyLoad(() => replica)
+  let instance = await deployment.startProcess()
+  const load = startSteadyLoad(() => instance)
   for (let round = 0; round < ROUNDS; round++) {
     await expectServed(load)
     await sleep(Math.random() * WHILE)
-    await replica.kill()
-    replica = await deployment.start()
+    await instance.kill()
+    instance = await deployment.startProcess()
     await expectServed(load)
   }
   await load.stop()
-  expect(await findBreaches(replica, load)).toEqual(NO_BREACH)
+  expect(await findBreaches(instance, load)).toEqual(NO_BREACH)
 }
 
 describe('an SQLite file', () => {
@@ -99,11 +99,11 @@ describe('an SQLite file', () => {
   describe.skipIf(!hasProgram('prlimit'))('on a disk that is limited', () => {
     test.each(LIMITS)('N13, N24: is kept when the disk is $disk', { timeout: TIMEOUT }, async ({ bytes }) => {
       await using deployment = await deploy()
-      const replica = await deployment.start()
+      const instance = await deployment.startProcess()
       const limit = (size: number | 'unlimited') =>
-        execFileSync('prlimit', ['--pid', String(replica.pid), `--fsize=${size}:`])
-      await endure(replica, { begin: () => limit(bytes), end: () => limit('unlimited') })
-      expect(replica.log()).toContain('"reason":"store_unavailable"')
+        execFileSync('prlimit', ['--pid', String(instance.pid), `--fsize=${size}:`])
+      await endure(instance, { begin: () => limit(bytes), end: () => limit('unlimited') })
+      expect(instance.log()).toContain('"reason":"store_unavailable"')
     })
   })
 
@@ -113,9 +113,9 @@ describe('an SQLite file', () => {
       using disk = mountSmallDisk(4 * ROUNDS)
       if (!disk) throw new Error('nothing could be mounted')
       await using deployment = await deploy(undefined, { store: `sqlite:${join(disk.folder, 'trimint.db')}` })
-      const replica = await deployment.start()
-      await endure(replica, { begin: () => disk.fill(), end: () => disk.clear() })
-      expect(replica.log()).toContain('database or disk is full')
+      const instance = await deployment.startProcess()
+      await endure(instance, { begin: () => disk.fill(), end: () => disk.clear() })
+      expect(instance.log()).toContain('database or disk is full')
     })
   }
 })
@@ -142,8 +142,8 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is synced to disk', (
       fault: (redis) => ({
         begin: () => setMemory(redis, 'none'),
         end: () => setMemory(redis, 'endless'),
-        async meanwhile(replica) {
-          expect(await replica.request('/readyz'), 'reading goes on').toMatchObject({ status: 200 })
+        async meanwhile(instance) {
+          expect(await instance.request('/readyz'), 'reading goes on').toMatchObject({ status: 200 })
         },
       }),
     },
@@ -164,7 +164,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is synced to disk', (
     await using redis = await startDurableRedis()
     await using network = await startNetwork(redis.port)
     await using deployment = await deploy(`redis://127.0.0.1:${network.port}/0`)
-    const replica = await deployment.start()
-    await endure(replica, fault(redis, network))
+    const instance = await deployment.startProcess()
+    await endure(instance, fault(redis, network))
   })
 })
