@@ -12,14 +12,16 @@ export interface DrainOptions {
   readonly timeoutMs: number
   /** For the log: what asked for the shutdown. */
   readonly signal?: NodeJS.Signals | undefined
+  /** Ends the delay early. */
+  readonly hurry: AbortSignal
 }
 
 /** Waits while the port still serves, then closes it and waits until every request is answered or the time is up. */
 export async function drain(listener: Listener, logger: Logger, options: DrainOptions): Promise<void> {
-  const { timeoutMs, signal } = options
+  const { timeoutMs, signal, hurry } = options
   const delay = Math.min(options.delayMs, timeoutMs)
   logger.info({ event: 'server.draining', signal, delay })
-  await sleep(delay)
+  await sleep(delay, undefined, { signal: hurry }).catch(() => undefined)
   logger.info({ event: 'server.closing', signal })
   const deadline = new AbortController()
   const closed = listener.close().then(() => true)

@@ -91,7 +91,10 @@ export interface Trimint extends AsyncDisposable {
    * @param next in place of loading it from the same source again.
    */
   reload(next?: ConfigurationInput): Promise<ReloadResult>
-  /** Answers requests under way, then closes everything. Never rejects; a second call waits for the first. */
+  /**
+   * Answers requests under way, then closes everything. Never rejects. A second call ends the delay of the first; with
+   * `timeoutMs: 0` it also abandons requests under way.
+   */
   close(options?: CloseOptions): Promise<void>
 }
 
@@ -151,6 +154,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
 
   let reloading: Promise<unknown> = Promise.resolve()
   let closing: Promise<void> | undefined
+  const hurry = new AbortController()
 
   const closeAll = () =>
     runShutdownSteps(
@@ -178,6 +182,12 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsPort ?? 0, 'METRICS_PORT'))
   for (const warning of loaded.warnings) logWarning(warning, logger)
 
+  async function closeGracefully(closeOptions: CloseOptions): Promise<void> {
+    isDraining = true
+    await drain(listener, logger, { ...DEFAULT_DRAIN, ...options.drain, ...closeOptions, hurry: hurry.signal })
+    await closeAll()
+  }
+
   const trimint: Trimint = {
     url,
     metricsUrl,
@@ -196,11 +206,12 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
       return result
     },
     close(closeOptions = {}) {
-      closing ??= (async () => {
-        isDraining = true
-        await drain(listener, logger, { ...DEFAULT_DRAIN, ...options.drain, ...closeOptions })
-        await closeAll()
-      })()
+      if (closing) {
+        hurry.abort()
+        if (closeOptions.timeoutMs === 0) listener.destroy()
+        return closing
+      }
+      closing = closeGracefully(closeOptions)
       return closing
     },
     [Symbol.asyncDispose]: () => trimint.close(),

@@ -70,7 +70,10 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     introspected: counter('tokens_introspected', 'Active tokens that were introspected.', ['contract']),
     revoked: counter('tokens_revoked', 'Tokens revoked over HTTP.', ['contract']),
     refused: counter('requests_refused', 'Refused requests, by the reasons of the audit log.', ['contract', 'reason']),
-    secretsUsed: counter('secrets_used', 'Correct secrets, by their position in `secrets`, from 0.', ['holder', 'slot']),
+    secretsUsed: counter('secrets_used', 'Correct secrets, by their position in `secrets`, from 0.', [
+      'holder',
+      'slot',
+    ]),
     requestDuration: histogram('http_request_duration', 'Time from a request to its answer.', ['route', 'status']),
     storeDuration: histogram('store_duration', 'Time of one store operation.', ['store', 'operation']),
     storeErrors: counter('store_errors', 'Failed store operations.', ['store', 'operation']),

@@ -111,7 +111,10 @@ function createMembers(details: UafRequestDetails, randomness: Randomness) {
   const challenge = base64url(randomness.bytes(CHALLENGE_BYTES))
   const { policy } = details
   if (details.operation === 'registration') return { challenge, username: details.username, policy }
-  const transaction = details.transaction?.map((alternative) => ({ ...alternative, content: base64url(alternative.content) }))
+  const transaction = details.transaction?.map((alternative) => ({
+    ...alternative,
+    content: base64url(alternative.content),
+  }))
   return { challenge, transaction, policy }
 }
 

@@ -33,7 +33,8 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         if (reply.outcome !== 'redeemed') return reply
         return { outcome: reply.outcome, record: parseRecord(tokenDigest, reply.text) }
       }),
-    revoke: (tokenDigest, now) => withTimeout(() => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
+    revoke: (tokenDigest, now) =>
+      withTimeout(() => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
     findByToken: (tokenDigest, now) => withTimeout(() => find(tokenDigest, now)),
     findBySession: (sessionDigest, now) =>
       withTimeout(async () => {
