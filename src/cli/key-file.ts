@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Environment } from '../config/environment.ts'
 import { type KeyList, readKeyList, type WrittenKey } from '../config/key-list.ts'
@@ -22,13 +21,12 @@ export function openKeyFile(io: CommandIo): KeyFile {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
   if ('issues' in loaded) throw new CommandError(formatIssues(loaded.issues))
-  const { file, configuration } = loaded
-  if (file === undefined) {
+  const { file, source, configuration } = loaded
+  if (file === undefined || source === undefined) {
     throw new CommandError(
       'no configuration file, and the key of the built-in demo cannot be replaced; write one: cp trimint.example.yaml trimint.yaml',
     )
   }
-  const source = readFileSync(file, 'utf8')
   return { file, source, environment, configuration, list: readKeyList(source) }
 }
 
@@ -55,10 +53,19 @@ export function writeKeys(
   const isRight =
     checked && 'configuration' in checked && isDeepStrictEqual(checked.configuration, { ...configuration, keys })
   if (text === undefined || !isRight) return 'this command cannot edit its list of keys as it is written'
-  if (readFileSync(file, 'utf8') !== source)
-    throw new CommandError(`${file} was changed at the same time; nothing was written, try again`)
-  const error = replaceFile(file, text, io.randomness)
-  return error && `it cannot be written (${error})`
+  const obstacle = replaceFile(file, source, text)
+  switch (obstacle?.reason) {
+    case 'changed':
+      throw new CommandError(`${file} was changed at the same time; nothing was written, try again`)
+    case 'busy':
+      throw new CommandError(
+        `another command is writing ${file}; nothing was written, try again (if none is running, delete ${obstacle.temporary})`,
+      )
+    case 'unwritable':
+      return `it cannot be written (${obstacle.code})`
+    default:
+      return undefined
+  }
 }
 
 /** Returns a key for display, without its secret. */

@@ -21,6 +21,8 @@ export type LoadResult =
       readonly configuration: Configuration
       /** The file; undefined for an object and for the built-in demo. */
       readonly file: string | undefined
+      /** The text of the file, as it was checked. */
+      readonly source?: string
       readonly warnings: readonly ConfigIssue[]
     }
   | { readonly issues: readonly ConfigIssue[] }
@@ -119,7 +121,7 @@ export function checkConfiguration(
   issues.push(...findings.issues.map(toIssue).filter(({ path }) => !known.has(path)))
   const { configuration } = findings
   if (issues.length > 0 || !configuration) return { issues: issues.toSorted(byPlace) }
-  return { configuration, file, warnings: findings.warnings.map(toIssue) }
+  return { configuration, file, source, warnings: findings.warnings.map(toIssue) }
 }
 
 function byPlace(a: ConfigIssue, b: ConfigIssue): number {

@@ -212,6 +212,33 @@ describe('keys add', () => {
     expect(addedKey(read()).secret).not.toBe('')
   })
 
+  test('loses no key when several commands run in parallel, and names the reason of each that fails', async () => {
+    configure(BOTH)
+    const env = { PATH: process.env.PATH, TRIMINT_CONFIG: file }
+    const add = () => promisify(execFile)(process.execPath, ['src/cli/main.ts', 'keys', 'add'], { env })
+    const outcomes = await Promise.allSettled([add(), add(), add(), add()])
+    const text = read()
+    for (const [secret] of text.matchAll(/(?<=secret: ")[\w-]{43}/g)) trackSecret(secret)
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []))
+    expect(text.match(/id: "/g)).toHaveLength(outcomes.length - failures.length)
+    for (const failure of failures) expect(failure.message).toMatch(/nothing was written, try again/)
+  })
+
+  test('does not write while another command writes the file', async () => {
+    const before = configure(BOTH)
+    const temporary = join(folder, '.trimint.yaml.new')
+    writeFileSync(temporary, '')
+    expect(await run('keys add')).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(
+        /^another command is writing .*; nothing was written, try again \(if none is running, delete /,
+      ),
+    })
+    rmSync(temporary)
+    expect(read()).toBe(before)
+  })
+
   test('adds a second key when run twice', async () => {
     configure(BOTH)
     for (let count = 0; count < 2; count++) await run('keys add', { randomness: systemRandomness })

@@ -19,22 +19,22 @@ function changes(after: Partial<ConfigurationInput>, before: Partial<Configurati
 
 test.each<[what: string, after: Partial<ConfigurationInput>, paths: string[]]>([
   ['nothing', {}, []],
-  ['the same in other words', { guard: { block: '900s' } }, []],
+  ['the same value, written differently', { guard: { block: '900s' } }, []],
   ['a value', { publicUrl: 'https://other.example.com' }, ['publicUrl']],
   ['a value inside a section', { bws: { lifetime: '1m', apps: [APP] } }, ['bws.lifetime']],
   ["an entry's secret", { bws: { apps: [{ ...APP, secret: 'plain:another' }] } }, ['bws.apps[app-1].secret']],
   ['a new entry', { bws: { apps: [APP, { ...APP, id: 'app-2' }] } }, ['bws.apps[app-2]']],
-  ['an entry that is gone', { bws: { apps: [] } }, ['bws.apps[app-1]']],
+  ['a removed entry', { bws: { apps: [] } }, ['bws.apps[app-1]']],
   [
-    'an account that is disabled',
+    'a disabled account',
     { idscan: { accounts: [{ username: 'psc', password: 'plain:secret', disabled: true }] } },
     ['idscan.accounts[psc].disabled'],
   ],
   ['a list of values', { trustProxy: ['10.0.0.0/8'] }, ['trustProxy']],
-  ['a contract that is switched off', { bws: false }, ['bws']],
-  ['keys that have names', { keys: [{ id: 'two', secret: KEY }] }, ['keys[one]', 'keys[two]']],
-  ['keys that have none', { keys: [{ secret: KEY }] }, ['keys']],
-])('%s', (_what, after, paths) => {
+  ['a contract that is off', { bws: false }, ['bws']],
+  ['keys with an id', { keys: [{ id: 'two', secret: KEY }] }, ['keys[one]', 'keys[two]']],
+  ['keys without an id', { keys: [{ secret: KEY }] }, ['keys']],
+])('returns the paths of a change: %s', (_what, after, paths) => {
   expect(changes(after)).toEqual(paths)
 })
 
@@ -43,16 +43,16 @@ const KEYS = [
   { id: 'two', secret: OTHER_KEY },
 ]
 
-test('keys in another order', () => {
+test('returns the path of a list whose order has changed', () => {
   expect(changes({ keys: KEYS.toReversed() }, { keys: KEYS })).toEqual(['keys'])
 })
 
-test('keys in another order, with one more', () => {
+test('returns the paths of the list and of a new entry if both have changed', () => {
   const keys = [...KEYS.toReversed(), { id: 'three', secret: KEY }]
   expect(changes({ keys }, { keys: KEYS })).toEqual(['keys', 'keys[three]'])
 })
 
-test('several are all named, and none with its value', () => {
+test('returns every changed path and no value', () => {
   const after = { publicUrl: 'https://other.example.com', store: 'redis://:the-password@host:6379/0' }
   expect(changes(after)).toEqual(['publicUrl', 'store'])
 })

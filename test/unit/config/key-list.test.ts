@@ -7,13 +7,13 @@ interface Case {
   readonly what: string
   readonly before: string
   readonly appended: string
-  /** With the last one in the first place. */
+  /** With the last key in the first place. */
   readonly moved: string
 }
 
 const cases: Case[] = [
   {
-    what: 'a key to several lines, with comments and blanks',
+    what: 'keys on several lines, with comments and blanks',
     before: [
       '# everything',
       'publicUrl:   https://t.example.com   # ours',
@@ -75,14 +75,14 @@ const cases: Case[] = [
     moved: 'keys:\n- secret: C\n  id: c\n- secret: A\n  id: a\n- secret: B',
   },
   {
-    what: 'a dash on a line of its own, and a text over several lines',
+    what: 'a dash on a separate line, and text on several lines',
     before: 'keys:\n  -\n    secret: A\n  - secret: |-\n      B\nbws: false\n',
     appended:
       'keys:\n  -\n    secret: A\n  - secret: |-\n      B\n  - secret: "NEW"\n    id: "new"\n    created: "2026-01-02"\nbws: false\n',
     moved: 'keys:\n  - secret: |-\n      B\n  -\n    secret: A\nbws: false\n',
   },
   {
-    what: 'line breaks of Windows',
+    what: 'CRLF',
     before: 'keys:\r\n  - secret: A\r\n  - secret: B\r\nbws: false\r\n',
     appended:
       'keys:\r\n  - secret: A\r\n  - secret: B\r\n  - secret: "NEW"\r\n    id: "new"\r\n    created: "2026-01-02"\r\nbws: false\r\n',
@@ -105,40 +105,40 @@ const cases: Case[] = [
 ]
 
 describe.each(cases)('$what', ({ before, appended, moved }) => {
-  test('gets one more key, and keeps every other byte', () => {
+  test('gets one more key and keeps every other byte', () => {
     expect(readKeyList(before).append(NEW)).toBe(appended)
     const { keys } = readKeyList(appended)
     expect(keys.at(-1)).toEqual(NEW)
     expect(keys.slice(0, -1)).toEqual(readKeyList(before).keys)
   })
 
-  test('gets its last key in the first place, with the comments above that', () => {
+  test('gets its last key in the first place, with the comments above it', () => {
     const { keys, moveFirst } = readKeyList(before)
     expect(moveFirst(keys.length - 1)).toBe(moved)
     expect(readKeyList(moved).keys).toEqual([keys.at(-1), ...keys.slice(0, -1)])
   })
 })
 
-test('one in the middle moves as well', () => {
+test('moves a key from the middle', () => {
   const moved = readKeyList('keys:\n  - secret: A\n  # B\n  - secret: B\n  - secret: C\n').moveFirst(1)
   expect(moved).toBe('keys:\n  # B\n  - secret: B\n  - secret: A\n  - secret: C\n')
 })
 
-test('a comment inside a key stays with it', () => {
+test('moves a key with the comment inside it', () => {
   const moved = readKeyList('keys:\n  - secret: A\n    # of A\n  - secret: B\n').moveFirst(1)
   expect(moved).toBe('keys:\n  - secret: B\n  - secret: A\n    # of A\n')
 })
 
 test.each([
-  ['a key that is written elsewhere', 'x: &k { secret: A }\nkeys:\n  - *k\n'],
-  ['a list that is', 'x: &k [{ secret: A }]\nkeys: *k\n'],
-])('%s is not edited', (_what, source) => {
+  ['a key that is an alias', 'x: &k { secret: A }\nkeys:\n  - *k\n'],
+  ['a list that is an alias', 'x: &k [{ secret: A }]\nkeys: *k\n'],
+])('does not edit %s', (_what, source) => {
   const { keys, append, moveFirst } = readKeyList(source)
   expect(keys).toEqual([{ secret: 'A' }])
   expect([append(NEW), moveFirst(0)]).toEqual([undefined, undefined])
 })
 
-test('a list to take over is YAML that reads back, templates quoted', () => {
+test('formats a list as YAML that reads back, with quoted templates', () => {
   const keys = [{ secret: '${KEY}', id: 'a b: #c' }, NEW]
   const text = formatKeyList(keys)
   expect(text).toContain('  - secret: "${KEY}"\n    id: "a b: #c"\n')

@@ -16,7 +16,7 @@ const cases: [what: string, configuration: Partial<ConfigurationInput>, seconds:
   ['both', { bws: { apps: [{ ...APP, lifetime: '366d' }] }, idscan: { accounts: [] } }, 31_622_400],
 ]
 
-test.each(cases)('%s', (_what, configuration, seconds) => {
+test.each(cases)('returns the longest lifetime in seconds: %s', (_what, configuration, seconds) => {
   const base = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }] }
   expect(longestLifetime(configurationSchema.parse({ ...base, ...configuration }))).toBe(seconds)
 })
