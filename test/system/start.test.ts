@@ -1,6 +1,6 @@
 import { exec, execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -52,19 +52,23 @@ describe('a start without a configuration', () => {
 
 describe('a start with a configuration', () => {
   const configuration = {
-    TRIMINT_CONFIG: resolve('trimint.example.yaml'),
+    TRIMINT_CONFIG: 'trimint.example.yaml',
     TRIMINT_KEY: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4',
   }
 
+  /** The store is relative to the configuration file, so each process gets a copy of the file. */
+  const startExample = (variables: Record<string, string> = configuration) =>
+    startProcess(variables, (folder) => copyFileSync('trimint.example.yaml', join(folder, 'trimint.example.yaml')))
+
   test('prints no banner, logs its warnings', async () => {
-    await using started = await startProcess(configuration)
+    await using started = await startExample()
     await started.sees(LISTENING)
     expect(started.err()).toBe('')
-    expect(started.out()).toMatch(/"event":"configuration.warning","warning":"[^"]*is the public example/)
+    expect(started.out()).toMatch(/"event":"configuration.warning","warning":"[^"]*public example/)
   })
 
   test('without its environment variable names file, line and path', async () => {
-    await using started = await startProcess({ ...configuration, TRIMINT_KEY: '' })
+    await using started = await startExample({ ...configuration, TRIMINT_KEY: '' })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/trimint\.example\.yaml:\d+:\d+ keys\[0\]\.secret: invalid value/)
   })
@@ -85,7 +89,9 @@ describe('a start with a configuration', () => {
   test('a store that cannot be opened is one clear line', async () => {
     await using started = await startProcess({ TRIMINT_CONFIG: join(import.meta.dirname, 'no-store.yaml') })
     expect(await started.ended()).toBe(1)
-    expect(started.err()).toMatch(/^trimint cannot start:\n {2}\S+no-store\.yaml store: cannot be opened: .*\n$/)
+    expect(started.err()).toMatch(
+      /^trimint cannot start:\n {2}\S+no-store\.yaml:3:1 store: path that cannot be followed \(ENOTDIR\); expected .*\n$/,
+    )
   })
 
   test('a port in use is one clear line', async () => {
