@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net'
+import { InvalidArgumentError } from 'commander'
 import { clientNetwork } from '../core/address.ts'
 import { isBlock } from '../core/guard.ts'
 import { CommandError, type CommandIo } from './io.ts'
@@ -17,6 +19,7 @@ export async function listGuard(io: CommandIo): Promise<void> {
 
 export interface LiftOptions {
   readonly account?: string
+  /** A network, as {@link parseNetwork} returns it. */
   readonly address?: string
   readonly all?: true
 }
@@ -26,11 +29,11 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
   if (!account && !address && !all)
     throw new CommandError('nothing to lift; expected --account, --address, both, or --all')
   await withStores(io, async ({ failures }) => {
-    const from = address && ` from ${clientNetwork(address)}`
+    const from = address && ` from ${address}`
     const fits = (key: string): boolean => {
       if (all) return true
       if (account) return from ? key === `account ${account}${from}` : key.startsWith(`account ${account} from `)
-      return key === `address ${clientNetwork(address ?? '')}` || key.endsWith(from ?? '')
+      return key === `address ${address}` || key.endsWith(from ?? '')
     }
     const counts = await failures.list(io.clock(), MAX_COUNTS)
     const lifted = counts.filter(({ key }) => fits(key))
@@ -40,4 +43,22 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
     }
     if (lifted.length === 0) throw new CommandError('nothing lifted: no such count; see trimint guard list')
   })
+}
+
+/** The prefix of the IPv6 networks that the guard counts. */
+const IPV6_PREFIX = '/64'
+
+/**
+ * Returns the network under which the guard counts an address. Also accepts a network as `trimint guard list` prints it.
+ *
+ * @throws InvalidArgumentError for other text: a usage error.
+ */
+export function parseNetwork(text: string): string {
+  const isNetwork = text.endsWith(IPV6_PREFIX) && isIPv6(text.slice(0, -IPV6_PREFIX.length))
+  const network = clientNetwork(isNetwork ? text.slice(0, -IPV6_PREFIX.length) : text)
+  // The guard counts all invalid addresses under one name, so an invalid address returns that name.
+  if (network !== text && network === clientNetwork(undefined)) {
+    throw new InvalidArgumentError('Expected an address, or a network as trimint guard list prints it.')
+  }
+  return network
 }

@@ -4,7 +4,7 @@ import { digestSecret } from '../core/crypto/secrets.ts'
 import { addKey } from './add-key.ts'
 import { checkConfig } from './check-config.ts'
 import { decode } from './decode.ts'
-import { type LiftOptions, liftGuard, listGuard } from './guard.ts'
+import { type LiftOptions, liftGuard, listGuard, parseNetwork } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
 import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { listKeys } from './list-keys.ts'
@@ -114,7 +114,7 @@ export function createProgram(io: CommandIo): Command {
     .command('lift')
     .description('remove failures, and with them blocks')
     .option('--account <name>', 'of this account, from every address unless --address is given')
-    .option('--address <address>', 'of this address')
+    .option('--address <address>', 'of this address or network, as `guard list` prints it', parseNetwork)
     .option('--all', 'every failure')
     .action((options: LiftOptions) => liftGuard(io, options))
 

@@ -9,13 +9,13 @@ import { readEnvironment } from '../../../src/config/environment.ts'
 import { loadConfiguration } from '../../../src/config/load.ts'
 import { type ComposeService, readCompose } from '../../support/compose.ts'
 
-// No container engine is needed here, and so docker-compose.yml is not run: it is compared with what it brings together.
+// No container engine is needed: docker-compose.yml is not run, but compared with the files that it combines.
 
 const { services, networks, volumes } = await readCompose()
 const all = Object.entries(services)
 const built = all.filter(([, { build }]) => build !== undefined)
 
-/** One line of each service that has any. */
+/** Returns one value of each service that has it. */
 const linesOf = (line: (service: ComposeService) => unknown): Record<string, unknown> =>
   Object.fromEntries(all.map(([name, service]) => [name, line(service)]).filter(([, value]) => value !== undefined))
 
@@ -25,32 +25,32 @@ const networksOf = ({ networks: named = [] }: ComposeService): string[] =>
 const addressOf = (name: string): string | undefined =>
   (services[name]?.networks as Record<string, { ipv4_address?: string }> | undefined)?.gateway?.ipv4_address
 
-/** The file that a service sees at a path. */
+/** Returns the file that is mounted at a path of a service. */
 function mountedAt(service: ComposeService, path: string): string {
   const mount = service.volumes?.find((volume) => volume.endsWith(`:${path}:ro`))
   return resolve(mount?.slice(0, -`:${path}:ro`.length) ?? '')
 }
 
-/** The environment as docker compose sets it where nothing is exported: `${NAME:-fallback}` is the fallback. */
+/** Returns the environment that docker compose sets if nothing is exported: `${NAME:-fallback}` is the fallback. */
 function environmentOf({ environment = {} }: ComposeService): Record<string, string> {
   const entries = Object.entries(environment).map(([name, value]) => [name, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')])
   return Object.fromEntries(entries)
 }
 
 describe('docker-compose.yml', () => {
-  test('is what the Compose Specification describes', () => {
-    // The names under which the schema was published are not those that this validator takes.
+  test('follows the Compose Specification', () => {
+    // The validator does not accept the names under which the schema was published.
     const isName = (key: string, value: unknown) => ['$schema', 'id'].includes(key) && typeof value === 'string'
     const withoutNames = (key: string, value: unknown) => (isName(key, value) ? undefined : value)
     const schema = JSON.parse(JSON.stringify(composeSchema), withoutNames) as object
     const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema)
-    // As it is written: merges are made before the schema is asked.
+    // YAML merges are resolved before the schema is applied.
     validate({ services, networks, volumes })
     expect(validate.errors).toBeNull()
     expect(validate({ services: { trimint: { buildd: '.' } } })).toBe(false)
   })
 
-  test('starts one process, or with the profile two replicas, their store and nginx, each on its port', () => {
+  test('starts one process, or two replicas with their store and nginx in the profile, each on its port', () => {
     expect(linesOf(({ profiles }) => profiles?.join())).toEqual({
       'trimint-a': 'scale',
       'trimint-b': 'scale',
@@ -70,13 +70,13 @@ describe('docker-compose.yml', () => {
     })
   })
 
-  test('has a store that loses nothing', () => {
+  test('configures the store for durability', () => {
     const { command = [], volumes: kept } = services.valkey ?? {}
     expect(command.join(' ')).toBe('valkey-server --appendonly yes --appendfsync always --maxmemory-policy noeviction')
     expect(kept).toEqual(['valkey:/data'])
   })
 
-  test('has replicas that differ in their address alone', () => {
+  test('has replicas that differ only in their address', () => {
     const [one, other] = ['trimint-a', 'trimint-b'].map((name) => ({ ...services[name], networks: undefined }))
     expect(one).toEqual(other)
     expect(addressOf('trimint-a')).not.toBe(addressOf('trimint-b'))
@@ -98,13 +98,13 @@ describe('docker-compose.yml', () => {
     })
   })
 
-  test('lets nobody but the replicas at the store', () => {
+  test('lets only the replicas reach the store', () => {
     expect(networks.store).toEqual({ internal: true })
     const members = all.filter(([, service]) => networksOf(service).includes('store')).map(([name]) => name)
     expect(members).toEqual(['trimint-a', 'trimint-b', 'valkey'])
   })
 
-  test('has what it names: files, networks, volumes, services', () => {
+  test('refers only to files, networks, volumes and services that exist', () => {
     for (const [name, service] of all) {
       for (const volume of service.volumes ?? []) {
         const source = volume.split(':')[0] ?? ''
@@ -116,7 +116,7 @@ describe('docker-compose.yml', () => {
     }
   })
 
-  test('waits until what is needed is healthy, which each service has a check for', () => {
+  test('has a health check for each service and waits until dependencies are healthy', () => {
     const image = readFileSync(resolve('Dockerfile'), 'utf8')
     const hasCheck = ({ build, healthcheck }: ComposeService) =>
       healthcheck !== undefined || (build !== undefined && /^HEALTHCHECK /m.test(image))
@@ -126,7 +126,7 @@ describe('docker-compose.yml', () => {
     expect(Object.keys(services.gateway?.depends_on ?? {})).toEqual(['trimint-a', 'trimint-b'])
   })
 
-  test('gives no service more rights than it needs', () => {
+  test('gives each service a read-only file system and no capabilities', () => {
     for (const [name, service] of all) {
       expect(service, name).toMatchObject({ read_only: true, cap_drop: ['ALL'] })
     }
@@ -137,20 +137,20 @@ describe.each(built)('%s of docker-compose.yml', (_name, service) => {
   const file = mountedAt(service, '/etc/trimint/trimint.yaml')
   const variables = { ...environmentOf(service), TRIMINT_CONFIG: file }
 
-  test('sets what the code reads or its configuration names, nothing else', () => {
+  test('sets only variables that the code or its configuration reads', () => {
     const { environment, issues } = readEnvironment(variables)
     expect(issues).toEqual([])
     const named = readFileSync(file, 'utf8').match(/(?<=^[^#]*\$\{)\w+/gm) ?? []
     for (const name of Object.keys(variables)) expect([...Object.keys(environment), ...named]).toContain(name)
   })
 
-  test('has a configuration without a fault', () => {
+  test('has a valid configuration', () => {
     const { environment } = readEnvironment(variables)
     const loaded = loadConfiguration(environment, variables, systemClock())
     expect('issues' in loaded ? loaded.issues : []).toEqual([])
   })
 
-  test('gets SIGKILL only long after it should have ended', () => {
+  test('gets SIGKILL later than DRAIN_TIMEOUT and the last steps', () => {
     const { DRAIN_TIMEOUT } = readEnvironment(variables).environment
     const grace = Number(/^(\d+)s$/.exec(service.stop_grace_period ?? '')?.[1]) * 1_000
     expect(grace).toBeGreaterThan(DRAIN_TIMEOUT + 5_000)

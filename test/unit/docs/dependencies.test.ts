@@ -4,8 +4,7 @@ import packageJson from '../../../package.json' with { type: 'json' }
 import { readLockfile } from '../../support/lockfile.ts'
 import { readTable } from '../../support/markdown.ts'
 
-// The page on dependencies names every package that package.json asks for, and its licence; and licences that nobody allowed do not
-// come in through the packages of packages.
+// The page on dependencies lists every package in package.json with its licence. Transitive packages have allowed licences only.
 
 const PAGE = 'docs/dependencies.md'
 
@@ -20,23 +19,23 @@ test.each([
   ['At run time', packageJson.dependencies],
   ['For development', packageJson.devDependencies],
 ])(
-  '%s: a line for every package, in the order of package.json, with the licence that is installed',
+  '%s: lists every package in the order of package.json, with the licence of the installed version',
   (heading, asked) => {
     const lines = readTable(PAGE, heading).map(([name, , licence]) => [plain(name), licence])
     expect(lines).toEqual(Object.keys(asked).map((name) => [name, licenceOf(`node_modules/${name}`)]))
   },
 )
 
-test('every line says why', () => {
+test('gives a reason for every package', () => {
   const lines = ['At run time', 'For development'].flatMap((heading) => readTable(PAGE, heading))
   expect(lines.filter(([, why = '']) => why.length < 10)).toEqual([])
 })
 
-test('the whole runtime tree has licences that are allowed, and no other', () => {
+test('allows only listed licences in the runtime tree', () => {
   const allowed = readTable(PAGE, 'Licences that the runtime tree may have').map(([licence]) => licence)
   const runtime = Object.entries(readLockfile('package-lock.json')).filter(([path, { dev }]) => path !== '' && !dev)
   expect(runtime.length).toBeGreaterThan(Object.keys(packageJson.dependencies).length)
-  // Of what is made for other machines only the lockfile speaks.
+  // Packages for other platforms are in the lockfile only.
   const licences = runtime.map(([path, { license }]) => [path, existsSync(path) ? licenceOf(path) : license])
   expect(licences.filter(([, licence]) => !allowed.includes(String(licence)))).toEqual([])
   expect(new Set(licences.map(([, licence]) => licence))).toEqual(new Set(allowed))

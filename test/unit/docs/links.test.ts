@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { documents } from '../../support/markdown.ts'
 
-/** What a heading is reached by, as GitHub makes it. */
+/** Returns the anchor that GitHub gives a heading. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -16,7 +16,7 @@ function anchorsIn(file: string): string[] {
   return [...prose.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading))
 }
 
-test.each(documents())('every link of %s leads somewhere', (file) => {
+test.each(documents())('resolves every link of %s', (file) => {
   const links = [...readFileSync(file, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
   for (const link of links.filter((candidate) => !/^https?:/.test(candidate))) {
     const [path = '', anchor] = link.split('#')
