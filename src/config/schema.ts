@@ -142,7 +142,6 @@ export function secretSlots(entry: {
   }))
 }
 
-export type OverloadConfiguration = Exclude<Configuration['overload'], false>
 export type BwsConfiguration = Exclude<Configuration['bws'], false>
 export type IdscanConfiguration = Exclude<Configuration['idscan'], false>
 export type NevisfidoConfiguration = Exclude<Configuration['nevisfido'], false>
