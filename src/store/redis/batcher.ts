@@ -25,7 +25,7 @@ interface Waiting<Item, Answer> {
 /**
  * Creates a batcher. One step takes the items that were added in one callback of the event loop, or while earlier steps were running.
  *
- * FIGURE
+ * Batches saved 10 % of this process's time for a nevisFIDO token and 16 % of the server's (docs/decisions/034-redis-grouped-scripts.md).
  *
  * @param step returns one answer for each item, in the same order.
  */
