@@ -26,11 +26,11 @@ interface Revocable {
 /** A cache of all revocations in a store. */
 export interface Revocations {
   /**
-   * Reads the store where the cache is older than {@link MAX_STALENESS_MS}; returns undefined where it is not.
+   * Reads the store where the cache is older than {@link MAX_STALENESS_MS}.
    *
    * @throws Error when the store fails: a token whose revocation is unknown must be rejected.
    */
-  refreshIfStale(): Promise<void> | undefined
+  refreshIfStale(): Promise<void>
   /** Returns when a token was revoked, in milliseconds since the epoch. Call {@link refreshIfStale} first. */
   revokedAt(token: Revocable): number | undefined
   /** Tells whether a revocation of any user's tokens is known, so that a token's user matters. */
@@ -97,10 +97,10 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     return reading
   }
 
-  function refreshIfStale(): Promise<void> | undefined {
+  async function refreshIfStale(): Promise<void> {
     // Both clocks: the first may be set back, and uptime may stand still while the machine sleeps.
     const age = Math.max(clock() - readAt.time, uptime() - readAt.uptime)
-    return age < MAX_STALENESS_MS ? undefined : refresh()
+    if (age >= MAX_STALENESS_MS) await refresh()
   }
 
   function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {

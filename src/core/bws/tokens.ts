@@ -5,7 +5,7 @@ import type { Revocations } from '../revocations.ts'
 import type { BwsTask } from './task.ts'
 import { type BwsToken, type BwsVerifier, verifyBwsToken } from './verify.ts'
 
-/** What a token is shown for: uploading, which any task's may, or the API of one task (B33). */
+/** What a client presents a token for: an upload, which tokens of every task allow, or the API of one task (B33). */
 type BwsOperation = 'upload' | BwsTask
 
 type Found =
@@ -19,24 +19,25 @@ type Found =
 export type CheckedBwsToken =
   | {
       readonly token: BwsToken
-      /** After this use; undefined where none is counted. */
+      /** Tries left after this use; undefined where none is counted. */
       readonly triesLeft: number | undefined
     }
   | Extract<Found, { refused: unknown }>
   | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
 
-/** BWS tokens after their issue. Each method throws StoreUnavailableError where it needs the store and cannot reach it. */
+/** Issued BWS tokens. Every method throws StoreUnavailableError where it needs the store and the store fails. */
 export interface BwsTokens {
-  /** Finds out what a token is, and whether it is good. */
+  /** Verifies a token and its revocation. Does not count a use. */
   find(jws: string): Promise<Found>
-  /** Whether a token is good for an operation; its own task's counts one try (B35). */
+  /** Checks a token for an operation. An operation that is the token's own task uses up one try (B35). */
   check(jws: string, operation: BwsOperation): Promise<CheckedBwsToken>
+  /** Returns how many tries a token has left. */
   triesLeft(token: BwsToken): Promise<number>
 }
 
 export interface BwsTokensDependencies {
   readonly verifier: BwsVerifier
-  /** App-IDs: whose tokens are good. */
+  /** Ids of the configured apps; tokens of other apps are rejected. */
   readonly apps: ReadonlySet<string>
   readonly revocations: Revocations
   readonly uses: UsageStore
@@ -49,8 +50,7 @@ export function createBwsTokens({ verifier, apps, revocations, uses, clock }: Bw
     if ('refused' in verified) return verified
     const { token } = verified
     if (!apps.has(token.app)) return { refused: 'unknown_app', token }
-    const reading = revocations.refreshIfStale()
-    if (reading) await available(reading)
+    await available(revocations.refreshIfStale())
     const { tokenId, app, notBefore } = token
     const revokedAt = revocations.revokedAt({ tokenId, holder: `app ${app}`, issuedAt: notBefore * 1000 })
     return revokedAt === undefined ? { token } : { refused: 'token_revoked', token }

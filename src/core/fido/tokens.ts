@@ -30,8 +30,7 @@ export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, 
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensDependencies): FidoTokens {
   async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
-    const reading = revocations.refreshIfStale()
-    if (reading) await available(reading)
+    await available(revocations.refreshIfStale())
     if (record?.username === undefined || record.revokedAt !== undefined) return record
     const { tokenDigest, username, createdAt } = record
     const revokedAt = revocations.revokedAt({ tokenId: tokenDigest, holder: `user ${username}`, issuedAt: createdAt })
@@ -48,8 +47,7 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensDepend
       return withRevocationOfUser(await available(store.findBySession(digestId(sessionId), clock())))
     },
     async redeem(token, operation) {
-      const reading = revocations.refreshIfStale()
-      if (reading) await available(reading)
+      await available(revocations.refreshIfStale())
       // The store ensures a single redemption; a lookup before it is needed only while a user's tokens are revoked.
       const record = revocations.concernUsers() ? await find(token) : undefined
       if (record?.revokedAt !== undefined) return { outcome: 'spent' }

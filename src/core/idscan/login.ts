@@ -8,10 +8,10 @@ import type { Guard } from '../guard.ts'
 import type { Randomness } from '../randomness.ts'
 import type { IdscanAccount } from './account.ts'
 
-/** How long a password that was verified is taken at its word, in milliseconds. */
+/** How long a successful password check is cached. */
 const PASSWORD_CACHE_TTL_MS = 300_000
 
-/** argon2id of a password nobody knows: what an unknown name is checked against where no account is configured. */
+/** A hash of no known password. Unknown names are checked against it where no account is configured. */
 const DECOY_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
@@ -32,39 +32,39 @@ export interface IdscanLoginDependencies {
 }
 
 /**
- * Checks a name and a password from an address. Unknown, disabled and wrong take the same time.
+ * Checks a username and a password from an address. Unknown names, disabled accounts and wrong passwords take the same time.
  *
- * @throws PasswordQueueFullError when too many checks are waiting.
+ * @throws PasswordQueueFullError when too many checks wait.
  */
 export type IdscanLogin = (username: string, password: string, address: string | undefined) => Promise<LoginResult>
 
-export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
-  const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = parts
+export function createIdscanLogin(dependencies: IdscanLoginDependencies): IdscanLogin {
+  const { accounts, usernameCase, passwords, guard, keyring, clock, randomness } = dependencies
   const fold = usernameCase === 'insensitive' ? (name: string) => name.toLowerCase() : (name: string) => name
   const byName = new Map(accounts.map((account) => [fold(account.username), account]))
 
-  // Forgotten with the process and with its configuration. One entry an account, so it cannot grow.
-  const digestUnderMemoryKey = createHmacSha256(randomness.bytes(32))
-  const remembered = new Map<IdscanAccount, { digest: Buffer; until: number }>()
-  const digestPassword = (stored: string, password: string): Buffer => digestUnderMemoryKey(`${stored}\0${password}`)
+  // The key lives as long as this configuration. One cache entry per account keeps the cache bounded.
+  const digestUnderCacheKey = createHmacSha256(randomness.bytes(32))
+  const cachedPasswords = new Map<IdscanAccount, { digest: Buffer; until: number }>()
+  const digestPassword = (stored: string, password: string): Buffer => digestUnderCacheKey(`${stored}\0${password}`)
 
-  /** Not this process's key: every replica has to count a name that nobody has under the same key. */
+  // The signing key, not the cache's: every instance has to count an unknown name under the same digest.
   const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac(`account name\0${name}`)
 
-  /** A hash for a name that nobody has: one of those that are configured, always the same, so that it costs the same. */
+  /** Returns a configured hash for an unknown name, the same one each time, so that the check takes as long as for an account. */
   function decoyFor(name: string): string {
     return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? DECOY_PASSWORD_HASH
   }
 
-  function isRemembered(account: IdscanAccount, digest: Buffer): boolean {
-    const entry = remembered.get(account)
+  function isCached(account: IdscanAccount, digest: Buffer): boolean {
+    const entry = cachedPasswords.get(account)
     return entry !== undefined && clock() < entry.until && timingSafeEqual(entry.digest, digest)
   }
 
   return async (username, password, address) => {
     const name = fold(username)
     const account = byName.get(name)
-    // A name that does not exist may be a password in the wrong field: only its keyed digest is kept.
+    // An unknown name may be a password typed into the wrong field, so only its keyed digest is stored.
     const counted = account ? account.username : `unknown-${digestName(name).toString('hex', 0, 8)}`
     const attempt = { address: clientNetwork(address), account: counted }
     const blocked = () => guard.blockedFor(attempt)
@@ -73,7 +73,7 @@ export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
 
     const stored = account?.password ?? decoyFor(name)
     const digest = digestPassword(stored, password)
-    if (account && !account.disabled && isRemembered(account, digest)) {
+    if (account && !account.disabled && isCached(account, digest)) {
       guard.succeed(attempt)
       return { account }
     }
@@ -82,7 +82,7 @@ export function createIdscanLogin(parts: IdscanLoginDependencies): IdscanLogin {
     // Other failures may have caused a block while this check was waiting.
     if (blocked() > 0) return refuseBlocked()
     if (matches && account && !account.disabled) {
-      remembered.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
+      cachedPasswords.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
       guard.succeed(attempt)
       return { account }
     }

@@ -21,26 +21,26 @@ type Found =
 
 export type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
 
-/** IDscan tokens after their issue. Both methods throw StoreUnavailableError where they need the store and cannot reach it. */
+/** Issued IDscan tokens. Both methods throw StoreUnavailableError where they need the store and the store fails. */
 export interface IdscanTokens {
-  /** Finds out what a token is, and whether it is good. That is no use of it (I33). */
+  /** Verifies a token, its account, revocation and idle time-out. Does not count as a use (I33). */
   find(jws: string): Promise<Found>
-  /** Whether a token is good for an area (I31); where it is, that is a use of it. */
+  /** Checks a token for an area (I31). A successful check counts as a use (I33). */
   check(jws: string, area: IdscanArea): Promise<CheckedIdscanToken>
 }
 
 export interface IdscanTokensDependencies {
   readonly verifier: IdscanVerifier
-  /** By the name that a token holds: whose tokens are good. */
+  /** The configured accounts by username; tokens of other accounts are rejected. */
   readonly accounts: ReadonlyMap<string, IdscanAccount>
   readonly revocations: Revocations
-  /** Where it is enforced (I33). */
+  /** Undefined where the time-out is not enforced (I33). */
   readonly idleTimeout: IdleTimeout | undefined
   readonly clock: Clock
 }
 
-export function createIdscanTokens(parts: IdscanTokensDependencies): IdscanTokens {
-  const { verifier, accounts, revocations, idleTimeout, clock } = parts
+export function createIdscanTokens(dependencies: IdscanTokensDependencies): IdscanTokens {
+  const { verifier, accounts, revocations, idleTimeout, clock } = dependencies
 
   async function find(jws: string): Promise<Found> {
     const verified = verifyIdscanToken(jws, verifier, clock())
@@ -49,8 +49,7 @@ export function createIdscanTokens(parts: IdscanTokensDependencies): IdscanToken
     const account = accounts.get(claims.sub)
     if (account === undefined) return { refused: 'unknown_account', claims }
     if (account.disabled) return { refused: 'account_disabled', claims }
-    const reading = revocations.refreshIfStale()
-    if (reading) await available(reading)
+    await available(revocations.refreshIfStale())
     const { jti, sub, iat } = claims
     const revokedAt = revocations.revokedAt({ tokenId: jti, holder: `account ${sub}`, issuedAt: iat * 1000 })
     if (revokedAt !== undefined) return { refused: 'token_revoked', claims }

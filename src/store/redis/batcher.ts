@@ -25,7 +25,8 @@ interface Waiting<Item, Answer> {
 /**
  * Creates a batcher. One step takes the items that were added in one callback of the event loop, or while earlier steps were running.
  *
- * FIGURE
+ * Measured side by side, it costs 0.91 of this process's time for a nevisFIDO token, and 0.84 of the server's, compared with one
+ * script per token (docs/decisions/034-redis-grouped-scripts.md).
  *
  * @param step returns one answer for each item, in the same order.
  */

@@ -1,4 +1,3 @@
-import type { Stores } from '../open-stores.ts'
 import { createRedisClient, type RedisClient } from './client.ts'
 import { createRedisFailedAttemptStore } from './failed-attempt-store.ts'
 import { createRedisInstanceStore } from './instance-store.ts'
@@ -15,7 +14,7 @@ const OPEN_TIMEOUT_MS = 5_000
  * Resolves once every connection is ready, has failed for the first time or has timed out: the clients go on connecting in the
  * background.
  */
-export async function openRedis(url: string, onError: (error: Error) => void): Promise<Omit<Stores, 'close'>> {
+export async function openRedis(url: string, onError: (error: Error) => void) {
   const connect = async (): Promise<RedisClient> => {
     const client = createRedisClient(url, onError)
     const connected = client.connect().catch(onError)

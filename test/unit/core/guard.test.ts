@@ -35,7 +35,7 @@ async function fail(guard: Guard, attempt: Attempt, times: number): Promise<void
 const psc = { address: '10.0.0.1', account: 'psc' }
 
 describe('passwords', () => {
-  test('an account is blocked at an address by its third failure, for as long as a block lasts', async () => {
+  test('blocks an account for an address after three failures, for the length of a block', async () => {
     const guard = create()
     await fail(guard, psc, 2)
     expect(guard.blockedFor(psc)).toBe(0)
@@ -48,7 +48,7 @@ describe('passwords', () => {
     expect(guard.blockedFor(psc)).toBe(0)
   })
 
-  test('after a block, counting begins anew', async () => {
+  test('starts counting again after a block', async () => {
     const guard = create()
     await fail(guard, psc, 3)
     clock.advance(300_000)
@@ -56,7 +56,7 @@ describe('passwords', () => {
     expect(guard.blockedFor(psc)).toBe(0)
   })
 
-  test('failures further apart than the window do not add up', async () => {
+  test('does not add up failures further apart than the window', async () => {
     const guard = create()
     await fail(guard, psc, 2)
     clock.advance(60_000)
@@ -64,7 +64,7 @@ describe('passwords', () => {
     expect(guard.blockedFor(psc)).toBe(0)
   })
 
-  test('other accounts and other addresses are left alone', async () => {
+  test('does not block other accounts and other addresses', async () => {
     const guard = create()
     await fail(guard, psc, 3)
     expect(guard.blockedFor({ ...psc, account: 'other' })).toBe(0)
@@ -72,7 +72,7 @@ describe('passwords', () => {
     expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(0)
   })
 
-  test('from everywhere an account is blocked only at ten times as many', async () => {
+  test('blocks an account for every address after ten times as many failures', async () => {
     const guard = create()
     for (let address = 0; address < 14; address++) await fail(guard, { ...psc, address: `10.0.1.${address}` }, 2)
     expect(guard.blockedFor({ ...psc, address: '10.9.9.9' })).toBe(0)
@@ -82,7 +82,7 @@ describe('passwords', () => {
     expect(blocks).toEqual(['account psc from everywhere'])
   })
 
-  test('failures inside a block do not count: it ends when it would have ended', async () => {
+  test('does not count failures during a block, nor extend it', async () => {
     const guard = create()
     await fail(guard, psc, 3)
     clock.advance(100_000)
@@ -91,7 +91,7 @@ describe('passwords', () => {
     expect(guard.blockedFor({ ...psc, address: '10.9.9.9' })).toBe(0)
   })
 
-  test("a success forgets the account's failures at that address, and nothing else", async () => {
+  test("forgets only the account's failures from that address after a success", async () => {
     const guard = create()
     await fail(guard, psc, 2)
     await fail(guard, { ...psc, address: '10.0.0.2' }, 2)
@@ -108,7 +108,7 @@ describe('passwords', () => {
 })
 
 describe("machines' secrets", () => {
-  test('block the address, no matter which id', async () => {
+  test('blocks an address after five wrong machine secrets, whatever the id', async () => {
     const guard = create()
     await fail(guard, { address: '10.0.0.1' }, 5)
     expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
@@ -116,7 +116,7 @@ describe("machines' secrets", () => {
     expect(guard.blockedFor(psc)).toBe(0)
   })
 
-  test('fifty guesses that are under way at once are counted before the store has answered', async () => {
+  test('counts fifty concurrent failures before the store has answered', async () => {
     const guard = create()
     const attempts = Array.from({ length: 50 }, () => {
       const allowed = guard.blockedFor({ address: '10.0.0.1' }) === 0
@@ -127,7 +127,7 @@ describe("machines' secrets", () => {
 })
 
 describe('with other processes on the same store', () => {
-  test('failures add up', async () => {
+  test('adds up failures of several processes', async () => {
     const [one, two] = [create(), create()]
     await fail(one, psc, 2)
     await fail(two, psc, 1)
@@ -137,7 +137,7 @@ describe('with other processes on the same store', () => {
     expect(one.blockedFor(psc)).toBe(300_000)
   })
 
-  test('a block that is lifted is lifted everywhere with the next refresh', async () => {
+  test('lifts a block in every process with its next refresh', async () => {
     const [one, two] = [create(), create()]
     await fail(one, psc, 3)
     await two.refresh()
@@ -146,7 +146,7 @@ describe('with other processes on the same store', () => {
     expect([one.blockedFor(psc), two.blockedFor(psc)]).toEqual([0, 0])
   })
 
-  test('a success here forgets what was counted there', async () => {
+  test('forgets failures that another process counted after a success', async () => {
     const [one, two] = [create(), create()]
     await fail(one, psc, 2)
     await two.refresh()
@@ -157,7 +157,7 @@ describe('with other processes on the same store', () => {
   })
 })
 
-test('a success that another process has overtaken with a block does not lift it', async () => {
+test('keeps a block of another process after a success', async () => {
   const [one, two] = [create(), create()]
   await fail(one, psc, 1)
   await two.refresh()
@@ -167,26 +167,26 @@ test('a success that another process has overtaken with a block does not lift it
   expect(two.blockedFor(psc)).toBe(300_000)
 })
 
-test('while the store is away it counts in the process, and says so', async () => {
-  const away = async (): Promise<never> => {
-    throw new Error('away')
+test('counts in memory while the store fails, and reports each error', async () => {
+  const failing = async (): Promise<never> => {
+    throw new Error('store failed')
   }
-  const guard = create({ add: away, extend: away, remove: away, list: away, close: async () => undefined })
+  const guard = create({ add: failing, extend: failing, remove: failing, list: failing, close: async () => undefined })
   await fail(guard, psc, 2)
   guard.succeed(psc)
   await fail(guard, psc, 3)
-  // Each failure counts for the account at the address and from everywhere; the success is one more step.
+  // Each failure is two steps, for the address and for everywhere; the success is one more.
   expect(errors).toHaveLength(2 * 5 + 1)
   await guard.refresh()
   expect(errors).toHaveLength(2 * 5 + 2)
   expect(guard.blockedFor(psc)).toBe(300_000)
 })
 
-test('while the store is away, what is below the limit counts for the window and no longer', async () => {
+test('drops failures below the limit after the window while the store fails', async () => {
   const guard = create({
     ...store,
     add: async () => {
-      throw new Error('the store is away')
+      throw new Error('store failed')
     },
   })
   await fail(guard, psc, 2)
@@ -195,7 +195,7 @@ test('while the store is away, what is below the limit counts for the window and
   expect(guard.blockedFor(psc)).toBe(0)
 })
 
-test('a refresh while the store is counting loses nothing', async () => {
+test('loses no failure in a refresh during a store step', async () => {
   const guard: Guard = create({
     ...store,
     add: async (...words) => {
@@ -209,7 +209,7 @@ test('a refresh while the store is counting loses nothing', async () => {
   expect(guard.blockedFor(psc)).toBe(300_000)
 })
 
-test('a flood of names pushes no block out, from memory or with a refresh', async () => {
+test('keeps blocks during a flood of invented names, in memory and in a refresh', async () => {
   const guard = create()
   await fail(guard, psc, 3)
   await fail(guard, { address: '10.0.0.1' }, 5)
@@ -220,13 +220,13 @@ test('a flood of names pushes no block out, from memory or with a refresh', asyn
   expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
 })
 
-test('memory holds two thousand counts, the latest of them', async () => {
+test('keeps the latest two thousand counts in memory', async () => {
   const memory: GuardMemory = { counts: new Map() }
   const guard = create(store, memory)
   const countOf = (at: number) => memory.counts.get(`address 10.1.${at >> 8}.${at & 255}`)
   for (let at = 0; at < 2_001; at++) {
     await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
-    // The first is counted again, and so is not the oldest.
+    // A second failure makes the first count the newest.
     if (at === 1_999) {
       expect(memory.counts.size).toBe(2_000)
       await guard.fail({ address: '10.1.0.0' })
@@ -236,7 +236,7 @@ test('memory holds two thousand counts, the latest of them', async () => {
   expect([0, 1, 2_000].map((at) => countOf(at)?.failures)).toEqual([2, undefined, 1])
 })
 
-test('a machine that succeeds forgets nothing', async () => {
+test('keeps failures of an address after a machine succeeds', async () => {
   const guard = create()
   await fail(guard, { address: '10.0.0.1' }, 4)
   guard.succeed({ address: '10.0.0.1' })
@@ -244,7 +244,7 @@ test('a machine that succeeds forgets nothing', async () => {
   expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
 })
 
-test('a machine that succeeds forgets nothing of an account either, whatever that is called', async () => {
+test('keeps failures of an account named "undefined" after a machine succeeds', async () => {
   const guard = create()
   const oddly = { address: '10.0.0.1', account: 'undefined' }
   await fail(guard, oddly, 2)
@@ -253,7 +253,7 @@ test('a machine that succeeds forgets nothing of an account either, whatever tha
   expect(guard.blockedFor(oddly)).toBe(300_000)
 })
 
-test('more blocks than memory holds: the latest stand', async () => {
+test('keeps the latest blocks when there are more than memory holds', async () => {
   const guard = create()
   for (let at = 0; at < 2_010; at++) {
     for (let count = 0; count < 5; count++) await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
@@ -261,7 +261,7 @@ test('more blocks than memory holds: the latest stand', async () => {
   expect(guard.blockedFor({ address: '10.1.7.217' })).toBe(300_000)
 })
 
-test('a refresh that takes long is not made twice at once', async () => {
+test('runs only one refresh at a time', async () => {
   let listings = 0
   let answer = (): void => undefined
   const slow = create({
@@ -281,14 +281,14 @@ test('a refresh that takes long is not made twice at once', async () => {
   await first
 })
 
-test('a guard that is switched off stops nobody', async () => {
+test('blocks nothing without a guard', async () => {
   await fail(noGuard, psc, 100)
   noGuard.succeed(psc)
   await noGuard.refresh()
   expect(noGuard.blockedFor(psc)).toBe(0)
 })
 
-test('a listed count is a block by the limit of its kind', () => {
+test('tells whether a listed count is a block by the limit of its kind', () => {
   const count = (key: string, failures: number) => ({ key, failures, expires: 0 })
   expect(isBlock(count('address 10.0.0.1', 4), settings)).toBe(false)
   expect(isBlock(count('address 10.0.0.1', 5), settings)).toBe(true)
@@ -312,11 +312,11 @@ test.each([
   ['1:2:3:4:5:6:7:8', '1:2:3:4::/64'],
   ['x[2001:db8::1]:443', 'unreadable'],
   ['[2001:db8::1]:443x', 'unreadable'],
-  ['no address', 'unreadable'],
+  ['not an address', 'unreadable'],
   ['everywhere', 'unreadable'],
   ['', 'unreadable'],
-  // Of a caller who has gone.
+  // After the caller has closed the connection.
   [undefined, 'unreadable'],
-])('the address %s counts as %s', (address, network) => {
+])('counts the address %s as %s', (address, network) => {
   expect(clientNetwork(address)).toBe(network)
 })

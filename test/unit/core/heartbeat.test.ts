@@ -15,122 +15,130 @@ const [FIRST, SECOND] = [fingerprintOf(first), fingerprintOf(second)]
 let clock: ReturnType<typeof createFrozenClock>
 let sound: InstanceStore
 let instance: Instance
-let isAway: boolean
-/** What a step waits for before it reaches the store. */
+let isFailing: boolean
+let announcements: number
+/** Delays every step until it resolves. */
 let before: Promise<void>
 
 beforeEach(async () => {
   clock = createFrozenClock()
   sound = await openStore('replicas', 'sqlite::memory:')
   instance = createInstance('instance')
-  isAway = false
+  isFailing = false
+  announcements = 0
   before = Promise.resolve()
 })
 afterEach(() => sound.close())
 
 async function reach(): Promise<void> {
-  const wasAway = isAway
+  const wasFailing = isFailing
   await before
-  if (wasAway) throw new Error('the store is away')
+  if (wasFailing) throw new Error('store failed')
 }
 
 const store = (): InstanceStore => ({
   ...sound,
-  announce: (...words) => reach().then(() => sound.announce(...words)),
+  announce: async (...words) => {
+    announcements += 1
+    await reach()
+    await sound.announce(...words)
+  },
   leave: (...words) => reach().then(() => sound.leave(...words)),
 })
 
-function announcerWith(keyring = [first, second], lifetime = 600) {
+function createHeartbeatWith(keyring = [first, second], lifetime = 600) {
   return createHeartbeat({ store: store(), instance, keyring, lifetime, clock })
 }
 
 const running = async () => (await sound.running(clock())).map(({ instance: name, keys }) => ({ instance: name, keys }))
 const neededUntil = async () => Object.fromEntries(await sound.neededUntil())
 
-describe('an announcement', () => {
-  test('names every live key, the signer first, and until when what it signs can live', async () => {
-    await announcerWith().announce()
+describe('announce', () => {
+  test('announces every live key, the signing key first, and until when its tokens can live', async () => {
+    await createHeartbeatWith().announce()
     expect(await running()).toEqual([{ instance: 'instance', keys: [FIRST, SECOND] }])
     expect(await neededUntil()).toEqual({ [FIRST]: FROZEN_TIME + 10 * MINUTE + HEARTBEAT_TTL_MS })
   })
 
-  test('holds for fifteen seconds', async () => {
-    await announcerWith().announce()
+  test('announces for fifteen seconds', async () => {
+    await createHeartbeatWith().announce()
     clock.advance(HEARTBEAT_TTL_MS - 1)
     expect(await running()).toHaveLength(1)
     clock.advance(1)
     expect(await running()).toEqual([])
   })
 
-  test('leaves out a key that has expired: the next one signs', async () => {
+  test('leaves an expired key out of the announcement', async () => {
     const expiring = createKey('first', new Uint8Array(32).fill(1), FROZEN_TIME + MINUTE)
-    const announcer = announcerWith([expiring, second])
-    await announcer.announce()
+    const heartbeat = createHeartbeatWith([expiring, second])
+    await heartbeat.announce()
     clock.advance(MINUTE)
-    await announcer.announce()
+    await heartbeat.announce()
     expect(await running()).toEqual([{ instance: 'instance', keys: [SECOND] }])
     expect(await neededUntil()).toMatchObject({ [SECOND]: FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS })
   })
 
-  test('without any live key names none, and nothing is needed', async () => {
-    await announcerWith([createKey('first', new Uint8Array(32).fill(1), FROZEN_TIME)]).announce()
+  test('announces no keys when none is live', async () => {
+    await createHeartbeatWith([createKey('first', new Uint8Array(32).fill(1), FROZEN_TIME)]).announce()
     expect(await running()).toEqual([{ instance: 'instance', keys: [] }])
     expect(await neededUntil()).toEqual({})
   })
 
-  test('that is under way is not made twice', async () => {
-    const announcer = announcerWith()
-    expect(announcer.announce()).toBe(announcer.announce())
-    await announcer.announce()
+  test('joins an announcement that is in progress', async () => {
+    const heartbeat = createHeartbeatWith()
+    await Promise.all([heartbeat.announce(), heartbeat.announce()])
+    expect(announcements).toBe(1)
+    await heartbeat.announce()
+    expect(announcements).toBe(2)
   })
 })
 
-describe('a goodbye', () => {
-  test('takes it back; what was signed up to then goes on being needed', async () => {
-    const announcer = announcerWith()
-    await announcer.announce()
+describe('leave', () => {
+  test('withdraws the announcement on leave, and keeps the signing key needed', async () => {
+    const heartbeat = createHeartbeatWith()
+    await heartbeat.announce()
     clock.advance(MINUTE)
-    await announcer.leave()
+    await heartbeat.leave()
     expect(await running()).toEqual([])
     expect(await neededUntil()).toEqual({ [FIRST]: FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS })
   })
 
-  test('is the last word, also behind an announcement that is still under way', async () => {
+  test('withdraws the announcement on leave even while one is in progress', async () => {
     let arrive = (): void => undefined
     before = new Promise((done) => {
       arrive = done
     })
-    const announcer = announcerWith()
-    const announced = announcer.announce()
+    const heartbeat = createHeartbeatWith()
+    const announced = heartbeat.announce()
     before = Promise.resolve()
-    const left = announcer.leave()
-    await announcer.announce()
+    const left = heartbeat.leave()
+    await heartbeat.announce()
     arrive()
     await Promise.all([announced, left])
     expect(await running()).toEqual([])
   })
 
-  test('comes also after an announcement that fails', async () => {
-    const announcer = announcerWith()
-    await announcer.announce()
-    isAway = true
-    const announced = announcer.announce().catch((error: Error) => error.message)
-    isAway = false
-    await announcer.leave()
-    expect(await announced).toBe('the store is away')
+  test('withdraws the announcement on leave after one that failed', async () => {
+    const heartbeat = createHeartbeatWith()
+    await heartbeat.announce()
+    isFailing = true
+    const announced = heartbeat.announce().catch((error: Error) => error.message)
+    isFailing = false
+    await heartbeat.leave()
+    expect(await announced).toBe('store failed')
     expect(await running()).toEqual([])
   })
 })
 
-describe('while the store is away', () => {
-  test('it is said that it could not be told, and told with the next one', async () => {
-    isAway = true
+describe('failing store', () => {
+  test('rejects while the store fails, and reports the missed key with the next announcement', async () => {
+    isFailing = true
     const expiring = createKey('first', new Uint8Array(32).fill(1), FROZEN_TIME + MINUTE)
-    const announcer = announcerWith([expiring, second])
-    await expect(announcer.announce()).rejects.toThrow('the store is away')
-    isAway = false
+    const heartbeat = createHeartbeatWith([expiring, second])
+    await expect(heartbeat.announce()).rejects.toThrow('store failed')
+    isFailing = false
     clock.advance(MINUTE)
-    await announcer.announce()
+    await heartbeat.announce()
     expect(await neededUntil()).toEqual({
       [FIRST]: FROZEN_TIME + 10 * MINUTE + HEARTBEAT_TTL_MS,
       [SECOND]: FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS,
@@ -138,32 +146,32 @@ describe('while the store is away', () => {
     expect(instance.unreported.size).toBe(0)
   })
 
-  test('what one configuration could not tell, the next one does', async () => {
-    const replaced = announcerWith([first, second], 36_000)
-    isAway = true
-    await expect(replaced.announce()).rejects.toThrow('the store is away')
-    await expect(replaced.leave()).rejects.toThrow('the store is away')
-    isAway = false
-    await announcerWith([second, first]).announce()
+  test('reports what the previous configuration could not', async () => {
+    const replaced = createHeartbeatWith([first, second], 36_000)
+    isFailing = true
+    await expect(replaced.announce()).rejects.toThrow('store failed')
+    await expect(replaced.leave()).rejects.toThrow('store failed')
+    isFailing = false
+    await createHeartbeatWith([second, first]).announce()
     expect(await neededUntil()).toEqual({
       [FIRST]: FROZEN_TIME + 600 * MINUTE + HEARTBEAT_TTL_MS,
       [SECOND]: FROZEN_TIME + 10 * MINUTE + HEARTBEAT_TTL_MS,
     })
   })
 
-  test('a shorter lifetime does not make up for a longer one', async () => {
-    isAway = true
-    await expect(announcerWith([first], 36_000).announce()).rejects.toThrow('the store is away')
-    const replacement = announcerWith([first], 600)
-    await expect(replacement.announce()).rejects.toThrow('the store is away')
-    isAway = false
+  test('keeps the longer lifetime of two configurations', async () => {
+    isFailing = true
+    await expect(createHeartbeatWith([first], 36_000).announce()).rejects.toThrow('store failed')
+    const replacement = createHeartbeatWith([first], 600)
+    await expect(replacement.announce()).rejects.toThrow('store failed')
+    isFailing = false
     await replacement.announce()
     expect(await neededUntil()).toEqual({ [FIRST]: FROZEN_TIME + 600 * MINUTE + HEARTBEAT_TTL_MS })
   })
 })
 
-test('between two configurations a process speaks for both', async () => {
-  const [replaced, replacement] = [announcerWith([first]), announcerWith([first, second])]
+test('announces both configurations during a change', async () => {
+  const [replaced, replacement] = [createHeartbeatWith([first]), createHeartbeatWith([first, second])]
   await Promise.all([replaced.announce(), replacement.announce()])
   expect(await running()).toEqual([
     { instance: 'instance', keys: [FIRST] },
@@ -173,13 +181,13 @@ test('between two configurations a process speaks for both', async () => {
   expect(await running()).toEqual([{ instance: 'instance', keys: [FIRST, SECOND] }])
 })
 
-test('what is noted under one configuration while another is telling is told later', async () => {
-  const [one, other] = [announcerWith([first]), announcerWith([first])]
+test('keeps a later time that another configuration notes during a report', async () => {
+  const [one, other] = [createHeartbeatWith([first]), createHeartbeatWith([first])]
   const announced = one.announce()
   clock.advance(MINUTE)
-  isAway = true
-  await expect(other.announce()).rejects.toThrow('the store is away')
+  isFailing = true
+  await expect(other.announce()).rejects.toThrow('store failed')
   await announced
-  isAway = false
+  isFailing = false
   expect([...instance.unreported]).toEqual([[FIRST, FROZEN_TIME + 11 * MINUTE + HEARTBEAT_TTL_MS]])
 })

@@ -34,7 +34,7 @@ async function start() {
   })
   return {
     fido: issued.token,
-    on: createLifecycle({
+    enabled: createLifecycle({
       bws: createBwsTokens({ verifier, apps: new Set(['app-1']), revocations, uses: stores.uses, clock }),
       idscan: createIdscanTokens({
         verifier,
@@ -47,30 +47,30 @@ async function start() {
       revocations,
       clock,
     }),
-    off: createLifecycle({ bws: undefined, idscan: undefined, nevisfido: undefined, revocations, clock }),
+    disabled: createLifecycle({ bws: undefined, idscan: undefined, nevisfido: undefined, revocations, clock }),
     [Symbol.asyncDispose]: () => stores.close(),
   }
 }
 
-test('of each kind it is said what was revoked, by the id that logs know it by; of none twice', async () => {
+test('inspects and revokes a token of each contract once, and returns its id', async () => {
   await using parts = await start()
-  const kinds = [
+  const tokens = [
     [BWS, { contract: 'bws', tokenId: 'b' }],
     [IDSCAN, { contract: 'idscan', tokenId: 'i' }],
     [parts.fido, { contract: 'nevisfido', tokenId: digestId(parts.fido) }],
   ] as const
-  for (const [token, { contract, tokenId }] of kinds) {
-    expect(await parts.on.inspect(token)).toMatchObject({ contract })
-    expect(await parts.on.revoke(token)).toEqual({ contract, tokenId })
-    expect(await parts.on.inspect(token)).toBeUndefined()
-    expect(await parts.on.revoke(token)).toBeUndefined()
+  for (const [token, { contract, tokenId }] of tokens) {
+    expect(await parts.enabled.inspect(token)).toMatchObject({ contract })
+    expect(await parts.enabled.revoke(token)).toEqual({ contract, tokenId })
+    expect(await parts.enabled.inspect(token)).toBeUndefined()
+    expect(await parts.enabled.revoke(token)).toBeUndefined()
   }
 })
 
-test('where a contract is off, its tokens are nothing', async () => {
+test('treats tokens of a disabled contract as unknown', async () => {
   await using parts = await start()
   for (const token of [BWS, IDSCAN, parts.fido]) {
-    expect(await parts.off.inspect(token)).toBeUndefined()
-    expect(await parts.off.revoke(token)).toBeUndefined()
+    expect(await parts.disabled.inspect(token)).toBeUndefined()
+    expect(await parts.disabled.revoke(token)).toBeUndefined()
   }
 })

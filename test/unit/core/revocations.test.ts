@@ -4,16 +4,16 @@ import type { Revocation, RevocationStore } from '../../../src/core/ports/revoca
 import { createRevocations, MAX_STALENESS_MS } from '../../../src/core/revocations.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
 
-/** A store that counts how often it is asked, in pages of one. */
+/** Creates a store with pages of one revocation that lists the cursors it was read with. */
 function createStore() {
   const added: Revocation[] = []
   const asked: (string | undefined)[] = []
-  let away = false
+  let isFailing = false
   const store: RevocationStore = {
     add: async (revocation) => void added.push(revocation),
     async since(cursor) {
       asked.push(cursor)
-      if (away) throw new Error('the store is away')
+      if (isFailing) throw new Error('store failed')
       const at = Number(cursor ?? 0)
       const page = added.slice(at, at + 1)
       return { revocations: page, cursor: String(at + page.length), complete: page.length === 0 }
@@ -25,25 +25,26 @@ function createStore() {
     store,
     added,
     asked,
-    set away(value: boolean) {
-      away = value
+    set isFailing(value: boolean) {
+      isFailing = value
     },
   }
 }
 
-/** As long as a test does not say otherwise, time goes evenly. */
+/** Creates a cache whose uptime follows the clock unless given. */
 const create = (store: RevocationStore, clock: Clock, uptime = clock) => createRevocations({ store, clock, uptime })
 
 const token = (tokenId: string, issuedAt = FROZEN_TIME) => ({ tokenId, holder: 'app a' as const, issuedAt })
 
-test('memory is relied on for a second, then the store is read first', async () => {
+test('reads the store when the cache is older than one second', async () => {
   const clock = createFrozenClock()
   const { store, asked } = createStore()
   const revocations = create(store, clock)
   await revocations.refreshIfStale()
   expect(asked).toHaveLength(1)
   clock.advance(MAX_STALENESS_MS - 1)
-  expect(revocations.refreshIfStale()).toBeUndefined()
+  await revocations.refreshIfStale()
+  expect(asked).toHaveLength(1)
   clock.advance(1)
   await revocations.refreshIfStale()
   expect(asked).toHaveLength(2)
@@ -52,33 +53,35 @@ test('memory is relied on for a second, then the store is read first', async () 
 test.each([
   ['a clock that is set back', -29_500, 1_000],
   ['a machine that was asleep', 30_000, 0],
-])('%s does not make memory last longer', async (_what, byClock, byUptime) => {
+])('reads the store after %s', async (_what, byClock, byUptime) => {
   const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
-  const revocations = create(createStore().store, clock, uptime)
+  const { store, asked } = createStore()
+  const revocations = create(store, clock, uptime)
   await revocations.refreshIfStale()
   clock.advance(byClock)
   uptime.advance(byUptime)
-  expect(revocations.refreshIfStale()).toBeInstanceOf(Promise)
+  await revocations.refreshIfStale()
+  expect(asked).toHaveLength(2)
 })
 
-test('those who wait at the same time wait for one reading', async () => {
+test('reads the store once for concurrent callers', async () => {
   const { store, asked } = createStore()
   const revocations = create(store, createFrozenClock())
   await Promise.all([revocations.refreshIfStale(), revocations.refreshIfStale(), revocations.refresh()])
   expect(asked).toHaveLength(1)
 })
 
-test('while the store is away nobody can say, and each asks anew', async () => {
+test('rejects while the store fails, and reads it again for the next caller', async () => {
   const parts = createStore()
   const revocations = create(parts.store, createFrozenClock())
-  parts.away = true
-  await expect(revocations.refreshIfStale()).rejects.toThrow('away')
-  parts.away = false
+  parts.isFailing = true
+  await expect(revocations.refreshIfStale()).rejects.toThrow('store failed')
+  parts.isFailing = false
   await revocations.refreshIfStale()
-  expect(revocations.refreshIfStale()).toBeUndefined()
+  expect(parts.asked).toHaveLength(2)
 })
 
-test('what another process has added is known after a reading, however many pages it takes', async () => {
+test('knows revocations of other processes after reading all pages', async () => {
   const { store, added } = createStore()
   const revocations = create(store, createFrozenClock())
   for (const id of ['1', '2', '3']) {
@@ -93,19 +96,19 @@ test('what another process has added is known after a reading, however many page
   ])
 })
 
-test('a token that is revoked is so here at once; again, or after its end, is nothing new', async () => {
+test('revokes a token at once, and returns false for a revoked or expired one', async () => {
   const { store, added } = createStore()
   const revocations = create(store, createFrozenClock())
   expect(await revocations.revokeToken('1', FROZEN_TIME + 1)).toBe(true)
   expect(revocations.revokedAt(token('1'))).toBe(FROZEN_TIME)
   expect(await revocations.revokeToken('1', FROZEN_TIME + 1)).toBe(false)
   expect(await revocations.revokeToken('2', FROZEN_TIME)).toBe(false)
-  // Again all the same: the store may have lost it.
+  // A known revocation is added again: the store may have lost it.
   const revocation = { subject: 'token 1', issuedUntil: FROZEN_TIME, expires: FROZEN_TIME + 1 }
   expect(added).toEqual([revocation, revocation])
 })
 
-test('everything issued to a holder at that time or before is revoked; what comes later is not, nor is anybody else', async () => {
+test("revokes everything issued to a holder up to that time, and no later or other holder's tokens", async () => {
   const clock = createFrozenClock()
   const revocations = create(createStore().store, clock)
   await revocations.revokeIssued('app a')
@@ -118,7 +121,7 @@ test('everything issued to a holder at that time or before is revoked; what come
   expect(revocations.revokedAt(token('2', FROZEN_TIME + 1))).toBe(FROZEN_TIME + 10)
 })
 
-test('the later of two revocations stands, in whatever order they are read', async () => {
+test('keeps the later of two revocations, in any order', async () => {
   const { store, added } = createStore()
   const revocations = create(store, createFrozenClock())
   added.push({ subject: 'app a', issuedUntil: FROZEN_TIME + 9, expires: FROZEN_TIME + 9_000 })
@@ -127,7 +130,7 @@ test('the later of two revocations stands, in whatever order they are read', asy
   expect(revocations.revokedAt(token('1', FROZEN_TIME + 9))).toBe(FROZEN_TIME + 9)
 })
 
-test('users concern as long as something of theirs is revoked', async () => {
+test('reports revoked users until their last revocation expires', async () => {
   const clock = createFrozenClock()
   const revocations = create(createStore().store, clock)
   await revocations.revokeIssued('account jeff')
@@ -140,7 +143,7 @@ test('users concern as long as something of theirs is revoked', async () => {
   expect(revocations.concernUsers()).toBe(false)
 })
 
-test('users concern until the last of them is forgotten, whoever else is', async () => {
+test('reports revoked users until the last of several is swept', async () => {
   const clock = createFrozenClock()
   const { store, added } = createStore()
   const revocations = create(store, clock)
@@ -164,7 +167,7 @@ test('users concern until the last of them is forgotten, whoever else is', async
   expect(revocations.concernUsers()).toBe(false)
 })
 
-test('a sweep forgets what expired a minute ago, and only that', async () => {
+test('sweeps only revocations that expired a minute ago', async () => {
   const clock = createFrozenClock()
   const revocations = create(createStore().store, clock)
   await revocations.revokeToken('1', FROZEN_TIME + 1_000)
@@ -179,7 +182,7 @@ test.each([
   ['app a', 366],
   ['account a', 366],
   ['user a', 2],
-] as const)('what was issued to %s is revoked for longer than any of it can live: %i days', async (holder, days) => {
+] as const)('keeps the revocation of %s for longer than its tokens can live: %i days', async (holder, days) => {
   const { store, added } = createStore()
   await create(store, createFrozenClock()).revokeIssued(holder)
   expect(added).toEqual([{ subject: holder, issuedUntil: FROZEN_TIME, expires: FROZEN_TIME + days * 86_400_000 }])

@@ -14,8 +14,8 @@ const options = (maxtries: fc.Arbitrary<number>) =>
     autoenroll: fc.boolean(),
   })
 
-describe('task bits', () => {
-  test('what is encoded is read back as what it means', () => {
+describe('task claim', () => {
+  test('decodes every encoded task to its effective options', () => {
     fc.assert(
       fc.property(options(fc.integer({ min: 1, max: 15 })), (asked) => {
         expect(decodeTask(encodeTask(asked))).toEqual(effectiveOptions(asked))
@@ -23,18 +23,21 @@ describe('task bits', () => {
     )
   })
 
-  test('no input yields a zero tries nibble: it is 1 to 15, or an error', () => {
+  test('encodes maxtries from 1 to 15 in the nibble and throws RangeError for anything else', () => {
     const anything = fc.oneof(fc.integer(), fc.double(), fc.integer({ min: -20, max: 40 }))
     fc.assert(
       fc.property(options(anything), (asked) => {
         const valid = Number.isInteger(asked.maxtries) && asked.maxtries >= 1 && asked.maxtries <= 15
         if (valid) expect(encodeTask(asked) & 0x0f).toBe(asked.maxtries)
-        else expect(() => encodeTask(asked)).toThrow(new RangeError('maxtries is an integer from 1 to 15'))
+        else
+          expect(() => encodeTask(asked)).toThrow(
+            new RangeError('maxtries out of range: expected an integer from 1 to 15'),
+          )
       }),
     )
   })
 
-  test('a number is a task exactly when encoding makes it', () => {
+  test('decodes exactly the numbers that encodeTask returns', () => {
     const made = new Set<number>()
     for (const task of BWS_TASKS) {
       for (let flags = 0; flags < 8; flags++) {
@@ -48,7 +51,7 @@ describe('task bits', () => {
   })
 })
 
-test('traits survive the round trip, whatever their order and however often they are named', () => {
+test('decodes encoded traits in order and without duplicates', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...BWS_TRAITS)), (traits) => {
       expect(decodeTraits(encodeTraits(traits))).toEqual(BWS_TRAITS.filter((trait) => traits.includes(trait)))
@@ -60,8 +63,8 @@ const int32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })
 const storage = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
 const separator = fc.constantFrom('.', '/')
 
-describe('bcid', () => {
-  test('every storage, partition and class id survives, with either separator', () => {
+describe('BCID', () => {
+  test('parses and formats every storage, partition and class id, with either separator', () => {
     fc.assert(
       fc.property(storage, int32, int32, separator, separator, (name, partition, classId, first, second) => {
         const bcid = parseBcid(`${name}${first}${partition}${second}${classId}`)
@@ -72,7 +75,7 @@ describe('bcid', () => {
     )
   })
 
-  test('a number that does not fit 32 bits is refused, not wrapped', () => {
+  test('rejects a number beyond 32 bits instead of wrapping it', () => {
     const beyond = fc.oneof(
       fc.bigInt({ min: 2n ** 31n, max: 2n ** 80n }),
       fc.bigInt({ min: -(2n ** 80n), max: -(2n ** 31n) - 1n }),
@@ -85,7 +88,7 @@ describe('bcid', () => {
     )
   })
 
-  test('no text makes it throw, and what it accepts it writes so that it reads the same', () => {
+  test('throws for no text, and parses what it formats to the same BCID', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[a-z-]+[./]-?[0-9]+[./]-?[0-9]+$/)), (text) => {
         const bcid = parseBcid(text)
@@ -95,13 +98,13 @@ describe('bcid', () => {
   })
 })
 
-test('challenges: as many rows and movements as asked, opposite then across, from the bytes of chance alone', () => {
+test('creates challenges of the requested size, with movements back and forth on alternating axes, from random bytes alone', () => {
   const sizes = fc.tuple(fc.integer({ min: 1, max: 15 }), fc.integer({ min: 2, max: 7 }))
   const opposite = { up: 'down', down: 'up', left: 'right', right: 'left' }
   const isVertical = (direction: string | undefined) => direction === 'up' || direction === 'down'
   fc.assert(
-    fc.property(sizes, fc.uint8Array({ minLength: 105, maxLength: 105 }), ([rows, length], chance) => {
-      const randomness = { uuid: () => '', bytes: (count: number) => chance.slice(0, count) }
+    fc.property(sizes, fc.uint8Array({ minLength: 105, maxLength: 105 }), ([rows, length], random) => {
+      const randomness = { uuid: () => '', bytes: (count: number) => random.slice(0, count) }
       const challenges = createChallenges(rows, length, randomness)
       expect(challenges).toEqual(createChallenges(rows, length, randomness))
       expect(challenges.map((row) => row.length)).toEqual(Array(rows).fill(length))
@@ -117,7 +120,7 @@ test('challenges: as many rows and movements as asked, opposite then across, fro
   )
 })
 
-test('challenges: each first movement is as likely as the others', () => {
+test('creates each first movement of a challenge with equal probability', () => {
   const firsts = [0, 1, 2, 3].map((byte) => {
     const randomness = { uuid: () => '', bytes: (count: number) => new Uint8Array(count).fill(byte) }
     return createChallenges(1, 2, randomness)[0]?.[0]

@@ -31,7 +31,7 @@ async function start() {
   return { clock, revocations, tokens, [Symbol.asyncDispose]: () => stores.close() }
 }
 
-test('B34: what an app was issued is revoked by its id, what it is issued later and what others were is not', async () => {
+test('B34: rejects tokens issued before their app was revoked, and accepts later ones and those of other apps', async () => {
   await using parts = await start()
   await parts.revocations.revokeIssued('app app-1')
   parts.clock.advance(1_000)
@@ -41,7 +41,7 @@ test('B34: what an app was issued is revoked by its id, what it is issued later 
   }
 })
 
-test('B35: each check of its own task takes one of the tries that are left', async () => {
+test("B35: counts one try for each check of the token's own task", async () => {
   await using parts = await start()
   const jws = issue('id', 'app-1')
   for (const left of [2, 1, 0]) {

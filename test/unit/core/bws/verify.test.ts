@@ -25,16 +25,16 @@ const verify = (claims: Claims) => verifyBwsToken(signJws(claims, key), verifier
 test.each([
   ['an array', [['up', 'down']]],
   ['JSON text', '[["up","down"]]'],
-])('a challenge that is %s is read', (_what, challenge) => {
+])('decodes a challenge that is %s', (_what, challenge) => {
   expect(verify({ ...CLAIMS, challenge })).toMatchObject({ token: { challenge: [['up', 'down']] } })
 })
 
 test.each<[what: string, changed: Claims]>([
-  ['a challenge that is no JSON', { challenge: '[[' }],
-  ['a challenge that is no list of lists', { challenge: '["up"]' }],
-  ['bits that no token has', { task: 0 }],
-  ['a time that is no number', { exp: '2030' }],
+  ['a challenge that is not JSON', { challenge: '[[' }],
+  ['a challenge that is not a list of lists', { challenge: '["up"]' }],
+  ['task bits that are never issued', { task: 0 }],
+  ['a time that is not a number', { exp: '2030' }],
   ['no id', { tokenid: undefined }],
-])('%s: no token of ours, whoever signed it', (_what, changed) => {
+])('rejects a signed token with %s', (_what, changed) => {
   expect(verify({ ...CLAIMS, ...changed })).toEqual({ refused: 'invalid_token' })
 })

@@ -8,29 +8,29 @@ import { createPredictableRandomness } from '../../../support/randomness.ts'
 const slot = (secret: string, notAfter = Number.POSITIVE_INFINITY) => ({ digest: digestSecret(secret), notAfter })
 
 describe('secrets', () => {
-  test('a digest is SHA-256 of the UTF-8 text', () => {
+  test('computes SHA-256 of a secret in UTF-8', () => {
     expect(Buffer.from(digestSecret('pässwörd'))).toEqual(createHash('sha256').update('pässwörd', 'utf8').digest())
   })
 
-  test('says which slot matched', () => {
+  test('returns the index of the slot that matches', () => {
     const slots = [slot('old', 1_000), slot('new')]
     expect(matchSecret('old', slots, 999)).toBe(0)
     expect(matchSecret('new', slots, 999)).toBe(1)
     expect(matchSecret('neither', slots, 999)).toBeUndefined()
   })
 
-  test('a slot is refused from its notAfter on', () => {
+  test('rejects a slot from its notAfter on', () => {
     expect(matchSecret('old', [slot('old', 1_000), slot('new')], 1_000)).toBeUndefined()
   })
 
-  test('nobody has a secret', () => {
+  test('never matches an unknown id, or one without slots', () => {
     expect(matchSecret('', undefined, 0)).toBeUndefined()
     expect(matchSecret('', [], 0)).toBeUndefined()
   })
 })
 
 describe('passwords', () => {
-  test('are hashed with argon2id, with a salt of their own and parameters that the hash names', async () => {
+  test('hashes passwords with argon2id, each with its own salt, and includes the parameters', async () => {
     const randomness = createPredictableRandomness()
     const hash = await hashPassword('päss', randomness)
     expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)

@@ -16,7 +16,7 @@ const shown = { contentType: 'text/plain', content: base64('Pay 10 CHF?') }
 /** Signature, IHDR and its checksum: 258 × 2 pixels of 8 bits, true colour with alpha, interlaced. */
 const PNG = Buffer.from('89504e470d0a1a0a0000000d494844520000010200000002080600000112345678', 'hex')
 
-describe('N10: the context is JSON text of an object', () => {
+describe('context', () => {
   test.each([
     '',
     ' ',
@@ -28,23 +28,23 @@ describe('N10: the context is JSON text of an object', () => {
     '[{"username":"jeff"}]',
     '{"username":"jeff"',
     '{username:1}',
-  ])('not %j', (text) => {
+  ])('N10: rejects the context %j', (text) => {
     for (const operation of FIDO_OPERATIONS) expect(readContext(operation, text, POLICIES)).toBeUndefined()
   })
 
-  test('members without a meaning, and blanks, do not matter', () => {
+  test('N10: ignores unknown members and white space in a context', () => {
     const text = ' { "channel" : { "a": [1] }, "username" : "jeff", "policies": 3 } '
     expect(readContext('registration', text, POLICIES)).toEqual({ operation: 'registration', username: 'jeff' })
   })
 })
 
-describe('N10: username', () => {
-  test.each(['registration', 'deregistration'] as const)('%s needs one', (operation) => {
+describe('username', () => {
+  test.each(['registration', 'deregistration'] as const)('N10: requires a username for %s', (operation) => {
     expect(read(operation, {})).toBeUndefined()
     expect(read(operation, { username: 'jeff' })).toEqual({ operation, username: 'jeff', policy: undefined })
   })
 
-  test('N11: authentication does not', () => {
+  test('N11: accepts an authentication with and without a username', () => {
     expect(read('authentication', {})).toEqual({ operation: 'authentication' })
     expect(read('authentication', { username: 'jeff' })).toEqual({ operation: 'authentication', username: 'jeff' })
   })
@@ -58,8 +58,8 @@ describe('N10: username', () => {
     ['true', true],
     ['a list', ['jeff']],
     ['an object', { username: 'jeff' }],
-    ['half a surrogate pair', 'jeff\ud83d'],
-  ])('refused: %s', (_, username) => {
+    ['a lone surrogate', 'jeff\ud83d'],
+  ])('N10: rejects a username: %s', (_, username) => {
     for (const operation of FIDO_OPERATIONS) expect(read(operation, { username })).toBeUndefined()
   })
 
@@ -77,11 +77,11 @@ describe('N10: username', () => {
     ' jeff ',
     '__proto__',
     '\u0000\u2028',
-  ])('N16: survives: %j', (username) => {
+  ])('N16: preserves the username %j', (username) => {
     for (const operation of FIDO_OPERATIONS) expect(read(operation, { username })?.username).toBe(username)
   })
 
-  test('N16: every name of 1 to 128 characters survives', () => {
+  test('N16: preserves every username of 1 to 128 characters', () => {
     const name = fc.string({ unit: codePoint, minLength: 1, maxLength: 128 })
     fc.assert(
       fc.property(name, fc.constantFrom(...FIDO_OPERATIONS), (username, operation) => {
@@ -91,8 +91,8 @@ describe('N10: username', () => {
   })
 })
 
-describe('N10: policy', () => {
-  test.each(FIDO_OPERATIONS)('%s: one of the configured names', (operation) => {
+describe('policy', () => {
+  test.each(FIDO_OPERATIONS)('N10: accepts the name of a configured policy for %s', (operation) => {
     expect(read(operation, { username: 'jeff', policy: 'high' })?.policy).toBe('high')
   })
 
@@ -100,16 +100,16 @@ describe('N10: policy', () => {
     ['unknown', 'low'],
     ['in another case', 'High'],
     ['empty', ''],
-    ['what every object has', 'constructor'],
+    ['a member of every object', 'constructor'],
     ['null', null],
     ['a list', ['high']],
     ['a policy itself', { accepted: [] }],
-  ])('refused: %s', (_, policy) => {
+  ])('N10: rejects a policy: %s', (_, policy) => {
     for (const operation of FIDO_OPERATIONS) expect(read(operation, { username: 'jeff', policy })).toBeUndefined()
   })
 })
 
-describe('N10: transaction', () => {
+describe('transaction', () => {
   const readTransaction = (transaction: unknown) => {
     const context = read('authentication', { transaction })
     return context?.operation === 'authentication' ? context.transaction : undefined
@@ -122,14 +122,14 @@ describe('N10: transaction', () => {
     ['base64', 'Pz8/Pj4+', '???>>>'],
     ['base64url', 'Pz8_Pj4-', '???>>>'],
     ['base64 with padding', 'YQ==', 'a'],
-    ['base64url without', 'YQ', 'a'],
-  ])('text: %s', (_, content, expected) => {
+    ['base64url without padding', 'YQ', 'a'],
+  ])('N10: accepts a transaction text: %s', (_, content, expected) => {
     expect(readTransaction([{ contentType: 'text/plain', content }])).toEqual([
       { contentType: 'text/plain', content: Buffer.from(expected) },
     ])
   })
 
-  test('an image comes with what its header says', () => {
+  test('N10: returns the characteristics of a transaction image from its header', () => {
     expect(readTransaction([shown, { contentType: 'image/png', content: PNG.toString('base64') }])?.[1]).toEqual({
       contentType: 'image/png',
       content: PNG,
@@ -145,7 +145,7 @@ describe('N10: transaction', () => {
     })
   })
 
-  test('members without a meaning are left out', () => {
+  test('N10: leaves unknown members of a transaction out', () => {
     expect(readTransaction([{ ...shown, title: 'Payment' }])).toEqual([
       { contentType: 'text/plain', content: Buffer.from('Pay 10 CHF?') },
     ])
@@ -162,23 +162,23 @@ describe('N10: transaction', () => {
     ['another content type', [{ ...shown, contentType: 'text/html' }]],
     ['a content type with a parameter', [{ ...shown, contentType: 'text/plain;charset=utf-8' }]],
     ['without content', [{ contentType: 'text/plain' }]],
-    ['content that is no text', [{ ...shown, content: 42 }]],
+    ['content that is not a string', [{ ...shown, content: 42 }]],
     ['content that is not base64', [{ ...shown, content: 'Pay 10 CHF?' }]],
     ['base64 of an impossible length', [{ ...shown, content: 'A' }]],
     ['base64 with wrong padding', [{ ...shown, content: 'YQ=' }]],
     ['base64 with a line break', [{ ...shown, content: 'YWFh\nYWFh' }]],
-    ['no character', [{ ...shown, content: '' }]],
+    ['an empty text', [{ ...shown, content: '' }]],
     ['201 characters', [{ ...shown, content: base64('a'.repeat(201)) }]],
     ['a text that is not ASCII', [{ ...shown, content: base64('Zürich') }]],
-    ['a text with the first byte that is none of ASCII', [{ ...shown, content: Buffer.of(0x80).toString('base64') }]],
-    ['an image that is no PNG', [{ ...shown, contentType: 'image/png' }]],
-    ['33 bytes that are no PNG', [{ contentType: 'image/png', content: Buffer.alloc(33).toString('base64') }]],
-    ['a PNG cut off', [{ contentType: 'image/png', content: PNG.subarray(0, 32).toString('base64') }]],
-  ])('refused, whatever the operation: %s', (_, transaction) => {
+    ['a text with the first byte beyond ASCII', [{ ...shown, content: Buffer.of(0x80).toString('base64') }]],
+    ['an image that is not a PNG', [{ ...shown, contentType: 'image/png' }]],
+    ['33 bytes that are not a PNG', [{ contentType: 'image/png', content: Buffer.alloc(33).toString('base64') }]],
+    ['a truncated PNG', [{ contentType: 'image/png', content: PNG.subarray(0, 32).toString('base64') }]],
+  ])('N10: rejects a transaction for every operation: %s', (_, transaction) => {
     for (const operation of FIDO_OPERATIONS) expect(read(operation, { username: 'jeff', transaction })).toBeUndefined()
   })
 
-  test.each(['registration', 'deregistration'] as const)('%s has no use for one', (operation) => {
+  test.each(['registration', 'deregistration'] as const)('N10: leaves a transaction out for %s', (operation) => {
     expect(read(operation, { username: 'jeff', transaction: [shown] })).toStrictEqual({
       operation,
       username: 'jeff',
@@ -186,7 +186,7 @@ describe('N10: transaction', () => {
     })
   })
 
-  test('what is shown is what the caller wrote, to the byte', () => {
+  test('N10: preserves every byte of a transaction text', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 200, max: 0x7f }), (content) => {
         const [text] = readTransaction([{ ...shown, content: Buffer.from(content).toString('base64') }]) ?? []
@@ -198,7 +198,7 @@ describe('N10: transaction', () => {
 
 describe('hostile contexts', () => {
   test.each(['{"__proto__":{"username":"jeff"}}', '{"constructor":{"prototype":{"username":"jeff"}}}'])(
-    '%s names nobody and changes nothing',
+    'ignores %s and leaves Object.prototype unchanged',
     (text) => {
       expect(readContext('registration', text, POLICIES)).toBeUndefined()
       expect(readContext('authentication', text, POLICIES)).toEqual({ operation: 'authentication' })
@@ -209,23 +209,23 @@ describe('hostile contexts', () => {
   test.each([
     ['an ignored member', 'extra'],
     ['a transaction', 'transaction'],
-  ])('a hundred thousand levels deep, in %s: answered, and soon', (_, member) => {
+  ])('parses a context that is nested 100,000 levels deep in %s', (_, member) => {
     const depth = 100_000
     const text = `{"username":"jeff","${member}":${'['.repeat(depth)}${']'.repeat(depth)}}`
     const expected = member === 'extra' ? 'jeff' : undefined
     expect(readContext('registration', text, POLICIES)?.username).toBe(expected)
   })
 
-  test.each(['username', 'policy'])('ten million characters of %s are refused', (member) => {
+  test.each(['username', 'policy'])('rejects a %s of ten million characters', (member) => {
     expect(read('authentication', { [member]: 'j'.repeat(10_000_000) })).toBeUndefined()
   })
 
-  test.each(['text/plain', 'image/png'])('ten million characters of %s are refused', (contentType) => {
+  test.each(['text/plain', 'image/png'])('rejects a %s transaction of ten million characters', (contentType) => {
     const transaction = [{ contentType, content: 'A'.repeat(10_000_000) }]
     expect(read('authentication', { transaction })).toBeUndefined()
   })
 
-  test('no text makes it throw', () => {
+  test('parses any text without throwing', () => {
     const member = fc.constantFrom('username', 'policy', 'transaction', '__proto__')
     const object = fc.dictionary(member, fc.jsonValue()).map((value) => JSON.stringify(value))
     fc.assert(

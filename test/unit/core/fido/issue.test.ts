@@ -8,7 +8,7 @@ import { createFrozenClock } from '../../../support/time.ts'
 const OURS: Policy = { accepted: [[{ aaid: ['0001#0001'] }]] }
 const HIGH: Policy = { accepted: [[{ aaid: ['0001#0002'] }]] }
 
-/** The policy in the request that is stored. */
+/** Issues a token and returns the policy in its stored request. */
 async function policyFor(policies: Record<string, Policy>, asked: string | undefined): Promise<unknown> {
   const records: TokenRecord[] = []
   await issueFidoToken({ operation: 'registration', username: 'jeff', policy: asked }, undefined, {
@@ -33,9 +33,9 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
 }
 
 test.each<[what: string, asked: string | undefined, policies: Record<string, Policy>, policy: unknown]>([
-  ['none is named: the one called default', undefined, { high: HIGH, default: OURS }, OURS],
-  ['none is named, and none called default: every authenticator', undefined, { high: HIGH }, DEFAULT_POLICY],
-  ['one is named', 'high', { high: HIGH, default: OURS }, HIGH],
-])('N25: where %s', async (_what, asked, policies, policy) => {
+  ['none is named, the configured default', undefined, { high: HIGH, default: OURS }, OURS],
+  ['none is named and no default configured, every authenticator', undefined, { high: HIGH }, DEFAULT_POLICY],
+  ['one is named, that one', 'high', { high: HIGH, default: OURS }, HIGH],
+])('N25: requests the policy: where %s', async (_what, asked, policies, policy) => {
   expect(await policyFor(policies, asked)).toEqual(policy)
 })

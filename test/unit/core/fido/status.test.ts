@@ -19,21 +19,21 @@ const REDEEMED = { redeemedAt: 3_000 }
 const WAITING: SessionStatus = { status: 'clientRegistering', changedAt: 3_000, tokenResult: 'tokenRedeemed' }
 const TIMED_OUT = { status: 'failed', changedAt: 5_000, uafStatusCode: 1408 } as const
 
-// Each time is the last millisecond before a change, or the first of it.
+// Each time is the last millisecond before a change, or the first one after it.
 test.each<[when: string, changed: Partial<TokenRecord>, now: number, status: SessionStatus]>([
   ['before its expiry', {}, 4_999, { status: 'tokenCreated', changedAt: 1_000 }],
   ['at its expiry', {}, 5_000, { ...TIMED_OUT, tokenResult: 'tokenTimedOut' }],
   ['before a revocation', { revokedAt: 2_000 }, 1_999, { status: 'tokenCreated', changedAt: 1_000 }],
   ['at a revocation', { revokedAt: 2_000 }, 2_000, { status: 'failed', changedAt: 2_000 }],
-  ['before the answer is due', REDEEMED, 4_999, WAITING],
-  ['when the answer is due', REDEEMED, 5_000, { ...TIMED_OUT, tokenResult: 'tokenRedeemed' }],
-  ['before a revocation of what was redeemed', { ...REDEEMED, revokedAt: 4_000 }, 3_999, WAITING],
+  ['before the response is due', REDEEMED, 4_999, WAITING],
+  ['when the response is due', REDEEMED, 5_000, { ...TIMED_OUT, tokenResult: 'tokenRedeemed' }],
+  ['before a revocation after redemption', { ...REDEEMED, revokedAt: 4_000 }, 3_999, WAITING],
   [
-    'at a revocation of what was redeemed',
+    'at a revocation after redemption',
     { ...REDEEMED, revokedAt: 4_000 },
     4_000,
     { status: 'failed', changedAt: 4_000, tokenResult: 'tokenRedeemed' },
   ],
-])('N27: %s', (_when, changed, now, status) => {
+])('N27: returns the status %s', (_when, changed, now, status) => {
   expect(statusOf({ ...RECORD, ...changed }, now)).toEqual(status)
 })

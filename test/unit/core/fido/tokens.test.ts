@@ -25,7 +25,7 @@ async function start() {
   return {
     clock,
     revocations,
-    /** What another process on the same store has: it does not know of the first until it reads. */
+    /** The cache of another process on the same store. */
     elsewhere: createRevocations({ store: stores.revocations, clock, uptime: clock }),
     tokens: createFidoTokens({ store: stores.tokens, revocations, clock }),
     issue: (username: string | undefined) =>
@@ -36,11 +36,11 @@ async function start() {
 
 test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable: boolean]>([
   ['a fresh token', {}, FROZEN_TIME, true],
-  ['one in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
-  ['one whose time is over', {}, FROZEN_TIME + LIFETIME, false],
-  ['one that was redeemed', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
-  ['one that was revoked', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
-])('%s at its time: redeemable is as it should be', (_what, changed, now, redeemable) => {
+  ['a token in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
+  ['an expired token', {}, FROZEN_TIME + LIFETIME, false],
+  ['a redeemed token', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
+  ['a revoked token', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
+])('isRedeemable tells whether %s can be redeemed', (_what, changed, now, redeemable) => {
   const record: TokenRecord = {
     tokenDigest: '',
     sessionDigest: '',
@@ -58,9 +58,9 @@ test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable:
   expect(isRedeemable(record, now)).toBe(redeemable)
 })
 
-test('what a user was issued is revoked by their name, and nothing of anybody else', async () => {
+test('revokes the tokens that a user was issued so far, and no others', async () => {
   await using parts = await start()
-  const [of, other, nobodys] = [await parts.issue('jeff'), await parts.issue('anna'), await parts.issue(undefined)]
+  const [of, other, anonymous] = [await parts.issue('jeff'), await parts.issue('anna'), await parts.issue(undefined)]
   await parts.revocations.revokeIssued('user jeff')
   parts.clock.advance(1)
   const later = await parts.issue('jeff')
@@ -68,7 +68,7 @@ test('what a user was issued is revoked by their name, and nothing of anybody el
   expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt: FROZEN_TIME })
   expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt: FROZEN_TIME })
   expect(await parts.tokens.redeem(of.token, 'authentication')).toEqual({ outcome: 'spent' })
-  for (const { token, sessionId } of [other, nobodys, later]) {
+  for (const { token, sessionId } of [other, anonymous, later]) {
     expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: undefined })
     expect(await parts.tokens.findBySession(sessionId)).toMatchObject({ revokedAt: undefined })
     expect(await parts.tokens.redeem(token, 'authentication')).toMatchObject({ outcome: 'redeemed' })
@@ -76,17 +76,17 @@ test('what a user was issued is revoked by their name, and nothing of anybody el
 })
 
 test.each<[what: string, ask: (tokens: FidoTokens, issued: FidoToken) => Promise<unknown>, answer: object]>([
-  ['finding', (tokens, { token }) => tokens.find(token), { revokedAt: FROZEN_TIME }],
-  ['its session', (tokens, { sessionId }) => tokens.findBySession(sessionId), { revokedAt: FROZEN_TIME }],
-  ['redeeming', (tokens, { token }) => tokens.redeem(token, 'authentication'), { outcome: 'spent' }],
-])('what another process has revoked is read before a token is believed: %s', async (_what, ask, answer) => {
+  ['finding a token', (tokens, { token }) => tokens.find(token), { revokedAt: FROZEN_TIME }],
+  ['finding a session', (tokens, { sessionId }) => tokens.findBySession(sessionId), { revokedAt: FROZEN_TIME }],
+  ['redeeming a token', (tokens, { token }) => tokens.redeem(token, 'authentication'), { outcome: 'spent' }],
+])('reads revocations of other processes before %s', async (_what, ask, answer) => {
   await using parts = await start()
   const issued = await parts.issue('jeff')
   await parts.elsewhere.revokeIssued('user jeff')
   expect(await ask(parts.tokens, issued)).toMatchObject(answer)
 })
 
-test('a token that was revoked by itself keeps that time when its user is revoked later', async () => {
+test("keeps the time of a token's own revocation when its user is revoked later", async () => {
   await using parts = await start()
   const { token } = await parts.issue('jeff')
   expect(await parts.tokens.revoke(token)).toBe(true)
@@ -95,7 +95,7 @@ test('a token that was revoked by itself keeps that time when its user is revoke
   expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: FROZEN_TIME })
 })
 
-test('there is something to revoke until its time is over, and once', async () => {
+test('revokes a token once, and only before it expires', async () => {
   await using parts = await start()
   const { token } = await parts.issue('jeff')
   const { token: late } = await parts.issue('jeff')
@@ -108,7 +108,7 @@ test('there is something to revoke until its time is over, and once', async () =
   expect(await parts.tokens.revoke('no token')).toBe(false)
 })
 
-test('a token that was redeemed is revoked also after its time: its answer may still be waited for', async () => {
+test('revokes a redeemed token after it has expired, while its response may still arrive', async () => {
   await using parts = await start()
   const { token } = await parts.issue('jeff')
   await parts.tokens.redeem(token, 'authentication')

@@ -30,7 +30,7 @@ function create(details: UafRequestDetails, randomness = createPredictableRandom
   return createUafRequest(details, randomness)
 }
 
-describe('N25: byte for byte, from known chance', () => {
+describe('createUafRequest', () => {
   const serverData = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
   const challenge = 'ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8'
   const header = (op: string): string =>
@@ -63,13 +63,13 @@ describe('N25: byte for byte, from known chance', () => {
     ],
   ]
 
-  test.each(cases)('%s', (_, details, expected) => {
+  test.each(cases)('N25: creates a known request from known random bytes: %s', (_, details, expected) => {
     expect(create(details)).toBe(expected)
     expect(uafRequestText.safeParse(expected).error).toBeUndefined()
   })
 })
 
-test('N25: an identical call makes another challenge and other server data, a thousand times', () => {
+test('N25: creates another challenge and other server data in each of a thousand identical calls', () => {
   const seen = new Set<string>()
   for (let count = 0; count < 1000; count++) {
     const [request] = JSON.parse(create({ operation: 'authentication', appId, policy }, unpredictable))
@@ -80,7 +80,7 @@ test('N25: an identical call makes another challenge and other server data, a th
   expect(seen.size).toBe(2000)
 })
 
-test('N17, N25: whatever the user and the transaction, the request is what UAF 1.1 says, and says what was asked', () => {
+test('N17, N25: creates a valid UAF 1.1 request for any user and any transaction', () => {
   const username = fc.string({ unit: codePoint, minLength: 1, maxLength: 128 })
   const ascii = fc.uint8Array({ minLength: 1, maxLength: 200, max: 0x7f })
   const transaction = fc.array(
@@ -112,28 +112,28 @@ test('N17, N25: whatever the user and the transaction, the request is what UAF 1
   )
 })
 
-test('what a context says goes into the request as it is', () => {
+test('N25: copies the username of a context into the request', () => {
   const context = readContext('registration', '{"username":"jeff"}', new Set())
   if (!context) throw new Error('a context was refused')
   const [request] = uafRequestText.parse(create({ ...context, appId, policy: DEFAULT_POLICY }))
   expect(request).toMatchObject({ username: 'jeff', policy: DEFAULT_POLICY })
 })
 
-describe('N25: the default policy', () => {
+describe('DEFAULT_POLICY', () => {
   const [[criteria] = []] = DEFAULT_POLICY.accepted
 
-  test('asks for one authenticator, of any kind: it names no more than the specification demands', () => {
+  test('N25: requires one authenticator of any kind in the default policy, with no more criteria than the specification demands', () => {
     expect(DEFAULT_POLICY.accepted.map((alternative) => alternative.length)).toEqual([1])
     expect(Object.keys(criteria ?? {}).sort()).toEqual(['assertionSchemes', 'authenticationAlgorithms'])
   })
 
-  test("names every algorithm of FIDO's registry, 1 to 18, and the scheme of UAF 1.1", () => {
+  test("N25: lists every algorithm of FIDO's registry, 1 to 18, and the scheme of UAF 1.1 in the default policy", () => {
     expect(criteria?.authenticationAlgorithms).toEqual(Array.from({ length: 18 }, (_, index) => index + 1))
     expect(criteria?.assertionSchemes).toEqual(['UAFV1TLV'])
   })
 })
 
-describe('the schema that requests are checked with refuses', () => {
+describe('the UAF schema of the tests', () => {
   const [valid] = JSON.parse(create({ operation: 'registration', appId, username: 'jeff', policy }))
   const [auth] = JSON.parse(create({ operation: 'authentication', appId, policy, transaction: [text] }))
   const [dereg] = JSON.parse(create({ operation: 'deregistration', appId }))
@@ -159,7 +159,7 @@ describe('the schema that requests are checked with refuses', () => {
     ['a challenge beside a deregistration', [{ ...dereg, challenge: valid.challenge }]],
     ['no authenticators', [{ ...dereg, authenticators: [] }]],
     ['a key without AAID', [{ ...dereg, authenticators: [{ aaid: '', keyID: valid.challenge }] }]],
-  ])('%s', (_, request) => {
+  ])('rejects a request with %s, in the schema that the tests use', (_, request) => {
     expect(uafRequestText.safeParse(JSON.stringify(request)).success).toBe(false)
   })
 })

@@ -7,7 +7,7 @@ const MINUTE = 60_000
 const ISSUED = Math.floor(FROZEN_TIME / 1000)
 const claims = { jti: 'id', sub: 'psc', iss: 'i', aud: 'a', iat: ISSUED, nbf: ISSUED, exp: ISSUED + 36_000 }
 
-/** What has been written, in memory, and how often was asked. */
+/** Creates a store in memory that lists writes and counts reads. */
 function createStore() {
   const written: Use[][] = []
   const lastUses = new Map<string, number>()
@@ -29,31 +29,31 @@ function createStore() {
   return { store, written, asked: () => asked }
 }
 
-test('a token is not idle until the time-out is over, and the store is not asked before', async () => {
+test('reports a token as idle when the time-out ends, and asks the store only then', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, asked } = createStore()
   const idle = createIdleTimeout(900, store, clock)
   clock.advance(15 * MINUTE - 1)
-  expect(idle.isIdle(claims)).toBe(false)
+  expect(await idle.isIdle(claims)).toBe(false)
   expect(asked()).toBe(0)
   clock.advance(1)
   expect(await idle.isIdle(claims)).toBe(true)
   expect(asked()).toBe(1)
 })
 
-test('each use moves the end, exactly', async () => {
+test('extends the time-out by exactly its length with each use', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const idle = createIdleTimeout(900, createStore().store, clock)
   for (let use = 0; use < 5; use++) {
     clock.advance(14 * MINUTE)
-    expect(idle.isIdle(claims)).toBe(false)
+    expect(await idle.isIdle(claims)).toBe(false)
     idle.use(claims)
   }
   clock.advance(15 * MINUTE - 1)
-  expect(idle.isIdle(claims)).toBe(false)
+  expect(await idle.isIdle(claims)).toBe(false)
 })
 
-test('uses are written once in a tenth of the time-out, the last one too', async () => {
+test('writes uses once in a tenth of the time-out, including the last one', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
   const idle = createIdleTimeout(900, store, clock)
@@ -66,7 +66,7 @@ test('uses are written once in a tenth of the time-out, the last one too', async
   expect(times).toEqual([90, 180, 200])
 })
 
-test('another process sees a use that was written, and not longer than it was', async () => {
+test('counts uses that another process has written, until the time-out ends', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store } = createStore()
   const [one, two] = [createIdleTimeout(900, store, clock), createIdleTimeout(900, store, clock)]
@@ -79,7 +79,7 @@ test('another process sees a use that was written, and not longer than it was', 
   expect(await two.isIdle(claims)).toBe(true)
 })
 
-test('all are written when the process ends, whatever is due', async () => {
+test('writes all uses on flush("all"), due or not', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
   const idle = createIdleTimeout(900, store, clock)
@@ -94,24 +94,24 @@ test('all are written when the process ends, whatever is due', async () => {
   expect(written).toHaveLength(1)
 })
 
-test('what could not be written is written later', async () => {
+test('writes uses later that a failing store did not take', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
-  let away = true
+  let isFailing = true
   const touch: UsageStore['touch'] = async (uses, now) => {
-    if (away) throw new Error('the store is away')
+    if (isFailing) throw new Error('store failed')
     await store.touch(uses, now)
   }
   const idle = createIdleTimeout(900, { ...store, touch }, clock)
   clock.advance(2 * MINUTE)
   idle.use(claims)
-  await expect(idle.flush('due')).rejects.toThrow('away')
-  away = false
+  await expect(idle.flush('due')).rejects.toThrow('store failed')
+  isFailing = false
   await idle.flush('due')
   expect(written).toHaveLength(1)
 })
 
-test('a use while the store is writing is not taken for written', async () => {
+test('writes a use later that is noted during a write', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
   const idle = createIdleTimeout(900, store, clock)
@@ -126,7 +126,7 @@ test('a use while the store is writing is not taken for written', async () => {
   expect(written.flat().map(({ usedAt }) => usedAt - ISSUED * 1000)).toEqual([120_000, 121_000])
 })
 
-test('what the store knows is not kept here as well, but asked for', async () => {
+test('drops written uses from memory and asks the store for them', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, asked } = createStore()
   const idle = createIdleTimeout(900, store, clock)
@@ -140,7 +140,7 @@ test('what the store knows is not kept here as well, but asked for', async () =>
   expect(asked()).toBe(1)
 })
 
-test('many uses are written a thousand at a time, each once', async () => {
+test('writes many uses a thousand at a time, each once', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
   const idle = createIdleTimeout(900, store, clock)
@@ -151,7 +151,7 @@ test('many uses are written a thousand at a time, each once', async () => {
   expect(new Set(written.flat().map(({ tokenId }) => tokenId)).size).toBe(2_500)
 })
 
-test('a use at the moment of issue need not be written: without any use, that is what counts', async () => {
+test('does not write a use at the time of issue, which counts as a use anyway', async () => {
   const clock = createFrozenClock(ISSUED * 1000)
   const { store, written } = createStore()
   const idle = createIdleTimeout(900, store, clock)

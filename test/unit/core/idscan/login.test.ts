@@ -1,10 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createKey } from '../../../../src/core/crypto/keyring.ts'
-import {
-  createPasswordChecker,
-  type PasswordChecker,
-  PasswordQueueFullError,
-} from '../../../../src/core/crypto/passwords.ts'
+import { createPasswordChecker, type PasswordChecker } from '../../../../src/core/crypto/passwords.ts'
 import { noGuard } from '../../../../src/core/guard.ts'
 import type { IdscanAccount } from '../../../../src/core/idscan/account.ts'
 import { createIdscanLogin, type IdscanLoginDependencies } from '../../../../src/core/idscan/login.ts'
@@ -22,7 +18,7 @@ const account = (username: string, password: string, disabled = false): IdscanAc
 const clock = createFrozenClock()
 const real = createPasswordChecker({ concurrency: 1, waiting: 10 })
 
-/** What has been checked, and against which stored password. */
+/** The stored passwords that were checked against. */
 let checked: string[] = []
 const counting: PasswordChecker = {
   check: (stored, password, proceed) => {
@@ -48,10 +44,10 @@ const create = (accounts: IdscanAccount[], parts: Partial<IdscanLoginDependencie
 
 const ADDRESS = '10.0.0.1'
 
-describe('a verified password', () => {
+describe('password cache', () => {
   const psc = account('psc', 'right')
 
-  test('is taken at its word for five minutes, then checked again', async () => {
+  test('caches a verified password for five minutes, then checks it again', async () => {
     const login = create([psc])
     for (let count = 0; count < 5; count++) expect(await login('psc', 'right', ADDRESS)).toEqual({ account: psc })
     expect(checked).toHaveLength(1)
@@ -63,7 +59,7 @@ describe('a verified password', () => {
     expect(checked).toHaveLength(2)
   })
 
-  test('is not prolonged by being used', async () => {
+  test('does not extend the cache entry of a password when it is used', async () => {
     const login = create([psc])
     await login('psc', 'right', ADDRESS)
     for (let minute = 0; minute < 6; minute++) {
@@ -73,7 +69,7 @@ describe('a verified password', () => {
     expect(checked).toHaveLength(2)
   })
 
-  test('says nothing for another password, another account or another configuration', async () => {
+  test('does not use a cached password for another password, account or configuration', async () => {
     const login = create([psc, account('other', 'right too')])
     await login('psc', 'right', ADDRESS)
     expect(await login('psc', 'wrong', ADDRESS)).toMatchObject({ refused: 'bad_password' })
@@ -87,7 +83,7 @@ describe('a verified password', () => {
     expect(checked).toHaveLength(5)
   })
 
-  test('a wrong one in between does not make it forgotten', async () => {
+  test('keeps the cached password after a wrong one', async () => {
     const login = create([psc])
     await login('psc', 'right', ADDRESS)
     await login('psc', 'wrong', ADDRESS)
@@ -95,7 +91,7 @@ describe('a verified password', () => {
     expect(checked).toHaveLength(2)
   })
 
-  test('of a disabled account is never remembered', async () => {
+  test('never caches the password of a disabled account', async () => {
     const login = create([account('off', 'right', true)])
     for (let count = 0; count < 3; count++)
       expect(await login('off', 'right', ADDRESS)).toMatchObject({ refused: 'account_disabled' })
@@ -106,12 +102,12 @@ describe('a verified password', () => {
 test.each([
   ['sensitive', { refused: 'unknown_account' }],
   ['insensitive', { account: { username: 'psc' } }],
-] as const)('I7: with usernameCase: %s a name in another case is answered %o', async (usernameCase, answer) => {
+] as const)('I7: with usernameCase %s, answers a name in another case with %o', async (usernameCase, answer) => {
   expect(await create([account('psc', 'right')], { usernameCase })('PsC', 'right', ADDRESS)).toMatchObject(answer)
 })
 
-describe('a name that nobody has', () => {
-  test('is checked against a configured hash, always the same for the same name', async () => {
+describe('unknown names', () => {
+  test('checks an unknown name against a configured hash, the same one each time', async () => {
     const accounts = Array.from({ length: 8 }, (_, at) => account(`account-${at}`, `password-${at}`))
     const login = create(accounts)
     for (const name of ['a', 'a', 'a']) expect(await login(name, 'x', ADDRESS)).toEqual({ refused: 'unknown_account' })
@@ -120,18 +116,18 @@ describe('a name that nobody has', () => {
     expect(new Set(checked).size).toBeGreaterThan(4)
   })
 
-  test('is not let in with the password of that hash', async () => {
+  test('rejects an unknown name with the password of its decoy hash', async () => {
     const login = create([account('psc', 'right')])
     expect(await login('nobody', 'right', ADDRESS)).toEqual({ refused: 'unknown_account' })
   })
 
-  test('takes the work of a check even where no account is configured', async () => {
+  test('checks an unknown name against a decoy hash where no account is configured', async () => {
     expect(await create([])('nobody', 'x', ADDRESS)).toEqual({ refused: 'unknown_account' })
     expect(checked[0]).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
   })
 })
 
-test('a guess whose turn comes when the door has closed is not checked any more', async () => {
+test('skips a queued check once the guard blocks it', async () => {
   let closed = false
   const proceeded: boolean[] = []
   const login = create([account('psc', 'right')], {
@@ -149,18 +145,23 @@ test('a guess whose turn comes when the door has closed is not checked any more'
   expect(proceeded).toEqual([true, false])
 })
 
-describe('the checker', () => {
-  test('answers no more than may wait, and at once', async () => {
+describe('createPasswordChecker', () => {
+  test('rejects checks beyond the queue limit at once, with PasswordQueueFullError', async () => {
     const checker = createPasswordChecker({ concurrency: 1, waiting: 2 })
     const outcomes = await Promise.allSettled(
       Array.from({ length: 5 }, () => checker.check('plain:a', 'a', () => true)),
     )
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     for (const outcome of outcomes)
-      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(PasswordQueueFullError)
+      if (outcome.status === 'rejected')
+        expect(outcome.reason).toMatchObject({
+          name: 'PasswordQueueFullError',
+          code: 'ERR_PASSWORD_QUEUE_FULL',
+          message: '2 password checks are waiting',
+        })
   })
 
-  test('does not make a check that has become pointless', async () => {
+  test('skips a check that may not proceed', async () => {
     expect(await real.check('plain:a', 'a', () => false)).toBe(false)
     expect(await real.check('plain:a', 'a', () => true)).toBe(true)
     expect(await real.check('plain:a', 'b', () => true)).toBe(false)

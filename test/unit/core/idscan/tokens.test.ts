@@ -40,7 +40,7 @@ async function start(timeout?: number) {
   return { clock, revocations, tokens, [Symbol.asyncDispose]: () => stores.close() }
 }
 
-test('I30: what an account was issued is revoked by its name, what it is issued later and what others were is not', async () => {
+test('I30: rejects tokens issued before their account was revoked, and accepts later ones and those of other accounts', async () => {
   await using parts = await start()
   await parts.revocations.revokeIssued('account psc')
   parts.clock.advance(1_000)
@@ -51,14 +51,14 @@ test('I30: what an account was issued is revoked by its name, what it is issued 
 })
 
 test.each([
-  ['an account that is disabled', 'gone', 'account_disabled'],
-  ['an account that there is not', 'nobody', 'unknown_account'],
-])('I30: a token of %s is refused, and says whose it was', async (_what, name, refused) => {
+  ['a disabled account', 'gone', 'account_disabled'],
+  ['an unknown account', 'nobody', 'unknown_account'],
+])('I30: rejects a token of %s and returns its claims', async (_what, name, refused) => {
   await using parts = await start()
   expect(await parts.tokens.find(issue(name))).toMatchObject({ refused, claims: { sub: name } })
 })
 
-test('I33: a check is a use, looking is none, and neither is a check for another area', async () => {
+test('I33: counts a successful check as a use, but neither find nor a check for another area', async () => {
   await using parts = await start(900)
   const jws = issue('psc')
   parts.clock.advance(600_000)
