@@ -34,6 +34,9 @@ const LANGUAGES: Readonly<Record<string, { program: string; path?: string; file:
 
 const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g
 
+/** A process on a busy machine. */
+const START_TIMEOUT_MS = 60_000
+
 let server: StartedProcess
 let url: string
 let token: string
@@ -49,7 +52,7 @@ beforeAll(async () => {
   })
   token = await reply.text()
   trackSecret(token)
-})
+}, START_TIMEOUT_MS)
 afterAll(() => server[Symbol.asyncDispose]())
 
 async function run(language: string, code: string): Promise<string> {

@@ -185,7 +185,10 @@ describe.skipIf(!hasProgram('nginx'))('behind nginx', () => {
   })
 })
 
-describe('back up and restore', () => {
+/** Programs on a busy machine. */
+const TIMEOUT_MS = 60_000
+
+describe('back up and restore', { timeout: TIMEOUT_MS }, () => {
   let folder: string
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'trimint-backup-'))
