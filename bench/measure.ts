@@ -8,7 +8,7 @@ import { type Generator, LoadError } from './load/client.ts'
 import { requestOnce } from './load/http.ts'
 import type { Job, Measured } from './load/protocol.ts'
 
-export const CONNECTIONS = 64
+const CONNECTIONS = 64
 
 export interface Stretch extends Measured {
   /** Answers a second. */
