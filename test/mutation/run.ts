@@ -45,12 +45,11 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: reportOf(group) },
       tempDirName: '.stryker-tmp',
-      // Generous, as waiting for a quiet machine (quiet.ts) counts too. What hangs is ended by its test, and what goes round in circles
-      // by Stryker, which counts.
+      // Includes the wait for a quiet machine (quiet.ts). A test's own time-out ends a mutant that waits; this one ends an endless loop.
       timeoutMS: 1_200_000,
       dryRunTimeoutMinutes: 30,
       ignorePatterns: ['/coverage', '/data', '/docs'],
-      // It would rewrite tsconfig.json with the programming interface of TypeScript, which version 7 no longer has.
+      // Stryker rewrites tsconfig.json through TypeScript's API, which version 7 does not have.
       tsconfigFile: 'none',
     }),
   )
