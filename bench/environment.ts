@@ -11,7 +11,7 @@ import { type Generator, startGenerator } from './load/client.ts'
 import type { Cores } from './machine.ts'
 import { type ProcessOptions, startProcess } from './process.ts'
 
-const START_TIMEOUT_MS = 15_000
+const START_TIMEOUT_MS = 60_000
 
 export interface BenchEnvironment extends AsyncDisposable {
   readonly cores: Cores

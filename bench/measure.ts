@@ -4,11 +4,17 @@ import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Target } from './candidates/candidate.ts'
-import { type Generator, LoadError } from './load/client.ts'
+import type { Generator } from './load/client.ts'
 import { requestOnce } from './load/http.ts'
 import type { Job, Measured } from './load/protocol.ts'
 
-export const CONNECTIONS = 64
+const CONNECTIONS = 64
+
+/** How long and how often to measure. */
+export interface Repetition {
+  readonly seconds: number
+  readonly rounds: number
+}
 
 export interface Stretch extends Measured {
   /** Answers a second. */
@@ -83,16 +89,15 @@ async function runJob(generator: Generator, target: Target, job: Job): Promise<M
   try {
     return await generator.run(job)
   } catch (error) {
-    if (!(error instanceof LoadError)) throw error
-    const folder = await keepEvidence(target, error)
-    throw new Error(`${error.message}\nkept: ${folder}`, { cause: error })
+    const folder = await keepEvidence(target, error as Error)
+    throw new Error(`${(error as Error).message}\nkept: ${folder}`)
   }
 }
 
 /** Keeps the answer that ended the run, and the server's log. @returns the folder */
-async function keepEvidence({ process }: Target, { message, exchange }: LoadError): Promise<string> {
+async function keepEvidence({ process }: Target, { message, cause }: Error): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-failure-'))
-  await writeFile(join(folder, 'answer.txt'), exchange ?? `${message}\n`)
+  await writeFile(join(folder, 'answer.txt'), typeof cause === 'string' ? cause : `${message}\n`)
   await copyFile(process.log, join(folder, 'server.log'))
   return folder
 }

@@ -57,7 +57,7 @@ export function startProcess(
   const { PATH = '', HOME = '' } = process.env
   mkdirSync(folder, { recursive: true })
   const log = join(folder, 'log')
-  const output = openSync(log, 'a')
+  const output = openSync(log, 'w')
   const child = killOnExit(
     spawn(program, words, {
       cwd: folder,

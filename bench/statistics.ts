@@ -7,7 +7,7 @@ export interface Spread {
 }
 
 /** Returns a percentile of a list. @param share 0.5 for the median */
-export function percentile(values: readonly number[], share: number): number {
+function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right)
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
 }

@@ -20,7 +20,7 @@ const GET: Requests = {
   expect: { status: 200, body: '^([\\w-]+\\.){2}[\\w-]+$' },
 }
 
-const passwordGrant = (body: string, extra: Readonly<Record<string, string>> = {}): Requests => ({
+const passwordGrant = (body: string): Requests => ({
   request: formatRequest({
     method: 'POST',
     path: '/token',
@@ -31,7 +31,6 @@ const passwordGrant = (body: string, extra: Readonly<Record<string, string>> = {
       password: 'right-password',
       client_id: 'shop',
       client_secret: 'the secret of the shop',
-      ...extra,
     }).toString(),
   }),
   expect: { status: 200, body },
@@ -99,7 +98,6 @@ export const PEERS: readonly Candidate[] = [
   nodePeer('oidc-jwt', 'oidc-provider, JWT', 'oidc-provider.ts', passwordGrant(SIGNED), { JWT_TOKENS: '1' }),
   nodePeer('oidc-opaque', 'oidc-provider, opaque', 'oidc-provider.ts', passwordGrant(OPAQUE)),
   nodePeer('oauth2-server', '@node-oauth/oauth2-server', 'oauth2-server.ts', passwordGrant(OPAQUE)),
-  nodePeer('mock-server', 'oauth2-mock-server, RS256', 'mock-server.ts', passwordGrant(SIGNED, { scope: 'scanning' })),
   // Debian: nginx and libnginx-mod-http-js.
   ...(isNginxInstalled ? [nginx] : []),
 ]

@@ -13,7 +13,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 /** The words of `npm start` after `node`. */
 export const START_WORDS = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
 
-const START_TIMEOUT_MS = 15_000
+const START_TIMEOUT_MS = 60_000
 
 /** The recommended parameters of argon2id, as in src/core/crypto/passwords.ts. */
 const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }

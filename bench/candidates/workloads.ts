@@ -122,8 +122,8 @@ export const HEADLINES: readonly Workload[] = [
   workload('bws', 'BWS token', 'sqlite', { requests: BWS }, 0.45),
   workload('check-idscan', 'gateway check, IDscan', 'sqlite', idscanCheck, 0.5),
   workload('login', 'IDscan login', 'sqlite', { requests: LOGIN }, 0.4),
-  workload('create-sqlite', 'FIDO create, SQLite', 'sqlite', { requests: CREATE }, 0.25),
-  workload('create-redis', 'FIDO create, Redis', 'redis', { requests: CREATE }, 0.25),
+  workload('create-sqlite', 'nevisFIDO create, SQLite', 'sqlite', { requests: CREATE }, 0.25),
+  workload('create-redis', 'nevisFIDO create, Redis', 'redis', { requests: CREATE }, 0.25),
 ]
 
 export const WORKLOADS: readonly Workload[] = [
@@ -131,6 +131,6 @@ export const WORKLOADS: readonly Workload[] = [
   workload('check-counted-sqlite', 'gateway check, counted, SQLite', 'sqlite', countedCheck),
   workload('check-counted-redis', 'gateway check, counted, Redis', 'redis', countedCheck),
   workload('introspect', 'introspection, IDscan', 'sqlite', introspection),
-  workload('redeem-sqlite', 'FIDO redeem, SQLite', 'sqlite', redemption),
-  workload('redeem-redis', 'FIDO redeem, Redis', 'redis', redemption),
+  workload('redeem-sqlite', 'nevisFIDO redeem, SQLite', 'sqlite', redemption),
+  workload('redeem-redis', 'nevisFIDO redeem, Redis', 'redis', redemption),
 ]

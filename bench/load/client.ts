@@ -6,19 +6,8 @@ import type { Job, Measured, Report } from './protocol.ts'
 
 const SCRIPT = fileURLToPath(import.meta.resolve('./generator.ts'))
 
-/** Reports an answer that was not expected, or one that never came. */
-export class LoadError extends Error {
-  /** The request and its answer as text, where there was an answer. */
-  readonly exchange: string | undefined
-
-  constructor(message: string, exchange: string | undefined) {
-    super(message)
-    this.exchange = exchange
-  }
-}
-
 export interface Generator extends AsyncDisposable {
-  /** @throws LoadError */
+  /** @throws Error for an unexpected or missing answer; its cause is the text of the request and its answer, if there was one */
   run(job: Job): Promise<Measured>
 }
 
@@ -26,14 +15,14 @@ export function startGenerator(options: ProcessOptions): Generator {
   const generator = startNode([SCRIPT], options)
   let settle: (report: Report) => void = () => undefined
   generator.child.on('message', (report: Report) => settle(report))
-  generator.child.once('exit', () => settle({ failed: { message: 'the load generator exited', exchange: undefined } }))
+  generator.child.once('exit', () => settle({ failed: 'the load generator exited', exchange: undefined }))
   return {
     async run(job) {
       const { promise, resolve } = Promise.withResolvers<Report>()
       settle = resolve
       generator.child.send(job)
       const report = await promise
-      if ('failed' in report) throw new LoadError(report.failed.message, report.failed.exchange)
+      if ('failed' in report) throw new Error(report.failed, { cause: report.exchange })
       return report.done
     },
     [Symbol.asyncDispose]: () => generator[Symbol.asyncDispose](),

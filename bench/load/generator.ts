@@ -3,7 +3,7 @@
 
 import { setDefaultAutoSelectFamily } from 'node:net'
 import type { Job, Measured, Report } from './protocol.ts'
-import { createSource, runStretch, UnexpectedAnswer } from './stretch.ts'
+import { createSource, runStretch } from './stretch.ts'
 
 setDefaultAutoSelectFamily(false)
 
@@ -29,8 +29,8 @@ process.on('message', async (job: Job) => {
   try {
     report = { done: await (job.kind === 'collect' ? collect(job) : load(job)) }
   } catch (error) {
-    const exchange = error instanceof UnexpectedAnswer ? error.exchange : undefined
-    report = { failed: { message: (error as Error).message, exchange } }
+    const { message, cause } = error as Error
+    report = { failed: message, exchange: cause }
   }
   process.send?.(report)
 })

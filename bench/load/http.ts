@@ -39,7 +39,7 @@ export interface Answer {
 }
 
 /** Parses an answer with a Content-Length. @returns undefined while it is incomplete */
-export function readAnswer(text: string): Answer | undefined {
+function readAnswer(text: string): Answer | undefined {
   const headEnd = text.indexOf(HEAD_END)
   if (headEnd === -1) return undefined
   const head = text.slice(0, headEnd)

@@ -42,6 +42,4 @@ export interface Measured {
   readonly generatorLoad: number
 }
 
-export type Report =
-  | { readonly done: Measured }
-  | { readonly failed: { message: string; exchange: string | undefined } }
+export type Report = { readonly done: Measured } | { readonly failed: string; readonly exchange: unknown }

@@ -9,13 +9,11 @@ const NAP_MS = 0.1
 /** Without any answer for so long, the stretch fails. */
 const SILENCE_TIMEOUT_S = 15
 
-export class UnexpectedAnswer extends Error {
-  readonly exchange: string
-
-  constructor(expected: string, request: string, { head, body }: Answer) {
-    super(`unexpected answer: ${head.split('\r\n', 1)[0]} ${body.slice(0, 80)}; expected ${expected}`)
-    this.exchange = `expected: ${expected}\n\n--- request\n${request}\n\n--- answer\n${head}\n\n${body}\n`
-  }
+/** Creates an error whose cause is the whole exchange as text. */
+function unexpectedAnswer(expected: string, request: Buffer, { head, body }: Answer): Error {
+  const cause = `expected: ${expected}\n\n--- request\n${request}\n\n--- answer\n${head}\n\n${body}\n`
+  const [statusLine] = head.split('\r\n', 1)
+  return new Error(`unexpected answer: ${statusLine} ${body.slice(0, 80)}; expected ${expected}`, { cause })
 }
 
 type NextRequest = () => Buffer | undefined
@@ -38,7 +36,7 @@ export async function runStretch(load: Load, next: NextRequest, onToken?: (token
     const match = expectedBody.exec(answer.body)
     if (answer.status !== requests.expect.status || !match) {
       const { status, body } = requests.expect
-      throw new UnexpectedAnswer(`${status} ${body}`, connection.request.toString(), answer)
+      throw unexpectedAnswer(`${status} ${body}`, connection.request, answer)
     }
     onToken?.(match[1] ?? '')
     silentSeconds = 0

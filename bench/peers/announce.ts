@@ -1,4 +1,4 @@
-// Tells the benchmark where a peer listens. Not a program of its own.
+// Sends the benchmark the port that a peer listens on.
 
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,4 @@
-// For nginx: a JWT for each request, signed with HS256.
+// nginx: signs a JWT with HS256 for each request.
 
 import crypto from 'crypto'
 

@@ -1,4 +1,4 @@
-// Bare node:http that signs a JWT for each request, and nothing else. A program of its own.
+// Bare node:http that signs a JWT for each request.
 
 import { createHmac, createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'

@@ -1,4 +1,4 @@
-// @node-oauth/oauth2-server on Fastify: the password grant, tokens kept in memory. A program of its own.
+// @node-oauth/oauth2-server on Fastify: the password grant, with tokens in memory.
 
 import type { AddressInfo } from 'node:net'
 import formbody from '@fastify/formbody'
@@ -6,8 +6,8 @@ import OAuth2Server from '@node-oauth/oauth2-server'
 import Fastify from 'fastify'
 import { announce } from './announce.ts'
 
-/** So many are remembered, as other peers do. */
-const MOST = 1_000
+/** Limits the memory of tokens, as oidc-provider does. */
+const MAX_TOKENS = 1_000
 const tokens = new Map()
 
 const server = new OAuth2Server({
@@ -17,7 +17,7 @@ const server = new OAuth2Server({
     getUser: async (username, password) =>
       username === 'anna' && password === 'right-password' ? { username } : undefined,
     saveToken: async (token, client, user) => {
-      if (tokens.size >= MOST) tokens.clear()
+      if (tokens.size >= MAX_TOKENS) tokens.clear()
       tokens.set(token.accessToken, token)
       return { ...token, client, user }
     },

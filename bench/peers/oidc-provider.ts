@@ -1,4 +1,4 @@
-// oidc-provider with a password grant, its own in-memory store; JWT_TOKENS=1 for signed tokens, opaque ones otherwise. A program of its own.
+// oidc-provider with a password grant and its in-memory store; JWT_TOKENS=1 signs tokens, which are opaque otherwise.
 
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'

@@ -6,7 +6,7 @@ import { startTrimintProcess } from '../candidates/trimint.ts'
 import { CREATE, openStoreUrl, type StoreKind } from '../candidates/workloads.ts'
 import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
-import { collectTokens, measureInTurn, measureStretch } from '../measure.ts'
+import { collectTokens, measureInTurn, measureStretch, type Repetition } from '../measure.ts'
 import { median, spread } from '../statistics.ts'
 
 const FEW = 1_000
@@ -16,10 +16,8 @@ const WARM_UP_S = 3
 /** How much more a creation may cost on the full store. */
 const COST_TARGET = 4 / 3
 
-export interface LiveTokensOptions {
+export interface LiveTokensOptions extends Repetition {
   readonly tokens: number
-  readonly seconds: number
-  readonly rounds: number
 }
 
 export async function runLiveTokens(environment: BenchEnvironment, options: LiveTokensOptions): Promise<void> {

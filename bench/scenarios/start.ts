@@ -16,7 +16,7 @@ import { median, spread } from '../statistics.ts'
 
 /** Shorter than the differences that are measured. */
 const POLL_INTERVAL_MS = 2
-const START_TIMEOUT_MS = 30_000
+const START_TIMEOUT_MS = 60_000
 const IDLE_MS = 5_000
 /** How many processes of each program hold memory at the same time. */
 const IDLE_PROCESSES = 3

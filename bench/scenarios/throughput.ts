@@ -6,7 +6,7 @@ import type { Candidate, Target } from '../candidates/candidate.ts'
 import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
 import { type Answer, fillIn, requestOnce } from '../load/http.ts'
-import { measureInTurn, measureStretch, prepare, type Stretch } from '../measure.ts'
+import { measureInTurn, measureStretch, prepare, type Repetition, type Stretch } from '../measure.ts'
 import { median, type Spread, spread } from '../statistics.ts'
 
 /** Long enough for V8 to optimise the code of the server and of the generator. */
@@ -42,10 +42,8 @@ export interface CandidateResult extends Pick<Candidate, 'name' | 'title' | 'kin
   readonly ratio: number
 }
 
-export interface ThroughputOptions {
+export interface ThroughputOptions extends Repetition {
   readonly candidates: readonly Candidate[]
-  readonly seconds: number
-  readonly rounds: number
   readonly latencyRounds: number
 }
 

@@ -6,7 +6,7 @@ import type { Candidate } from '../candidates/candidate.ts'
 import { HEADLINES } from '../candidates/workloads.ts'
 import { formatRange, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
-import { measureInTurn, measureStretch, type Stretch } from '../measure.ts'
+import { measureInTurn, measureStretch, type Repetition, type Stretch } from '../measure.ts'
 import { median, spread } from '../statistics.ts'
 
 /** For each worker: long enough for V8 to optimise its code. */
@@ -14,11 +14,9 @@ const WARM_UP_S = 5
 
 const MEASURED: readonly Candidate['name'][] = ['bws', 'create-sqlite', 'create-redis']
 
-export interface WorkersOptions {
+export interface WorkersOptions extends Repetition {
   readonly workers: number
   readonly connections: number
-  readonly seconds: number
-  readonly rounds: number
 }
 
 interface Pair {

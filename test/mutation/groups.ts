@@ -1,13 +1,13 @@
-/** What is mutated together, and the tests that have to notice: all of them in one process, none of them slow. */
+/** Sources that are mutated together, and the tests that must fail for a mutant. The tests run in one process; none is slow. */
 export interface Group {
   readonly mutate: readonly string[]
-  /** In this order: the first that fails ends it, so what is quick comes first. */
+  /** In order of speed: the first test that fails ends the run. */
   readonly tests: readonly string[]
-  /** Programs that its tests do without: what needs them says nothing about these sources, and is slow. */
+  /** Programs to treat as missing, since tests that need them do not cover these sources. */
   readonly without?: readonly string[]
-  /** Whether its tests look at how long something takes: then each waits for a machine that has time (quiet.ts). */
+  /** Whether the tests measure time. Each then waits until the machine has time for it (quiet.ts). */
   readonly timed?: boolean
-  /** What is loaded before any test. Stryker takes what a test loads for its alone, and asks no other about it. */
+  /** Modules to load before any test: Stryker attributes code that runs at import to the test that imports it first. */
   readonly preload?: readonly string[]
 }
 
@@ -23,7 +23,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   'core-bws': {
     mutate: ['src/core/bws/*.ts'],
     tests: [
-      'test/core/bws/*.test.ts',
+      'test/unit/core/bws/*.test.ts',
       'test/unit/core/crypto/jws.test.ts',
       'test/http/bws/token.test.ts',
       'test/http/bws/authz.test.ts',
@@ -32,16 +32,16 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'core-fido': {
     mutate: ['src/core/fido/*.ts'],
-    tests: ['test/core/fido/*.test.ts', 'test/contracts/nevisfido/*.test.ts', 'test/http/endpoints/revoke.test.ts'],
+    tests: ['test/unit/core/fido/*.test.ts', 'test/http/nevisfido/*.test.ts', 'test/http/endpoints/revoke.test.ts'],
   },
   'core-idscan': {
     mutate: ['src/core/idscan/*.ts'],
-    tests: ['test/core/idscan/*.test.ts', 'test/http/idscan/authz.test.ts', 'test/http/guard.test.ts'],
+    tests: ['test/unit/core/idscan/*.test.ts', 'test/http/idscan/authz.test.ts', 'test/http/guard.test.ts'],
   },
   core: {
-    mutate: ['src/core/*.ts'],
+    mutate: ['src/core/*.ts', 'src/core/crypto/*.ts'],
     tests: [
-      'test/core/**/*.test.ts',
+      'test/unit/core/**/*.test.ts',
       'test/http/lifecycle.test.ts',
       'test/http/endpoints/introspect.test.ts',
       'test/http/endpoints/revoke.test.ts',
@@ -56,33 +56,22 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'test/http/bws/authz.test.ts',
       'test/http/idscan/request.test.ts',
       'test/http/idscan/authz.test.ts',
-      'test/contracts/nevisfido/*.test.ts',
+      'test/http/nevisfido/*.test.ts',
     ],
   },
   'store-sqlite': {
     mutate: [
-      'src/store/sqlite-*.ts',
-      'src/store/sqlite/group-commit.ts',
-      'src/store/sqlite/write-ahead-log.ts',
-      'src/store/sqlite/row-index.ts',
+      'src/store/sqlite/*.ts',
       'src/store/after-microtasks.ts',
       'src/store/sweep.ts',
       'src/store/instrumented.ts',
     ],
-    tests: [
-      'test/unit/store/group-commit.test.ts',
-      'test/unit/store/write-ahead-log.test.ts',
-      'test/unit/store/row-index.test.ts',
-      'test/unit/store/token-rows.test.ts',
-      'test/system/store/sqlite-database.test.ts',
-      'test/unit/store/instrumented.test.ts',
-      ...STORE_TESTS,
-    ],
+    tests: ['test/unit/store/*.test.ts', 'test/system/store/sqlite-database.test.ts', ...STORE_TESTS],
     without: ['redis-server'],
     timed: true,
   },
   'store-redis': {
-    mutate: ['src/store/redis*.ts', 'src/store/redis/batcher.ts', 'src/store/open-stores.ts'],
+    mutate: ['src/store/redis/*.ts', 'src/store/open-stores.ts'],
     tests: ['test/unit/store/batcher.test.ts', 'test/system/store/redis-client.test.ts', ...STORE_TESTS],
     timed: true,
     preload: ['src/store/redis/open.ts'],

@@ -1,27 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// Before each file of tests: waits until the machine has time for it. A test that starves fails, and that would look as if it had
-// noticed the change. Only where the tests look at the time at all (groups.ts).
+// Waits before each test file until the machine has time for it: a test that fails for lack of processor time would count as one
+// that killed the mutant. Only groups whose tests measure time need it (groups.ts).
 
-/** The share of a processor that has to be there for whoever wants it; less is enough for none of these tests. */
-const ENOUGH = 0.25
+/** The share of a core that these tests need. */
+const MIN_SHARE = 0.25
 
-/** Milliseconds of work by which it is measured. */
-const WORK = 30
+/** How much processor time to use for measuring the share. */
+const WORK_MS = 30
 
-/** Milliseconds between two attempts. */
-const PAUSE = 2_000
+const PAUSE_MS = 2_000
 
 const timed = process.env.TRIMINT_MUTATION_TIMED === 'true'
 
-while (timed && measureShare() < ENOUGH) await sleep(PAUSE)
+while (timed && measureShare() < MIN_SHARE) await sleep(PAUSE_MS)
 
-/** Works for a moment. @returns how much of that time a processor was there for it. */
+/** Works for a moment. @returns the share of that time in which it had a core */
 function measureShare(): number {
   const begin = performance.now()
   const before = process.threadCpuUsage()
   let worked = 0
-  while (worked < WORK) {
+  while (worked < WORK_MS) {
     const { user, system } = process.threadCpuUsage(before)
     worked = (user + system) / 1000
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { readTable } from '../support/markdown.ts'
 
-/** What is read of a report of Stryker's (mutation-testing-report-schema). */
+/** The part of Stryker's report that is used (mutation-testing-report-schema). */
 interface Mutant {
   readonly status: string
   readonly mutatorName: string
@@ -9,7 +9,7 @@ interface Mutant {
   readonly location: { readonly start: Place; readonly end: Place }
 }
 
-/** Both counted from 1. */
+/** A position; line and column count from 1. */
 interface Place {
   readonly line: number
   readonly column: number
@@ -18,12 +18,12 @@ interface Place {
 type Files = Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>
 
 const PAGE = 'test/mutation/survivors.md'
-const LEAST = 90 // per cent
+const MIN_SCORE_PERCENT = 90
 
-/** A program that hangs, or that no longer starts, has been noticed. */
-const NOTICED = ['Killed', 'Timeout', 'RuntimeError', 'CompileError']
+/** A mutant that hangs or does not start is detected too. */
+const DETECTED = ['Killed', 'Timeout', 'RuntimeError', 'CompileError']
 
-/** Says what survived, and which of it nobody has explained. @returns the exit code. */
+/** Prints each file's score, and the survivors that the page does not explain. @returns the exit code */
 export function report(reports: readonly string[]): number {
   const files = reports.flatMap((name) =>
     Object.entries((JSON.parse(readFileSync(name, 'utf8')) as { files: Files }).files),
@@ -31,9 +31,9 @@ export function report(reports: readonly string[]): number {
   const explained = new Set(readTable(PAGE, 'Survivors').map(([file, change]) => `${file} ${change}`))
   let [unexplained, weak] = [0, 0]
   for (const [file, { source, mutants }] of files) {
-    const survivors = mutants.filter(({ status }) => !NOTICED.includes(status))
+    const survivors = mutants.filter(({ status }) => !DETECTED.includes(status))
     const share = (100 * (mutants.length - survivors.length)) / mutants.length
-    if (share < LEAST) weak += 1
+    if (share < MIN_SCORE_PERCENT) weak += 1
     process.stdout.write(`${file}: ${mutants.length - survivors.length} of ${mutants.length}, ${share.toFixed(0)} %\n`)
     for (const mutant of survivors) {
       const change = describe(source, mutant)
@@ -42,11 +42,11 @@ export function report(reports: readonly string[]): number {
       process.stdout.write(`  line ${mutant.location.start.line}: | \`${file}\` | ${change} | why? |\n`)
     }
   }
-  process.stdout.write(`${unexplained} survivors are not in ${PAGE}, ${weak} files are below ${LEAST} %\n`)
+  process.stdout.write(`${unexplained} survivors are not in ${PAGE}, ${weak} files are below ${MIN_SCORE_PERCENT} %\n`)
   return unexplained + weak === 0 ? 0 : 1
 }
 
-/** As a cell of a table has it: on one line, without what would end the cell. Survives lines that are added above. */
+/** Formats a mutant as a table cell: on one line, without line numbers, which change with every edit above. */
 function describe(source: string, { location: { start, end }, replacement }: Mutant): string {
   const lines = source.split('\n').slice(start.line - 1, end.line)
   const original = lines
@@ -55,9 +55,9 @@ function describe(source: string, { location: { start, end }, replacement }: Mut
   return `\`${toCell(original)}\` → \`${toCell(replacement)}\``
 }
 
-const LONGEST = 90
+const MAX_CELL_LENGTH = 90
 
 function toCell(code: string): string {
   const line = code.replaceAll(/\s+/g, ' ').replaceAll('`', "'").replaceAll('|', '¦')
-  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line
+  return line.length > MAX_CELL_LENGTH ? `${line.slice(0, MAX_CELL_LENGTH)}…` : line
 }

@@ -1,13 +1,13 @@
-// Changes the sources in small ways, one at a time, and sees whether a test notices (mutation testing, with Stryker).
+// Mutation testing with Stryker: changes the sources in small ways, one at a time, and checks that a test fails.
 //
-//   node test/mutation/run.ts                          every group, then what test/mutation/survivors.md says held against it
-//   node test/mutation/run.ts core                     one group
+//   node test/mutation/run.ts                                 every group, compared with test/mutation/survivors.md
+//   node test/mutation/run.ts core                            one group
 //   node test/mutation/run.ts core src/core/crypto/jws.ts     one file of a group
 //
-// What was found is kept in coverage/mutation, so a second run repeats only what has changed since.
+// Results are kept in coverage/mutation: a second run repeats only what changed.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { GROUPS, type Group } from './groups.ts'
 import { report } from './report.ts'
@@ -15,13 +15,16 @@ import { report } from './report.ts'
 const ROOT = resolve(import.meta.dirname, '../..')
 const RESULTS = 'coverage/mutation'
 
-/** Processes that run tests. More than a small machine has processors: what hangs or meets a lock only waits. */
+/** Processes that run tests: more than a small machine has cores, since a mutant that hangs only waits. */
 const CONCURRENCY = 5
 
 const [name, ...files] = process.argv.slice(2)
 const chosen = Object.entries(GROUPS).filter(([group]) => name === undefined || group === name)
-if (chosen.length === 0) throw new Error(`${name} is none of ${Object.keys(GROUPS).join(', ')}`)
+if (chosen.length === 0) throw new Error(`${name}: unknown group; expected one of ${Object.keys(GROUPS).join(', ')}`)
 process.chdir(ROOT)
+const patterns = chosen.flatMap(([, { mutate, tests, preload = [] }]) => [...mutate, ...tests, ...preload])
+const stale = patterns.filter((pattern) => globSync(pattern).length === 0)
+if (stale.length > 0) throw new Error(`groups.ts names files that do not exist: ${stale.join(', ')}`)
 mkdirSync(RESULTS, { recursive: true })
 for (const [group, parts] of chosen) runStryker(group, parts)
 process.exitCode = report(chosen.map(([group]) => reportOf(group)))
@@ -32,7 +35,7 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false,
     configuration,
     JSON.stringify({
       testRunner: 'vitest',
-      // Which tests reach a mutant, coverage says; following imports as well would only take time.
+      // Coverage tells which tests reach a mutant; following imports takes longer and tells less.
       vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
       mutate: files.length > 0 ? files : mutate,
       coverageAnalysis: 'perTest',
@@ -42,12 +45,11 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: reportOf(group) },
       tempDirName: '.stryker-tmp',
-      // Generous, as waiting for a quiet machine (quiet.ts) counts too. What hangs is ended by its test, and what goes round in circles
-      // by Stryker, which counts.
+      // Includes the wait for a quiet machine (quiet.ts). A test's own time-out ends a mutant that waits; this one ends an endless loop.
       timeoutMS: 1_200_000,
       dryRunTimeoutMinutes: 30,
       ignorePatterns: ['/coverage', '/data', '/docs'],
-      // It would rewrite tsconfig.json with the programming interface of TypeScript, which version 7 no longer has.
+      // Stryker rewrites tsconfig.json through TypeScript's API, which version 7 does not have.
       tsconfigFile: 'none',
     }),
   )

@@ -6,7 +6,7 @@ const tests = JSON.parse(process.env.TRIMINT_MUTATION_TESTS ?? '[]') as string[]
 const timed = process.env.TRIMINT_MUTATION_TIMED === 'true'
 const preload = JSON.parse(process.env.TRIMINT_MUTATION_PRELOAD ?? '[]') as string[]
 
-/** As the group has them: the first test that fails ends the run. */
+/** Runs the files in the group's order: the first test that fails ends the run. */
 class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const placeOf = ({ moduleId }: TestSpecification) =>
@@ -15,12 +15,12 @@ class InOrder extends BaseSequencer {
   }
 }
 
-/** The tests of the group that is run (run.ts), without projects: Stryker's runner knows tests by file and name alone. */
+/** The tests of one group (run.ts), without projects: Stryker's runner identifies tests by file and name only. */
 export default defineConfig({
   test: {
-    globalSetup: ['test/mutation/no-journal.ts'],
+    globalSetup: ['test/mutation/no-leak-recorder.ts'],
     setupFiles: ['test/mutation/quiet.ts', ...preload],
-    // What waits for something that never comes ends by it. Where nobody waits for a quiet machine, it may take long to come.
+    // Ends tests that wait for ever. Groups without quiet.ts run on a busy machine, so they get longer.
     testTimeout: timed ? 20_000 : 120_000,
     include: tests,
     sequence: { sequencer: InOrder },
