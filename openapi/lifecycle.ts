@@ -29,7 +29,7 @@ const refusals = {
   400: refusal(
     'The body is not a form, has no token, or repeats a parameter.',
     'invalid_request',
-    'The body has to be a form with one token, each parameter once.',
+    'The body must be a form with one token, each parameter once.',
   ),
   401: refusal(
     'Unknown resource server or wrong secret, always with the same bytes.',
@@ -47,11 +47,15 @@ const refusals = {
     'Too many failed attempts. Try again later.',
     retryAfter,
   ),
-  500: refusal('An internal error. The log has the cause.', 'server_error', 'Something went wrong; the log says what.'),
+  500: refusal(
+    'An internal error. The log has the cause.',
+    'server_error',
+    'An internal error. The log has the cause.',
+  ),
   503: refusal(
     'The store is unavailable, or the process is overloaded.',
     'temporarily_unavailable',
-    'The store cannot be asked. Try again later.',
+    'The store is unavailable. Try again later.',
     retryAfter,
   ),
 }
