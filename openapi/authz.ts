@@ -25,8 +25,9 @@ function denial(
   }
 }
 
-const EVERY_METHOD = 'Every method is answered alike; a body is never read. Header values are percent-encoded UTF-8.'
-const AWAY = { away: 'Temporarily unavailable. Try again later.' }
+const EVERY_METHOD =
+  'Every method is answered alike, and a body is never read. Header values are percent-encoded UTF-8.'
+const UNAVAILABLE = { unavailable: 'Temporarily unavailable. Try again later.' }
 const FAILED = { failed: 'An error has occurred.' }
 
 export const authzPaths: ZodOpenApiPathsObject = {
@@ -35,12 +36,12 @@ export const authzPaths: ZodOpenApiPathsObject = {
       tags: ['BWS'],
       operationId: 'checkBwsToken',
       summary: 'Check a BWS token for a gateway',
-      description: `For nginx \`auth_request\`, Traefik \`forwardAuth\` and Envoy \`ext_authz\`. Any token may \`upload\`; every other operation takes its own task’s token alone, and counts one try. The token is sent as \`Authorization: Bearer\` or \`Authorization: JWT\`. ${EVERY_METHOD}`,
+      description: `For nginx \`auth_request\`, Traefik \`forwardAuth\` and Envoy \`ext_authz\`. Every token is valid for \`upload\`. Every other operation accepts only tokens for its own task, and consumes one try. The token is sent as \`Authorization: Bearer\` or \`Authorization: JWT\`. ${EVERY_METHOD}`,
       security: [{ token: [] }],
       requestParams: { path: operationParams },
       responses: {
         200: {
-          description: 'The token is good for this operation.',
+          description: 'The token is valid for this operation.',
           headers: {
             ...requestId,
             ...noStore,
@@ -48,24 +49,24 @@ export const authzPaths: ZodOpenApiPathsObject = {
               'Token-Id': 'Claim `tokenid`.',
               Subject: 'The App-ID.',
               Client: 'The client’s name.',
-              Bcid: 'Absent where the token has none.',
+              Bcid: 'Absent for a token without a bcid.',
               Task: 'The token’s own task.',
-              'Tries-Left': 'After this one; absent where none is counted.',
+              'Tries-Left': 'Tries left after this one. Absent where no try is counted.',
             }),
           },
         },
         401: denial(
           bwsError,
-          'No token, or one that is altered, expired, not yet valid, revoked, of another contract, or of an app that is no longer there.',
+          'No token, or a token that is altered, expired, not yet valid, revoked, of another contract, or of an app that is no longer configured.',
           { unauthorized: 'Unauthorized' },
           { 'WWW-Authenticate': { schema: { const: 'Bearer realm="BWS"' } } },
         ),
-        403: denial(bwsError, 'Good, but not for this.', {
+        403: denial(bwsError, 'The token is valid, but not for this operation.', {
           task: 'The token is for another task.',
           tries: 'The tries of the token are used up.',
         }),
-        500: denial(bwsError, 'Something failed inside. The log says what.', FAILED),
-        503: denial(bwsError, 'The store is away, so nobody can say; or this process is too busy.', AWAY, retryAfter),
+        500: denial(bwsError, 'An internal error. The log has the cause.', FAILED),
+        503: denial(bwsError, 'The store is unavailable, or the process is overloaded.', UNAVAILABLE, retryAfter),
       },
     },
   },
@@ -74,12 +75,12 @@ export const authzPaths: ZodOpenApiPathsObject = {
       tags: ['IDscan'],
       operationId: 'checkIdscanToken',
       summary: 'Check an IDscan token for a gateway',
-      description: `For nginx \`auth_request\`, Traefik \`forwardAuth\` and Envoy \`ext_authz\`. The token is sent as \`Authorization\`, raw or behind \`Bearer\`, or else as the cookie \`token\` or as a cookie without a name. ${EVERY_METHOD}`,
+      description: `For nginx \`auth_request\`, Traefik \`forwardAuth\` and Envoy \`ext_authz\`. The token is sent in \`Authorization\`, with or without \`Bearer\`, or in the cookie \`token\` or a cookie without a name. ${EVERY_METHOD}`,
       security: [{ token: [] }, { cookie: [] }],
       requestParams: { path: areaParams },
       responses: {
         200: {
-          description: 'The token is good for this area.',
+          description: 'The token is valid for this area.',
           headers: {
             ...requestId,
             ...noStore,
@@ -95,16 +96,18 @@ export const authzPaths: ZodOpenApiPathsObject = {
         },
         401: denial(
           idscanAccessError,
-          'No token, or one that is altered, expired, revoked, idle for too long, of another contract, or of an account that is disabled or no longer there.',
+          'No token, or a token that is altered, expired, revoked, idle for too long, of another contract, or of an account that is disabled or no longer configured.',
           { denied: 'Authorization has been denied for this request.' },
           { 'WWW-Authenticate': { schema: { const: 'Bearer' } } },
         ),
-        403: denial(idscanAccessError, 'Good, but not for this area.', { area: 'The token is for another area.' }),
-        500: denial(idscanAccessError, 'Something failed inside. The log says what.', FAILED),
+        403: denial(idscanAccessError, 'The token is valid, but not for this area.', {
+          area: 'The token is for another area.',
+        }),
+        500: denial(idscanAccessError, 'An internal error. The log has the cause.', FAILED),
         503: denial(
           idscanAccessError,
-          'The store is away, so nobody can say; or this process is too busy.',
-          AWAY,
+          'The store is unavailable, or the process is overloaded.',
+          UNAVAILABLE,
           retryAfter,
         ),
       },

@@ -3,7 +3,7 @@ import { bwsError, bwsTokenQuery } from '../src/contracts/bws/schema.ts'
 import { BWS_PATHS } from '../src/contracts/bws/token.ts'
 import { noStore, requestId, retryAfter } from './headers.ts'
 
-// As long as a real one, and signed by nobody.
+// As long as a real token, with an invalid signature.
 const EXAMPLE_TOKEN =
   'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbmlkIjoiMDAwMDAwMDAtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAwIiwiY2xudCI6IkRlbW8iLCJhcHAiOiJkZW1vLWFwcCIsImJjaWQiOiJid3MvMTEyLzEyMzQ1IiwidHJhaXRzIjozLCJ0YXNrIjoyNTksImlzcyI6IkJXUyIsImF1ZCI6Imh0dHBzOi8vdG9rZW5zLmV4YW1wbGUuY29tIiwiZXhwIjoxNzY3MzIzNjQ1LCJuYmYiOjE3NjczMjMwNDV9.example-signature-that-no-key-has-ever-made'
 
@@ -24,41 +24,41 @@ const issueToken: ZodOpenApiOperationObject = {
   tags: ['BWS'],
   summary: 'Issue a BWS token',
   description:
-    'As BioID’s BWS Token Web API: a signed token for one task with one biometric class. Parameter names are taken in any case; unknown ones are ignored; a known one twice is 400. HEAD answers as GET does, without the body; every other method is 405.',
+    'BioID’s BWS Token Web API: issues a signed token for one task with one biometric class. Parameter names match in any case. Unknown parameters are ignored, a repeated parameter is 400. HEAD is answered as GET, without the body. Every other method is 405.',
   security: [{ app: [] }],
   requestParams: { query: bwsTokenQuery },
   responses: {
     200: {
-      description: 'The bare compact JWS (HS256): no quotes, no line break.',
+      description: 'The bare compact JWS (HS256), without quotes and line break.',
       headers: { ...requestId, ...noStore },
       content: { 'text/plain; charset=utf-8': { schema: { type: 'string' }, example: EXAMPLE_TOKEN } },
     },
-    400: refusal('A parameter is missing, not valid, or given twice. The message names each and what is allowed.', {
+    400: refusal('A parameter is missing, invalid or repeated. The message names each and what is allowed.', {
       invalid: 'maxtries must be an integer from 1 to 15.',
       repeated: 'id must be given only once.',
     }),
     401: refusal(
-      'Unknown app, wrong secret or malformed header: the same bytes for all.',
+      'Unknown app, wrong secret or malformed header, always with the same bytes.',
       { unauthorized: 'Unauthorized' },
       { 'WWW-Authenticate': { description: 'RFC 7617.', schema: { const: 'Basic realm="BWS", charset="UTF-8"' } } },
     ),
-    403: refusal('The app may not do this.', {
+    403: refusal('The app is not permitted to do this.', {
       id: 'The id is not the App-ID of the caller.',
       task: 'The app may not use this task.',
       bcid: 'The app may not use this storage and partition.',
     }),
     405: refusal(
-      'A method other than GET and HEAD; judged before credentials.',
+      'A method other than GET and HEAD. Checked before credentials.',
       { method: 'The requested resource supports GET and HEAD only.' },
       { Allow: { schema: { const: 'GET, HEAD' } } },
     ),
     429: refusal(
-      'Too many wrong secrets from this address; a right one is refused too.',
+      'Too many wrong secrets from this address. A right secret is refused as well.',
       { blocked: 'Too many failed attempts. Try again later.' },
       retryAfter,
     ),
-    500: refusal('Something failed inside. The log says what.', { failed: 'An error has occurred.' }),
-    503: refusal('This process is too busy.', { overloaded: 'Temporarily unavailable. Try again later.' }, retryAfter),
+    500: refusal('An internal error. The log has the cause.', { failed: 'An error has occurred.' }),
+    503: refusal('The process is overloaded.', { overloaded: 'Temporarily unavailable. Try again later.' }, retryAfter),
   },
 }
 

@@ -7,40 +7,40 @@ import { lifecyclePaths } from './lifecycle.ts'
 import { nevisfidoPaths } from './nevisfido.ts'
 import { servicePaths } from './service.ts'
 
-/** The OpenAPI 3.1 document of everything that the service answers, as JSON text. */
+/** Returns the OpenAPI 3.1 document of every route, as JSON text. */
 export function createOpenApi(): string {
   const document = createDocument({
     openapi: '3.1.0',
     info: { title: 'Trimint', version: packageJson.version, description: packageJson.description },
     servers: [{ url: 'http://127.0.0.1:8080', description: 'npm start' }],
     tags: [
-      { name: 'BWS', description: 'Signed tokens, as BioID’s BWS issues them.' },
-      { name: 'IDscan', description: 'Logins, as GBG’s IDscan Enterprise has them.' },
-      { name: 'nevisFIDO', description: 'Opaque tokens with a session, as nevisFIDO has them.' },
-      { name: 'Service', description: 'What is ours: the life of a token after its issue, and operations.' },
+      { name: 'BWS', description: 'Signed tokens for BioID’s BWS.' },
+      { name: 'IDscan', description: 'Logins for GBG’s IDscan Enterprise.' },
+      { name: 'nevisFIDO', description: 'Opaque tokens with a session, for nevisFIDO.' },
+      { name: 'Service', description: 'Trimint’s own endpoints: introspection, revocation and operations.' },
     ],
     paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...authzPaths, ...lifecyclePaths, ...servicePaths },
     components: {
       securitySchemes: {
-        app: basic('of an app of BWS', 'demo-app'),
-        client: basic('of a client of nevisFIDO', 'demo-backend'),
+        app: basic('of a BWS app', 'demo-app'),
+        client: basic('of a nevisFIDO client', 'demo-backend'),
         resourceServer: basic('of a resource server', 'demo-api'),
-        token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A token that was issued here.' },
+        token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A token that Trimint issued.' },
         cookie: {
           type: 'apiKey',
           in: 'cookie',
           name: 'token',
-          description: 'The same, as IDscan’s browser pages send it.',
+          description: 'The same token, as IDscan’s browser pages send it.',
         },
-        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Of the configured issuer.' },
+        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A JWT of the configured issuer.' },
       },
     },
   })
   return `${JSON.stringify(document, undefined, 2)}\n`
 }
 
-/** A scheme for each kind of caller, so that a page can hold the credentials of all three at once. */
+/** One scheme for each kind of caller, so that the reference page can hold the credentials of all three. */
 function basic(whose: string, demo: string) {
-  const description = `Id and secret ${whose} (RFC 7617); in the built-in demo \`${demo}\` and \`demo-secret\`.`
+  const description = `Id and secret ${whose} (RFC 7617). In the built-in demo: \`${demo}\` and \`demo-secret\`.`
   return { type: 'http', scheme: 'basic', description } as const
 }

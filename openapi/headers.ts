@@ -1,9 +1,9 @@
 import type { ZodOpenApiHeadersObject } from 'zod-openapi'
 
-/** On every reply to a request that could be read. */
+/** Part of every reply to a readable request. */
 export const requestId: ZodOpenApiHeadersObject = {
   'X-Request-Id': {
-    description: 'The id that the caller sent in X-Request-Id where it is acceptable, a new one otherwise.',
+    description: 'The X-Request-Id of the request where it is acceptable, a new id otherwise.',
     schema: { type: 'string', minLength: 1, maxLength: 128 },
   },
 }

@@ -50,7 +50,7 @@ export const idscanPaths: ZodOpenApiPathsObject = {
       operationId: 'issueIdscanToken',
       summary: 'Log in and get an IDscan token',
       description:
-        'As GBG’s IDscan Enterprise: an OAuth 2.0 password grant, deprecated by RFC 9700 and here for compatibility. The path and the form’s keys are taken in any case; anything else in the form, the query and client credentials are ignored. Every method other than POST and OPTIONS is 405.',
+        'GBG’s IDscan Enterprise: an OAuth 2.0 password grant, which RFC 9700 deprecates; supported for compatibility. The path and the keys of the form match in any case. Other form keys, the query and client credentials are ignored. Every method other than POST and OPTIONS is 405.',
       security: [],
       requestBody: {
         required: true,
@@ -64,30 +64,27 @@ export const idscanPaths: ZodOpenApiPathsObject = {
       responses: {
         200: {
           description:
-            'Logged in. Two cookies come along: `token`, the access token, and `csrftoken`, which is never checked.',
+            'The login succeeded. The reply sets two cookies: `token`, the access token, and `csrftoken`, which is never checked.',
           headers: {
             ...headers,
             'Set-Cookie': {
               description:
-                'Twice: `token=…; Path=/; HttpOnly` and `csrftoken=…; Path=/`, with `Secure` where the caller comes over https.',
+                'Twice: `token=…; Path=/; HttpOnly` and `csrftoken=…; Path=/`, with `Secure` for callers that use https.',
               schema: { type: 'string' },
             },
           },
           content: { 'application/json': { schema: idscanTokenReply, example: EXAMPLE_REPLY } },
         },
-        400: refusal(
-          'The body is no form with grant_type=password, a parameter is at fault, or the login is refused.',
-          {
-            unsupported_grant_type: [
-              'unsupported_grant_type',
-              'The body has to be a form with grant_type=password, once.',
-            ],
-            missing: ['invalid_request', 'username must be given and not empty.'],
-            area: ['invalid_request', 'area must be one of scanning, investigation.'],
-            invalid_grant: ['invalid_grant', 'The user name or password is incorrect.'],
-            forbidden_area: ['invalid_grant', 'The account may not use this area.'],
-          },
-        ),
+        400: refusal('The body is not a form with grant_type=password, a parameter is invalid, or the login failed.', {
+          unsupported_grant_type: [
+            'unsupported_grant_type',
+            'The body has to be a form with grant_type=password, once.',
+          ],
+          missing: ['invalid_request', 'username must be given and not empty.'],
+          area: ['invalid_request', 'area must be one of scanning, investigation.'],
+          invalid_grant: ['invalid_grant', 'The user name or password is incorrect.'],
+          forbidden_area: ['invalid_grant', 'The account may not use this area.'],
+        }),
         405: refusal(
           'A method other than POST and OPTIONS.',
           { method: ['invalid_request', 'Only POST is supported.'] },
@@ -95,15 +92,15 @@ export const idscanPaths: ZodOpenApiPathsObject = {
         ),
         413: refusal('A body of more than 64 KiB.', { large: ['invalid_request', 'The body is too large.'] }),
         429: refusal(
-          'Too many failures of this account from this address; a right password is refused too.',
+          'Too many failed logins to this account from this address. A right password is refused as well.',
           { blocked: ['temporarily_unavailable', 'Too many failed attempts. Try again later.'] },
           retryAfter,
         ),
-        500: refusal('Something failed inside. The log says what.', {
+        500: refusal('An internal error. The log has the cause.', {
           failed: ['server_error', 'Something went wrong.'],
         }),
         503: refusal(
-          'More is waiting, password checks or requests, than can be done in time.',
+          'Too many password checks are waiting, or the process is overloaded.',
           { overloaded: ['temporarily_unavailable', 'Too many requests at once. Try again later.'] },
           retryAfter,
         ),
@@ -113,9 +110,9 @@ export const idscanPaths: ZodOpenApiPathsObject = {
       tags: ['IDscan'],
       operationId: 'preflightIdscanToken',
       summary: 'CORS preflight',
-      description: 'With CORS headers for a configured origin, without any for every other.',
+      description: 'Sends CORS headers to configured origins only.',
       security: [],
-      responses: { 204: { description: 'Nothing more to say.', headers } },
+      responses: { 204: { description: 'No content.', headers } },
     },
   },
 }

@@ -27,12 +27,12 @@ function refusal(
 
 const refusals = {
   400: refusal(
-    'No form, no token, or a parameter twice.',
+    'The body is not a form, has no token, or repeats a parameter.',
     'invalid_request',
-    'The body has to be a form with one token, each parameter once.',
+    'The body must be a form with one token, each parameter once.',
   ),
   401: refusal(
-    'Unknown resource server or wrong secret: the same bytes for both.',
+    'Unknown resource server or wrong secret, always with the same bytes.',
     'invalid_client',
     'The id or the secret of the resource server is wrong.',
     { 'WWW-Authenticate': { schema: { const: 'Basic realm="Trimint", charset="UTF-8"' } } },
@@ -42,20 +42,20 @@ const refusals = {
   }),
   413: refusal('A body of more than 64 KiB.', 'invalid_request', 'The request is too large.'),
   429: refusal(
-    'Too many wrong secrets from this address; a right one is refused too.',
+    'Too many wrong secrets from this address. A right secret is refused as well.',
     'temporarily_unavailable',
     'Too many failed attempts. Try again later.',
     retryAfter,
   ),
   500: refusal(
-    'Something failed inside. The log says what.',
+    'An internal error. The log has the cause.',
     'server_error',
-    'Something went wrong; the log says what.',
+    'An internal error. The log has the cause.',
   ),
   503: refusal(
-    'The store is away, so nobody can say; or this process is too busy.',
+    'The store is unavailable, or the process is overloaded.',
     'temporarily_unavailable',
-    'The store cannot be asked. Try again later.',
+    'The store is unavailable. Try again later.',
     retryAfter,
   ),
 }
@@ -102,12 +102,13 @@ export const lifecyclePaths: ZodOpenApiPathsObject = {
     post: {
       ...request,
       operationId: 'introspect',
-      summary: 'Say what a token of any kind is (RFC 7662)',
+      summary: 'Introspect a token of any contract (RFC 7662)',
       description:
-        'For resource servers, by HTTP Basic or with client_id and client_secret in the form. Uses nothing up: no try, no redemption, no idle time.',
+        'For resource servers that authenticate by HTTP Basic, or with client_id and client_secret in the form. Introspection consumes no try and no redemption, and does not restart the idle time.',
       responses: {
         200: {
-          description: 'What the token is; of one that is not good, whatever the reason, only that.',
+          description:
+            'A description of the token, or only `active: false` for a token that is not valid, whatever the reason.',
           headers,
           content: {
             'application/json': {
@@ -124,10 +125,10 @@ export const lifecyclePaths: ZodOpenApiPathsObject = {
     post: {
       ...request,
       operationId: 'revoke',
-      summary: 'Revoke a token of any kind (RFC 7009)',
+      summary: 'Revoke a token of any contract (RFC 7009)',
       description:
-        'For resource servers, as introspection. In force at once in this process, and within a second in every other.',
-      responses: { 200: { description: 'The token is not good any more, or never was.', headers }, ...refusals },
+        'For resource servers, as introspection. A revocation takes effect at once in this process, and within a second in every other.',
+      responses: { 200: { description: 'The token is revoked, or was not valid.', headers }, ...refusals },
     },
   },
 }

@@ -14,11 +14,11 @@ import { noStore, requestId } from './headers.ts'
 
 const headers = { ...requestId, ...noStore }
 
-/** The codes of HTTP itself; none has a body. */
+/** HTTP's own statuses, without a body. */
 const httpFailures: ZodOpenApiResponsesObject = {
   405: { description: 'A method other than POST.', headers: { ...headers, Allow: { schema: { const: 'POST' } } } },
-  406: { description: 'Accept does not name what this service gives.', headers },
-  415: { description: 'The Content-Type is not what this service takes.', headers },
+  406: { description: 'Accept does not name the media type that this service produces.', headers },
+  415: { description: 'The Content-Type is not the one that this service consumes.', headers },
 }
 
 function failures(codes: Readonly<Record<string, number>>) {
@@ -46,7 +46,7 @@ const UAF_REQUEST = JSON.stringify([
 ])
 
 const unavailable: ZodOpenApiResponseObject = {
-  description: 'The store is away.',
+  description: 'The store is unavailable.',
   headers,
   content: { 'application/json': { schema: failureReply, example: { statusCode: 1500 } } },
 }
@@ -58,7 +58,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       operationId: 'createFidoToken',
       summary: 'Create a token and its session',
       description:
-        'As nevisFIDO’s Create Token Service. Exactly four HTTP codes exist for a known operation; every other failure is 200 with a number. Which operations need credentials is configured: registration and deregistration by default.',
+        'nevisFIDO’s Create Token Service. A known operation has four HTTP statuses; every other failure is 200 with a `statusCode`. The configuration says which operations require credentials: registration and deregistration by default.',
       security: [{ client: [] }, { bearer: [] }, {}],
       requestParams: { path: operationParams },
       requestBody: {
@@ -73,7 +73,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       responses: {
         200: {
           description:
-            '1200 with token and session; or 1400 the body is not as described, 1401 no or wrong credentials, 1403 no such user or not the caller’s to act for, 1498 operation, context, policy or transaction, 1500 anything unexpected.',
+            '1200 with token and session; or 1400 invalid body, 1401 missing or wrong credentials, 1403 unknown user or a user that the client may not act for, 1498 invalid operation, context, policy or transaction, 1500 internal error.',
           headers,
           content: {
             'application/json': {
@@ -94,7 +94,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       tags: ['nevisFIDO'],
       operationId: 'redeemFidoToken',
       summary: 'Redeem a token, once',
-      description: 'Whoever asks, and however many at once: one gets the UAF request, everyone else 1491.',
+      description: 'Of any number of requests, one gets the UAF request and all others get 1491.',
       security: [],
       requestParams: { path: operationParams },
       requestBody: {
@@ -104,7 +104,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       responses: {
         200: {
           description:
-            '1200 with the request; or 1400 the body, 1404 never issued or long forgotten, 1408 not redeemed in time, 1491 redeemed before or revoked, 1498 of another operation, 1500 anything unexpected.',
+            '1200 with the UAF request; or 1400 invalid body, 1404 unknown token, 1408 token expired, 1491 token redeemed before or revoked, 1498 token of another operation, 1500 internal error.',
           headers,
           content: {
             'application/fido+uaf;charset=UTF-8': {
@@ -132,8 +132,8 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
     post: {
       tags: ['nevisFIDO'],
       operationId: 'fidoStatus',
-      summary: 'What a session has come to',
-      description: 'Asking changes nothing.',
+      summary: 'Tell the status of a session',
+      description: 'Polling never changes a status.',
       security: [],
       requestBody: {
         required: true,
@@ -141,7 +141,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       },
       responses: {
         200: {
-          description: 'The status; `unknown` for an id that was never given out, or long ago.',
+          description: 'The status; `unknown` for an id that was never issued, or whose record has been deleted.',
           headers,
           content: {
             'application/json': {
@@ -170,7 +170,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
           },
         },
         400: {
-          description: 'The body is not as described.',
+          description: 'The body is invalid.',
           headers,
           content: { 'application/json': { schema: failureReply, example: { statusCode: 1400 } } },
         },

@@ -3,9 +3,9 @@ import { serviceError } from '../src/endpoints/errors.ts'
 import { health, readiness } from '../src/endpoints/health.ts'
 import { noStore, requestId } from './headers.ts'
 
-const others: ZodOpenApiResponsesObject = {
+const refusals: ZodOpenApiResponsesObject = {
   default: {
-    description: 'What every path outside the contracts answers with when it refuses.',
+    description: 'Every refusal outside the contracts.',
     headers: requestId,
     content: {
       'application/json': {
@@ -21,16 +21,16 @@ export const servicePaths: ZodOpenApiPathsObject = {
     get: {
       tags: ['Service'],
       operationId: 'health',
-      summary: 'Whether the process is alive',
-      description: 'Touches nothing else: a store that is away does not make it fail.',
+      summary: 'Liveness',
+      description: 'Depends on nothing else: an unavailable store does not make it fail.',
       security: [],
       responses: {
         200: {
-          description: 'Alive.',
+          description: 'The process is alive.',
           headers: { ...requestId, ...noStore },
           content: { 'application/json': { schema: health, example: { status: 'ok' } } },
         },
-        ...others,
+        ...refusals,
       },
     },
   },
@@ -38,24 +38,24 @@ export const servicePaths: ZodOpenApiPathsObject = {
     get: {
       tags: ['Service'],
       operationId: 'readiness',
-      summary: 'Whether requests should be sent here',
+      summary: 'Readiness',
       description:
-        'For load balancers and rolling restarts. `draining`: it is about to end. `store_unavailable`: it cannot say which tokens are good.',
+        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid.',
       security: [],
       responses: {
         200: {
-          description: 'Ready.',
+          description: 'The process accepts requests.',
           headers: { ...requestId, ...noStore },
           content: { 'application/json': { schema: readiness, example: { status: 'ready' } } },
         },
         503: {
-          description: 'Not now; the reasons say why.',
+          description: 'The process should get no requests, for the given reasons.',
           headers: { ...requestId, ...noStore },
           content: {
             'application/json': { schema: readiness, example: { status: 'not_ready', reasons: ['draining'] } },
           },
         },
-        ...others,
+        ...refusals,
       },
     },
   },
@@ -63,8 +63,8 @@ export const servicePaths: ZodOpenApiPathsObject = {
     get: {
       tags: ['Service'],
       operationId: 'metrics',
-      summary: 'What is counted and measured, for Prometheus',
-      description: 'On a port of its own where METRICS_PORT is set.',
+      summary: 'Metrics for Prometheus',
+      description: 'Served on a separate port where METRICS_PORT is set.',
       security: [],
       responses: {
         200: {
@@ -77,7 +77,7 @@ export const servicePaths: ZodOpenApiPathsObject = {
             },
           },
         },
-        ...others,
+        ...refusals,
       },
     },
   },

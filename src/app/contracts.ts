@@ -29,38 +29,47 @@ export interface Contract {
   register(app: FastifyInstance): Promise<void>
 }
 
+type CreateContract = (configuration: Configuration, dependencies: ContractDependencies) => Contract | undefined
+
+/** Every contract that Trimint has. Each returns undefined where its section of the configuration switches it off. */
+const CONTRACTS: readonly CreateContract[] = [createBws, createIdscan, createNevisfido]
+
 /** Creates the contracts that the configuration switches on. */
 export function createContracts(configuration: Configuration, dependencies: ContractDependencies): Contract[] {
-  const { publicUrl, bws, idscan, nevisfido } = configuration
-  const { issuer, tokens, tokenStore, passwords, sessions, guard, audit } = dependencies
-  const contracts: Contract[] = []
-  if (bws && tokens.bws) {
-    const options = { apps: toBwsApps(bws, publicUrl), issuer, tokens: tokens.bws, guard, audit }
-    contracts.push(contract('bws', bwsRoutes, options))
-  }
-  if (idscan && tokens.idscan) {
-    const { usernameCase, lifetime, idleTimeout, requireArea, corsOrigins } = idscan
-    const options = {
-      login: createIdscanLogin({ accounts: toIdscanAccounts(idscan), usernameCase, passwords, guard, ...issuer }),
-      issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime },
-      tokens: tokens.idscan,
-      audit,
-      idleTimeout,
-      requireArea,
-      corsOrigins: new Set(corsOrigins),
-      secure: new URL(publicUrl).protocol === 'https:',
-    }
-    contracts.push(contract('idscan', idscanRoutes, options))
-  }
-  if (nevisfido && tokens.nevisfido) {
-    const settings = toNevisfidoSettings(nevisfido, { store: tokenStore, ...issuer })
-    const options = { ...settings, tokens: tokens.nevisfido, sessions, guard, audit }
-    contracts.push(contract('nevisfido', nevisfidoRoutes, options))
-  }
-  return contracts
+  return CONTRACTS.flatMap((create) => create(configuration, dependencies) ?? [])
 }
 
-function contract<Options extends object>(
+function createBws({ bws, publicUrl }: Configuration, dependencies: ContractDependencies): Contract | undefined {
+  const { issuer, tokens, guard, audit } = dependencies
+  if (!bws || !tokens.bws) return undefined
+  const apps = toBwsApps(bws, publicUrl)
+  return bind('bws', bwsRoutes, { apps, issuer, tokens: tokens.bws, guard, audit })
+}
+
+function createIdscan({ idscan, publicUrl }: Configuration, dependencies: ContractDependencies): Contract | undefined {
+  const { issuer, tokens, passwords, guard, audit } = dependencies
+  if (!idscan || !tokens.idscan) return undefined
+  const { usernameCase, lifetime, idleTimeout, requireArea, corsOrigins } = idscan
+  return bind('idscan', idscanRoutes, {
+    login: createIdscanLogin({ accounts: toIdscanAccounts(idscan), usernameCase, passwords, guard, ...issuer }),
+    issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime },
+    tokens: tokens.idscan,
+    audit,
+    idleTimeout,
+    requireArea,
+    corsOrigins: new Set(corsOrigins),
+    secure: new URL(publicUrl).protocol === 'https:',
+  })
+}
+
+function createNevisfido({ nevisfido }: Configuration, dependencies: ContractDependencies): Contract | undefined {
+  const { issuer, tokens, tokenStore, sessions, guard, audit } = dependencies
+  if (!nevisfido || !tokens.nevisfido) return undefined
+  const settings = toNevisfidoSettings(nevisfido, { store: tokenStore, ...issuer })
+  return bind('nevisfido', nevisfidoRoutes, { ...settings, tokens: tokens.nevisfido, sessions, guard, audit })
+}
+
+function bind<Options extends object>(
   name: string,
   routes: FastifyPluginAsync<Options>,
   options: NoInfer<Options>,

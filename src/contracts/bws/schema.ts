@@ -43,26 +43,26 @@ const parameters = z.object({
     .meta({ description: 'The App-ID of the caller.', example: 'demo-app' }),
   bcid: z.string().transform(parseBcid).optional().meta({
     description:
-      'Biometric Class ID: `storage.partition.classid`, with `.` or `/` between. Partition and class id are signed 32-bit integers. Required, but for `livenessdetection`, where also any other text is taken and ignored.',
+      'Biometric Class ID: `storage.partition.classid`, separated by `.` or `/`. Partition and class id are signed 32-bit integers. Optional for `livenessdetection`, which accepts and ignores any other text.',
     example: 'bws.112.12345',
   }),
   task: z
     .enum(BWS_TASKS, { error: `one of ${BWS_TASKS.join(', ')}` })
     .default('verify')
-    .meta({ description: 'What the token is for.' }),
+    .meta({ description: 'The task that the token permits.' }),
   maxtries: wholeNumber(MAX_TRIES).prefault(3).meta({ description: 'How often the token may be used.' }),
   livedetection: boolean.prefault(true).meta({
-    description: 'Whether the subject has to be alive. Always on for `livenessdetection`.',
+    description: 'Whether liveness is checked. Always on for `livenessdetection`.',
   }),
   challenge: boolean.prefault(false).meta({
-    description: 'Whether the subject has to move the head as told. Only with liveness detection.',
+    description: 'Whether the subject is asked to move the head. Only with liveness detection.',
   }),
-  challenges: wholeNumber(CHALLENGES).prefault(3).meta({ description: 'How many movements a challenge has.' }),
+  challenges: wholeNumber(CHALLENGES).prefault(3).meta({ description: 'Number of movements in a challenge.' }),
   autoenroll: boolean.prefault(false).meta({
     description: 'Whether a successful verification also enrolls. Only with `verify`.',
   }),
   traits: traits.prefault(['Face', 'Periocular']).meta({
-    description: 'What is looked at; names in any case.',
+    description: 'The biometric traits to use, in any case.',
     param: { style: 'form', explode: false },
   }),
 })

@@ -21,7 +21,7 @@ export const idscanTokenForm = z.object({
     .meta({ description: 'Never trimmed.', format: 'password', example: 'demo-password' }),
   area: z
     .preprocess((value) => (value === '' ? undefined : value), area.optional())
-    .meta({ description: 'What the token is for; without one it is accepted by no check of an area.' }),
+    .meta({ description: 'The area that the token permits. A token without one fails every check of an area.' }),
 })
 
 /** The same, where the configuration has `requireArea: true` (I11). */
@@ -37,7 +37,7 @@ const ROLE = 'http://schemas.microsoft.com/ws/2008/06/identity/claims/role'
 export const idscanTokenReply = z.object({
   access_token: z.string(),
   token_type: z.literal('bearer'),
-  expires_in: z.int().meta({ description: 'Seconds: the lifetime less one (I18).' }),
+  expires_in: z.int().meta({ description: 'Seconds: the lifetime minus one (I18).' }),
   BranchCode: z.string(),
   [NAME]: z.string().meta({ description: 'Login name.' }),
   FullName: z.string(),
@@ -45,7 +45,7 @@ export const idscanTokenReply = z.object({
   JourneyId: z.string(),
   IdleSessionTimeout: z.string().meta({ description: 'Minutes.' }),
   [ROLE]: z.string(),
-  memberOf: z.string().meta({ description: 'With commas between.' }),
+  memberOf: z.string().meta({ description: 'Separated by commas.' }),
   tenant: z.string(),
   '.issued': z.string().meta({ description: 'IMF-fixdate (RFC 9110).' }),
   '.expires': z.string().meta({ description: 'IMF-fixdate (RFC 9110).' }),

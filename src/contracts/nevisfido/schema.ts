@@ -1,8 +1,6 @@
 import { z } from 'zod'
 import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
 
-// The one description of requests and replies. Which statusCode a fault becomes stands in errors.ts.
-
 /** The path of create and redeem. */
 export const operationParams = z.object({ operation: z.enum(FIDO_OPERATIONS).meta({ example: 'registration' }) })
 
@@ -11,7 +9,7 @@ export const createTokenBody = z.object({
   op: z.enum(['Reg', 'Auth', 'Dereg']),
   context: z.string().min(1).meta({
     description:
-      'JSON text of an object: `username` (required for Reg and Dereg), `policy` (the name of a configured one), `transaction` (for Auth: a list of `{contentType, content}`, content in base64).',
+      'JSON text of an object: `username` (required for Reg and Dereg), `policy` (the name of a configured policy), `transaction` (for Auth: a list of `{contentType, content}` with base64 content).',
     example: '{"username":"jeff"}',
   }),
   previousRequest: z.string().optional().meta({ description: 'Accepted and ignored.' }),
@@ -27,7 +25,7 @@ export const createTokenReply = z.object({ token: z.uuidv4(), sessionId: z.uuidv
 
 export type CreateTokenReply = z.output<typeof createTokenReply>
 
-/** Every failure of create and redeem: HTTP 200 with a number. */
+/** Every failure of create and redeem, in HTTP 200. */
 export const failureReply = z.object({ statusCode })
 
 /** FIDO UAF 1.1 application API, ReturnUAFRequest (N17). */
@@ -35,7 +33,7 @@ export const redeemTokenReply = z.object({
   statusCode,
   uafRequest: z.string().meta({ description: 'JSON text of an array with one UAF request.' }),
   op: z.enum(['Reg', 'Auth', 'Dereg']),
-  lifetimeMillis: z.int().meta({ description: 'Milliseconds for which an answer is waited for.' }),
+  lifetimeMillis: z.int().meta({ description: 'Milliseconds until the answer is no longer accepted.' }),
 })
 
 export type RedeemTokenReply = z.output<typeof redeemTokenReply>
@@ -43,8 +41,8 @@ export type RedeemTokenReply = z.output<typeof redeemTokenReply>
 /** The reply of the status service (N27). */
 export const statusReply = z.object({
   status: z.enum(['tokenCreated', 'clientRegistering', 'clientAuthenticating', 'succeeded', 'failed', 'unknown']),
-  timestamp: z.iso.datetime({ precision: 3 }).meta({ description: 'Of the last change.' }),
-  userId: z.string().optional().meta({ description: 'The user name, where one was given.' }),
+  timestamp: z.iso.datetime({ precision: 3 }).meta({ description: 'Time of the last change.' }),
+  userId: z.string().optional().meta({ description: 'The user name, where the token has one.' }),
   uafStatusCode: z.int().optional(),
   tokenInformation: z.object({ tokenResult: z.enum(['tokenRedeemed', 'tokenTimedOut']) }).optional(),
 })
