@@ -76,7 +76,7 @@ function isCaught(pid: number | undefined): boolean {
 }
 
 describe('SIGHUP', () => {
-  test('puts the file in force: a new app, a secret that is gone, a contract that is off', async () => {
+  test('applies the file: a new app, a changed secret, a disabled contract', async () => {
     await using service = await start()
     expect((await getToken(service)).status).toBe(200)
     const apps = [
@@ -94,7 +94,7 @@ describe('SIGHUP', () => {
     expect((await fetch(`${service.url}/idscanenterprisesvc/token`, { method: 'POST' })).status).toBe(404)
   })
 
-  test('an account that is disabled gets no token any more, and its tokens pass no check', async () => {
+  test('a disabled account gets no token, and its tokens are inactive', async () => {
     await using service = await start()
     const { token } = await login(service)
     expect(await isActive(service, token)).toBe(true)
@@ -105,7 +105,7 @@ describe('SIGHUP', () => {
     expect(await isActive(service, token)).toBe(true)
   })
 
-  test('a faulty file changes nothing, and every fault is said', async () => {
+  test('a faulty file changes nothing, and every fault is logged', async () => {
     await using service = await start()
     const faulty = JSON.stringify({ ...BASE, publicUrl: 'no url', bws: { apps: [] }, guard: { window: 'x' } })
     const refused = await service.reload(faulty)
@@ -120,7 +120,7 @@ describe('SIGHUP', () => {
     expect(await service.reload({})).toMatchObject({ event: 'configuration.reloaded', changed: [] })
   })
 
-  test('what needs a restart is said, and stays as it was', async () => {
+  test('settings that need a restart are logged and stay unchanged', async () => {
     await using service = await start()
     const { token } = await getToken(service)
     expect(await service.reload({ store: 'sqlite:other.db', tls: { cert, key } })).toMatchObject({
@@ -130,7 +130,7 @@ describe('SIGHUP', () => {
     expect(await isActive(service, token)).toBe(true)
   })
 
-  test('no request that is under way is dropped, and none in between', async () => {
+  test('drops no request', async () => {
     await using service = await start()
     let failed = 0
     let answered = 0
@@ -150,7 +150,7 @@ describe('SIGHUP', () => {
     expect({ failed, enough: answered > 50 }).toEqual({ failed: 0, enough: true })
   })
 
-  test('a certificate is read again: the next connection sees it', async () => {
+  test('presents a new certificate on the next connection', async () => {
     await using service = await start({ tls: { cert, key } })
     const port = Number(new URL(service.url).port)
     const subject = () =>
@@ -167,14 +167,14 @@ describe('SIGHUP', () => {
     expect(await subject()).toBe('other.trimint.test')
   })
 
-  test('twice in a row is answered twice, in order', async () => {
+  test('twice in a row reloads twice, in order', async () => {
     await using service = await start()
     service.child.kill('SIGHUP')
     await service.sees(/configuration\.reloaded/)
     expect(await service.reload({ bws: { lifetime: '1m', apps: [APP] } })).toMatchObject({ changed: ['bws.lifetime'] })
   })
 
-  test.skipIf(!existsSync('/proc'))('before it is up is no end: it is done as soon as it can be', async () => {
+  test.skipIf(!existsSync('/proc'))('received during start-up is deferred until the server listens', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s' })
     // Until something of ours runs, it is Node's to end by it.
     await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
@@ -183,7 +183,7 @@ describe('SIGHUP', () => {
     await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)
   })
 
-  test('lifts no block of the guard, also while the store is away', async () => {
+  test('keeps the blocks of the guard, also while the store is unavailable', async () => {
     const guard = { addressFailures: 3 }
     await using service = await start({ store: 'redis://127.0.0.1:1/0', guard })
     for (let failure = 0; failure < 3; failure++) await getToken(service, APP.id, 'a wrong secret 5a1c')
