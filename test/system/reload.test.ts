@@ -1,18 +1,23 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { describe, expect, test } from 'vitest'
+import { startTrimint } from '../../src/app/start-trimint.ts'
+import { systemClock } from '../../src/app/system-clock.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { cert, key, otherCert, otherKey } from '../support/certificate.ts'
 import { ACCOUNT, LOGIN, PASSWORD } from '../support/idscan.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
+import { captureLog } from '../support/log.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { APP, APP_SECRET, basic, KEY } from '../support/service.ts'
 
 const BASE: ConfigurationInput = {
   publicUrl: 'https://tokens.example.com',
-  store: 'sqlite:trimint.db',
+  store: 'sqlite::memory:',
   keys: [{ id: 'one', secret: KEY }],
   bws: { apps: [APP] },
   idscan: { accounts: [ACCOUNT] },
@@ -20,28 +25,57 @@ const BASE: ConfigurationInput = {
   overload: false,
 }
 
-interface Running extends StartedProcess {
+interface Running extends AsyncDisposable {
   readonly url: string
-  /** Writes the file, as text or as a configuration, sends SIGHUP, and waits for the word about it. */
+  /** Writes the file, as text or as a configuration, and reloads it. Resolves to the log line about that. */
   reload(configuration: Partial<ConfigurationInput> | string): Promise<Record<string, unknown>>
 }
 
+const textOf = (configuration: Partial<ConfigurationInput> | string): string =>
+  typeof configuration === 'string' ? configuration : JSON.stringify({ ...BASE, ...configuration })
+
+const isAboutReload = ({ event }: Record<string, unknown>): boolean =>
+  event === 'configuration.reloaded' || event === 'configuration.refused'
+
+/** Starts an instance in this process. */
 async function start(configuration: Partial<ConfigurationInput> = {}): Promise<Running> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-reload-'))
+  const configFile = join(folder, 'trimint.yaml')
+  writeFileSync(configFile, textOf(configuration))
+  const { logger, lines } = captureLog(systemClock)
+  const trimint = await startTrimint({ configFile, logger })
+  return {
+    url: trimint.url,
+    async reload(next) {
+      writeFileSync(configFile, textOf(next))
+      await trimint.reload()
+      return lines.findLast(isAboutReload) ?? {}
+    },
+    async [Symbol.asyncDispose]() {
+      await trimint.close({ timeoutMs: 0 })
+      await rm(folder, { recursive: true })
+    },
+  }
+}
+
+/** Starts a process, which reloads on SIGHUP. */
+async function startSignalled(): Promise<Running & StartedProcess> {
   const started = await startProcess({ TRIMINT_CONFIG: 'trimint.yaml', DRAIN_DELAY: '0s' }, (folder) =>
-    writeFileSync(join(folder, 'trimint.yaml'), JSON.stringify({ ...BASE, ...configuration })),
+    writeFileSync(join(folder, 'trimint.yaml'), textOf({})),
   )
   const [, url = ''] = await started.sees(/"event":"server.listening","url":"(https?:[^"]+)"/)
-  const words = () => started.out().match(/^.*"event":"configuration\.(?:reloaded|refused)".*$/gm) ?? []
-
-  async function reload(next: Partial<ConfigurationInput> | string): Promise<Record<string, unknown>> {
-    const text = typeof next === 'string' ? next : JSON.stringify({ ...BASE, ...next })
-    writeFileSync(join(started.folder, 'trimint.yaml'), text)
-    const before = words().length
-    started.child.kill('SIGHUP')
-    await expect.poll(() => words().length, { timeout: 10_000 }).toBeGreaterThan(before)
-    return JSON.parse(words().at(-1) ?? '')
+  const lines = () => started.out().match(/^.*"event":"configuration\.(?:reloaded|refused)".*$/gm) ?? []
+  return {
+    ...started,
+    url,
+    async reload(next) {
+      writeFileSync(join(started.folder, 'trimint.yaml'), textOf(next))
+      const before = lines().length
+      started.child.kill('SIGHUP')
+      await expect.poll(() => lines().length, { timeout: 30_000 }).toBeGreaterThan(before)
+      return JSON.parse(lines().at(-1) ?? '')
+    },
   }
-  return { ...started, url, reload }
 }
 
 async function getToken({ url }: Running, id: string = APP.id, secret: string = APP_SECRET) {
@@ -69,15 +103,15 @@ async function isActive({ url }: Running, token: string): Promise<boolean> {
   return ((await reply.json()) as { active: boolean }).active
 }
 
-/** Whether a process has a handler for SIGHUP, as Linux tells: the lowest bit. */
+/** Returns whether a process handles SIGHUP, which is the lowest bit of the mask in /proc. */
 function isCaught(pid: number | undefined): boolean {
   const mask = /^SigCgt:\t[0-9a-f]*([0-9a-f])$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0'
   return (Number.parseInt(mask, 16) & 1) === 1
 }
 
-describe('SIGHUP', () => {
-  test('applies the file: a new app, a changed secret, a disabled contract', async () => {
-    await using service = await start()
+describe('a reload', () => {
+  test('on SIGHUP applies the file: a new app, a changed secret, a disabled contract', async () => {
+    await using service = await startSignalled()
     expect((await getToken(service)).status).toBe(200)
     const apps = [
       { ...APP, secret: 'plain:another secret 5a1c' },
@@ -167,16 +201,16 @@ describe('SIGHUP', () => {
     expect(await subject()).toBe('other.trimint.test')
   })
 
-  test('twice in a row reloads twice, in order', async () => {
-    await using service = await start()
+  test('on each of two SIGHUPs happens in order', async () => {
+    await using service = await startSignalled()
     service.child.kill('SIGHUP')
     await service.sees(/configuration\.reloaded/)
     expect(await service.reload({ bws: { lifetime: '1m', apps: [APP] } })).toMatchObject({ changed: ['bws.lifetime'] })
   })
 
-  test.skipIf(!existsSync('/proc'))('received during start-up is deferred until the server listens', async () => {
+  test.skipIf(!existsSync('/proc'))('on a SIGHUP received during start-up is deferred until the server listens', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s' })
-    // Until something of ours runs, it is Node's to end by it.
+    // Until Trimint handles SIGHUP, it ends the process.
     await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
     expect(started.out()).toBe('')
     started.child.kill('SIGHUP')
