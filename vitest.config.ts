@@ -21,7 +21,9 @@ const project = (name: string) => ({
 export default defineConfig({
   test: {
     globalSetup: ['test/support/leak-recorder-setup.ts'],
-    testTimeout: 20_000,
+    // Tests must also pass on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle.
     maxWorkers: 4,
     projects: [

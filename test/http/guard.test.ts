@@ -16,11 +16,11 @@ import { createFrozenClock } from '../support/time.ts'
 
 const guard = { accountFailures: 3, addressFailures: 4, window: '1m', block: '2m' }
 const idscan = { accounts: [ACCOUNT, { ...ACCOUNT, username: 'other' }] }
-/** Callers choose their address with a header, as a trusted proxy would. */
+/** Lets clients set their address, as a trusted proxy does. */
 const configuration = { guard, idscan, trustProxy: ['loopback'] }
 const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
 
-/** Every route that takes a secret: how to guess wrong, how to be right, how its contract says that it is enough. */
+/** Every route that takes a secret: a wrong guess, a correct call, and the contract's reply to a block. */
 const routes = [
   {
     route: 'GET /token',
@@ -47,7 +47,7 @@ const routes = [
   },
 ]
 
-/** nevisFIDO has no code of its own for a block: everything about credentials is 1401, inside HTTP 200. */
+/** nevisFIDO has no code for a block: every fault of credentials is 1401, inside HTTP 200. */
 describe('POST /nevisfido/token/create/registration', () => {
   const protect = { ...configuration, nevisfido: { ...OPEN, protect: ['registration' as const] } }
   const ask = async (service: Service, address: string, as = CLIENT) =>
@@ -58,7 +58,7 @@ describe('POST /nevisfido/token/create/registration', () => {
       }),
     )
 
-  test('N7: after too many failures a right secret is 1401 too, until the block ends; other addresses are left alone', async () => {
+  test('N7: after too many failures a correct secret is 1401 until the block ends, from that address alone', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: protect })
     for (let count = 0; count < 4; count++) {
@@ -78,13 +78,13 @@ describe('POST /nevisfido/token/create/registration', () => {
 describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused, blocked }) => {
   const clock = createFrozenClock()
 
-  test(`${row}: after too many failures 429 with Retry-After, for a right secret too, until the block ends`, async () => {
+  test(`${row}: after too many failures is 429 with Retry-After until the block ends, for a correct secret too`, async () => {
     await using service = await startService({ clock, configuration })
     for (let count = 0; count < failures; count++) expect((await wrong(service, '10.0.0.1')).status).toBe(refused)
     for (const attempt of [wrong, right]) {
       const reply = await attempt(service, '10.0.0.1')
       expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '120' } })
-      // Nothing is asked for that would help.
+      // Other credentials would not help.
       expect(reply.headers).not.toHaveProperty('www-authenticate')
       blocked(reply)
       expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'blocked' })
@@ -95,39 +95,39 @@ describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused
     expect(await right(service, '10.0.0.1')).toMatchObject({ status: 200 })
   })
 
-  test(`${row}: other addresses are left alone`, async () => {
+  test(`${row}: does not block other addresses`, async () => {
     await using service = await startService({ clock, configuration })
     for (let count = 0; count <= failures; count++) await wrong(service, '10.0.0.1')
     expect((await right(service, '10.0.0.2')).status).toBe(200)
     expect((await right(service, '2001:db8::1')).status).toBe(200)
   })
 
-  test(`${row}: names that do not exist are counted and blocked like those that do`, async () => {
+  test(`${row}: counts and blocks unknown names like known ones`, async () => {
     await using service = await startService({ clock, configuration })
     for (let count = 0; count < failures; count++) expect((await unknown(service, '10.0.0.1')).status).toBe(refused)
     expect((await unknown(service, '10.0.0.1')).status).toBe(429)
   })
 
-  test(`${row}: IPv6 counts per /64`, async () => {
+  test(`${row}: counts IPv6 addresses per /64`, async () => {
     await using service = await startService({ clock, configuration })
     for (let count = 0; count < failures; count++) await wrong(service, `2001:db8:1:2::${count}`)
     expect((await right(service, '2001:db8:1:2:ffff::9')).status).toBe(429)
     expect((await right(service, '2001:db8:1:3::1')).status).toBe(200)
   })
 
-  test(`${row}: an X-Forwarded-For that nobody vouches for changes nothing`, async () => {
+  test(`${row}: ignores X-Forwarded-For from untrusted peers`, async () => {
     await using service = await startService({ clock, configuration: { ...configuration, trustProxy: false } })
     for (let count = 0; count < failures; count++) await wrong(service, `10.0.0.${count}`)
     expect((await right(service, '10.0.0.99')).status).toBe(429)
   })
 
-  test(`${row}: with the guard off nobody is blocked`, async () => {
+  test(`${row}: blocks nothing when the guard is off`, async () => {
     await using service = await startService({ clock, configuration: { ...configuration, guard: false } })
     for (let count = 0; count < failures * 2; count++) await wrong(service, '10.0.0.1')
     expect((await right(service, '10.0.0.1')).status).toBe(200)
   })
 
-  test(`${row}: two services on one store count together`, async () => {
+  test(`${row}: counts failures at two instances on one store together`, async () => {
     const failureStore = openSqliteFailedAttemptStore(':memory:')
     await using one = await startService({ configuration, stores: { failures: failureStore } })
     await using two = await startService({ configuration, stores: { failures: failureStore } })
@@ -138,7 +138,7 @@ describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused
   })
 })
 
-test('I24: a block on one account from one address leaves its other accounts and addresses alone', async () => {
+test('I24: a block applies to one account from one address, not to other accounts or addresses', async () => {
   await using service = await startService({ configuration })
   for (let count = 0; count < 4; count++)
     await login(service, { ...LOGIN, password: 'wrong password' }, from('10.0.0.1'))
@@ -148,7 +148,7 @@ test('I24: a block on one account from one address leaves its other accounts and
   expect((await getToken(service, QUERY, from('10.0.0.1'))).status).toBe(200)
 })
 
-test('I24: a success forgets the failures before it', async () => {
+test('I24: a success resets the count of failures', async () => {
   await using service = await startService({ configuration })
   for (let round = 0; round < 3; round++) {
     for (let count = 0; count < 2; count++) await login(service, { ...LOGIN, password: 'wrong password' })
@@ -156,13 +156,13 @@ test('I24: a success forgets the failures before it', async () => {
   }
 })
 
-test('I9: what is not well formed is no failure', async () => {
+test('I9: a malformed request does not count as a failure', async () => {
   await using service = await startService({ configuration })
   for (let count = 0; count < 10; count++) await login(service, { ...LOGIN, password: '' })
   expect((await login(service)).status).toBe(200)
 })
 
-test('I24: guesses that wait for their turn are not checked any more once the account is blocked', async () => {
+test('I24: queued guesses are not checked once the account is blocked', async () => {
   const accounts = [{ username: 'slow', password: hashSync('the password', { memoryCost: 65_536, timeCost: 2 }) }]
   await using service = await startService({ configuration: { ...configuration, idscan: { accounts } } })
   const attempts = Array.from({ length: 20 }, (_, at) =>
@@ -180,7 +180,7 @@ test('I24: guesses that wait for their turn are not checked any more once the ac
   expect(statuses.filter((status) => status === 429)).toHaveLength(17)
 })
 
-test('I24, B22: while the store is away the guard counts in the process, and the log says so', async () => {
+test('I24, B22: while the store is unavailable the guard counts in memory and logs that', async () => {
   const away = async (): Promise<never> => {
     throw new Error('the store is away')
   }
@@ -197,7 +197,7 @@ test('I24, B22: while the store is away the guard counts in the process, and the
   )
 })
 
-/** Runs a command line with this configuration; both outputs together. */
+/** Runs a command with this configuration; `out` is both outputs together. */
 async function runWith(file: string, words: string): Promise<{ code: number; out: string }> {
   let out = ''
   const sink = new Writable({
@@ -236,7 +236,7 @@ describe('trimint guard', () => {
     rmSync(folder, { recursive: true })
   }
 
-  test('list shows what is counted and what is blocked; lift ends it within a second', () =>
+  test('list shows counts and blocks, and lift ends a block within a second', () =>
     withService(async (service, run) => {
       for (let count = 0; count < 3; count++)
         await login(service, { ...LOGIN, password: 'wrong password' }, from('10.0.0.1'))
@@ -259,7 +259,7 @@ describe('trimint guard', () => {
       expect(await run('guard lift --account psc')).toEqual({ code: 1, out: 'nothing of that is counted\n' })
     }))
 
-  test('lift --address takes everything from there, --all takes all', () =>
+  test('lift --address removes every count of an address, and --all every count', () =>
     withService(async (service, run) => {
       await login(service, { ...LOGIN, password: 'wrong password' }, from('2001:db8:1:2::1'))
       await getToken(service, QUERY, {
@@ -275,7 +275,7 @@ describe('trimint guard', () => {
       expect(await run('guard list')).toEqual({ code: 0, out: '' })
     }))
 
-  test('lift without saying what is refused', () =>
+  test('lift without a target is rejected', () =>
     withService(async (_service, run) => {
       expect(await run('guard lift')).toMatchObject({ code: 1, out: expect.stringMatching(/--account, --address/) })
     }))
@@ -284,7 +284,7 @@ describe('trimint guard', () => {
     ['"sqlite::memory:"', /in the memory of the server/],
     ['redis://127.0.0.1:1/0', /does not answer/],
     ['sqlite:/dev/null/trimint.db', /cannot be opened/],
-  ])('a store of %s is a clear error', async (store, message) => {
+  ])('reports that the store %s cannot be used', async (store, message) => {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const file = join(folder, 'trimint.yaml')
     writeFileSync(file, `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: ${store}\n`)

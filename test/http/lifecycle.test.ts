@@ -203,7 +203,7 @@ function configure(state: State): Partial<ConfigurationInput> {
   }
 }
 
-describe('the life cycle', () => {
+describe('the token life cycle', () => {
   test.each(cases)('$kind token, $state, at $surface: $answer', async ({ kind, state, surface, answer }) => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: configure(state) })
@@ -211,7 +211,7 @@ describe('the life cycle', () => {
     expect(await surfaces[surface](service, shown)).toBe(answer)
   })
 
-  test('the table has every kind in every state on every surface, once', () => {
+  test('the table contains every kind in every state on every surface once', () => {
     const name = (...words: string[]): string => words.join(' ')
     const expected = KINDS.flatMap((kind) =>
       STATES.flatMap((state) => SURFACES.map((surface) => name(kind, state, surface))),
@@ -221,7 +221,7 @@ describe('the life cycle', () => {
     expect(TABLE.every((row) => row.length === 2 + SURFACES.length)).toBe(true)
   })
 
-  test('what cannot be, cannot be on any surface', () => {
+  test('a state that a kind cannot be in has no answer on any surface', () => {
     for (const [kind, state, ...answers] of TABLE) {
       expect(new Set(answers.map((answer) => answer === '-')).size, `${kind} ${state}`).toBe(1)
     }

@@ -27,7 +27,7 @@ interface Document {
 
 const document = JSON.parse(createOpenApi()) as Document
 
-test('every route but those of the reference itself is described, and every description has its route', async () => {
+test('describes every route except those of the reference itself, and nothing else', async () => {
   const { service, app } = await startServiceAndApp({
     configuration: { idscan: { accounts: [] }, nevisfido: OPEN, docs: false },
   })
@@ -46,7 +46,7 @@ test('every route but those of the reference itself is described, and every desc
   expect([...paths].toSorted()).toEqual(described.toSorted())
 })
 
-test('every reply has an example', () => {
+test('has an example for every reply', () => {
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const { responses } of Object.values(operations)) {
       for (const [status, { content }] of Object.entries(responses)) {
@@ -60,7 +60,7 @@ test('every reply has an example', () => {
 describe('GET /token', () => {
   const parameters = document.paths['/token']?.get?.parameters ?? []
 
-  test('both paths have every parameter, with its range and default', () => {
+  test('lists every parameter with its range and default on both paths', () => {
     const described = Object.fromEntries(parameters.map(({ name, required, schema }) => [name, { required, schema }]))
     expect(document.paths['/extension/token']?.get?.parameters).toEqual(parameters)
     expect(described).toMatchObject({
@@ -76,12 +76,12 @@ describe('GET /token', () => {
     })
   })
 
-  test('every status of the contract is described', () => {
+  test('describes every status of the contract', () => {
     const statuses = Object.keys(document.paths['/token']?.get?.responses ?? {})
     expect(statuses).toEqual(['200', '400', '401', '403', '405', '429', '500', '503'])
   })
 
-  test('a task added to the enum changes the document with no other edit', () => {
+  test('lists a task that is added to the enum, with no other edit', () => {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-openapi-'))
     for (const part of ['src', 'openapi', 'package.json']) cpSync(part, join(folder, part), { recursive: true })
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))

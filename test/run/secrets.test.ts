@@ -4,29 +4,28 @@ import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/demo-config.ts'
 import { readLeakRecords } from '../support/leak-recorder.ts'
 import { findSecrets } from '../support/search.ts'
 
-// Runs after all the other tests, over everything that they made the service say and keep, at level trace. `npm run test:secret-leaks`
-// makes every store a file and every process log everything.
+// Runs after all other tests and searches everything that they made the service log and store. With `npm run test:secret-leaks`,
+// every store is a file and every process logs at level trace.
 
-// Milliseconds: there is much to look through, also on a machine with other things to do.
 const TIMEOUT = 300_000
 
 const { places, secrets: all } = readLeakRecords()
 
-/** What everyone may know: it stands in the document, and a start without a configuration prints it. */
+/** Public secrets: the documents contain them, and a start without a configuration prints them. */
 const DEMO = [DEMO_SECRET, DEMO_PASSWORD, btoa(`demo-app:${DEMO_SECRET}`), btoa(`demo-api:${DEMO_SECRET}`)]
 const secrets = all.filter((secret) => !DEMO.includes(secret))
 
-// Guards these tests themselves: a run of them alone has nothing to look at.
+// A run of this file alone has nothing to search.
 test.each([
   ['log', 500_000],
   ['errors', 100_000],
   ['metrics', 100_000],
   ['stores', 10_000],
-] as const)('there is something to look through: %s', (place, least) => {
+] as const)('the run recorded enough to search: %s', (place, least) => {
   expect(places[place].length, 'run it with the other tests').toBeGreaterThan(least)
 })
 
-test('and something to look for', () => {
+test('the run tracked enough secrets to search for', () => {
   expect(secrets.length).toBeGreaterThan(100)
 })
 
@@ -37,15 +36,15 @@ describe.each([
   ['the metrics', () => places.metrics],
   ['the stores', () => places.stores],
   ['the OpenAPI document', () => readFileSync('openapi/openapi.json')],
-])('in %s', (_name, read) => {
-  test('there is no secret and no token that was used', { timeout: TIMEOUT }, () => {
+])('a search of %s', (_name, read) => {
+  test('finds no secret and no token', { timeout: TIMEOUT }, () => {
     expect(findSecrets(read(), secrets)).toEqual([])
   })
 
-  test('nor the signature of one', { timeout: TIMEOUT }, () => {
+  test('finds no signature of a token', { timeout: TIMEOUT }, () => {
     const signatures = secrets.flatMap((secret) => (secret.startsWith('eyJ') ? [secret.split('.')[2] ?? ''] : []))
     expect(signatures.length).toBeGreaterThan(100)
-    // An altered one may be as short as a word.
+    // An altered signature may be as short as a word.
     expect(
       findSecrets(
         read(),
@@ -58,7 +57,7 @@ describe.each([
 test.each([
   ['the log', () => places.log],
   ['the stores', () => places.stores],
-])('in %s there is nothing that looks like credentials', (_name, read) => {
+])('a search of %s finds nothing that looks like credentials', (_name, read) => {
   const suspicious = /eyJ[\w-]+\.eyJ|\bbasic [A-Za-z0-9+/=]{6}|\bbearer |"authorization"/i
   const lines = read().toString('latin1').split('\n')
   expect(lines.filter((line) => suspicious.test(line))).toEqual([])

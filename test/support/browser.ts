@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type BrowserContext, chromium } from 'playwright-core'
 import { findProgram } from './programs.ts'
 
-/** Nothing of the browser's own goes out, and no name leads anywhere: there are only the pages of this machine. */
+/** Keeps Chromium from sending requests by itself, and resolves no host names: it reaches only this machine. */
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -20,12 +20,14 @@ export interface StartedBrowser extends AsyncDisposable {
   readonly context: BrowserContext
 }
 
-/** Starts Chromium without a window and without a past. */
+/** Starts Chromium, headless and with a new profile. */
 export async function startBrowser(): Promise<StartedBrowser> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-browser-'))
   const executablePath = findProgram('chromium')
   if (!executablePath) throw new Error('chromium is missing')
   const context = await chromium.launchPersistentContext(folder, { executablePath, headless: true, args: ARGUMENTS })
+  // Pages load slowly on a busy machine.
+  context.setDefaultTimeout(60_000)
   return {
     context,
     async [Symbol.asyncDispose]() {

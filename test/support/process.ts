@@ -9,20 +9,20 @@ const ROOT = resolve(import.meta.dirname, '../..')
 
 export interface StartedProcess extends AsyncDisposable {
   readonly child: ChildProcess
-  /** An empty folder of its own, where it was started. */
+  /** Its working directory, which was empty. */
   readonly folder: string
   out(): string
   err(): string
-  /** Waits until what it has written so far matches. */
+  /** Waits until its output matches. */
   sees(pattern: RegExp): Promise<RegExpMatchArray>
-  /** Its exit code, once it has ended. */
+  /** Resolves to the exit code. */
   ended(): Promise<number | null>
 }
 
 /**
- * Starts `npm start`'s own command in an empty folder, on a free port unless told otherwise.
+ * Starts the command of `npm start` in an empty folder, on a free port by default.
  *
- * @param prepare puts into the folder what the start should find there.
+ * @param prepare creates files in the folder before the start.
  */
 export async function startProcess(
   variables: Record<string, string> = {},
@@ -46,7 +46,7 @@ export async function startProcess(
   const exit = once(child, 'close').then(([code]) => code as number | null)
 
   async function sees(pattern: RegExp): Promise<RegExpMatchArray> {
-    for (let waited = 0; waited < 15_000; waited += 20) {
+    for (let waited = 0; waited < 60_000; waited += 20) {
       const match = `${written.out}\n${written.err}`.match(pattern)
       if (match) return match
       if (child.exitCode !== null) break

@@ -11,39 +11,39 @@ import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
 import { type Answerer, KEY } from './service.ts'
 
-// The topology of docker-compose.yml's profile `scale` from plain processes: its nginx.conf, its trimint.yaml, its flags for the
-// store. Only the addresses are others.
+// The topology of docker-compose.yml's profile `scale` as plain processes: its nginx.conf, trimint.yaml and Redis flags, with other
+// addresses.
 
-/** The callers of examples/scale/trimint.yaml. */
+/** The clients in examples/scale/trimint.yaml. */
 export const DEMO_APP = { id: 'demo-app', secret: 'demo-secret' }
 export const DEMO_BACKEND = { id: 'demo-backend', secret: 'demo-secret' }
 export const DEMO_API = { id: 'demo-api', secret: 'demo-secret' }
 export const DEMO_LOGIN = { username: 'demo', password: 'demo-password' }
 
-/** One of the replicas: a port, and the process that has it. */
-export interface ScaledReplica extends Answerer {
+/** An instance that keeps its port through restarts. */
+export interface ScaledInstance extends Answerer {
   readonly url: string
-  /** The last process that was started. */
+  /** Returns the process that was started last. */
   current(): StartedProcess
-  /** Starts it, on the port that it had before, and waits until it is ready. */
+  /** Starts it on its port, and waits until it is ready. */
   start(): Promise<void>
-  /** @returns the exit code. */
+  /** Sends a signal, and resolves to the exit code. */
   stop(signal: NodeJS.Signals): Promise<number | null>
-  /** All that its processes have logged. */
+  /** Returns what all its processes have logged. */
   log(): string
 }
 
 export interface ScaledSite extends AsyncDisposable {
-  readonly replicas: readonly [ScaledReplica, ScaledReplica]
+  readonly instances: readonly [ScaledInstance, ScaledInstance]
   readonly redis: DurableRedis
-  /** nginx, in front of both. */
+  /** nginx in front of both. */
   readonly gateway: Answerer
   nginxLog(): Promise<string>
-  /** The environment that a command line needs to work on the same store. */
+  /** The environment in which a command works on the same store. */
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** @param variables of the replicas' environment, beside what docker-compose.yml says. */
+/** @param variables for the environment of both instances. */
 export async function startScaledSite(variables: Record<string, string> = {}): Promise<ScaledSite> {
   await using parts = new AsyncDisposableStack()
   trackSecret(KEY)
@@ -58,27 +58,27 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
     ['\nstore: redis://valkey:6379/0\n', `\nstore: ${redis.url}\n`],
     ['\ntrustProxy: [172.30.80.10]\n', '\ntrustProxy: loopback\n'],
   ])
-  // Tests run beside each other, on whatever there is: how busy a machine may be is not what they are about.
+  // Other tests keep the machine busy.
   await writeFile(file, `${configuration}\noverload: false\n`)
   const environment = { TRIMINT_CONFIG: file, TRIMINT_KEY: KEY }
 
-  async function add(): Promise<ScaledReplica> {
+  async function add(): Promise<ScaledInstance> {
     const port = String(await findLastingPort())
-    const replica = createReplica(port, {
+    const instance = createScaledInstance(port, {
       LOG_LEVEL: TRACED ? 'trace' : 'info',
       ...variables,
       ...environment,
       PORT: port,
     })
-    parts.defer(() => replica.end())
-    await replica.start()
-    return replica
+    parts.defer(() => instance.end())
+    await instance.start()
+    return instance
   }
-  const replicas = [await add(), await add()] as const
+  const instances = [await add(), await add()] as const
   const nginx = parts.use(
     await startExample('scale', 'listen 8080;', [
-      ['server 172.30.80.11:8080 ', `server ${new URL(replicas[0].url).host} `],
-      ['server 172.30.80.12:8080 ', `server ${new URL(replicas[1].url).host} `],
+      ['server 172.30.80.11:8080 ', `server ${new URL(instances[0].url).host} `],
+      ['server 172.30.80.12:8080 ', `server ${new URL(instances[1].url).host} `],
     ]),
   )
   const gateway = connectTo(nginx.url)
@@ -86,7 +86,7 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
 
   const started = parts.move()
   return {
-    replicas,
+    instances,
     redis,
     gateway,
     nginxLog: () => nginx.log(),
@@ -95,7 +95,10 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
   }
 }
 
-function createReplica(port: string, environment: Record<string, string>): ScaledReplica & { end(): Promise<void> } {
+function createScaledInstance(
+  port: string,
+  environment: Record<string, string>,
+): ScaledInstance & { end(): Promise<void> } {
   const url = `http://127.0.0.1:${port}`
   const target = connectTo(url)
   const processes: StartedProcess[] = []

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { CALLER, QUERY } from './bws.ts'
 import { encodeForm } from './idscan.ts'
-import { GATEWAY, type InstanceProcess, issueAt, redeemAt } from './instances.ts'
+import { GATEWAY, type Instance, issueAt, redeemAt } from './instances.ts'
 import { trackSecret } from './leak-recorder.ts'
 
 /** What callers were told about one token of nevisFIDO. */
@@ -37,17 +37,17 @@ const PAUSE = 20
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
-const post = (instance: InstanceProcess, path: string, token: string) =>
+const post = (instance: Instance, path: string, token: string) =>
   instance.request(path, { method: 'POST', body: encodeForm({ token }), headers: FORM, as: GATEWAY })
 
-async function issueBws(instance: InstanceProcess): Promise<string> {
+async function issueBws(instance: Instance): Promise<string> {
   const { status, body } = await instance.request(`/token?${QUERY}&task=verify&maxtries=1`, { as: CALLER })
   if (status !== 200) throw new Error(`no token was issued: ${status} ${body}`)
   trackSecret(body)
   return body
 }
 
-const checkBws = async (instance: InstanceProcess, token: string): Promise<number> =>
+const checkBws = async (instance: Instance, token: string): Promise<number> =>
   (await instance.request('/authz/bws/verify', { headers: { authorization: `Bearer ${token}` } })).status
 
 /**
@@ -55,7 +55,7 @@ const checkBws = async (instance: InstanceProcess, token: string): Promise<numbe
  *
  * @param current which process is to be asked.
  */
-export function startSteadyLoad(current: () => InstanceProcess): SteadyLoad {
+export function startSteadyLoad(current: () => Instance): SteadyLoad {
   const fates = new Map<string, Fate>()
   const revoked: string[] = []
   const passes = new Map<string, number>()
@@ -137,7 +137,7 @@ export interface Breaches {
 export const NO_BREACH: Breaches = { redeemedTwice: 0, lost: 0, triesGivenBack: 0, alive: 0 }
 
 /** Holds what callers were told against what a process says now: everything is tried once more. */
-export async function findBreaches(instance: InstanceProcess, { fates, revoked, passes }: Told): Promise<Breaches> {
+export async function findBreaches(instance: Instance, { fates, revoked, passes }: Told): Promise<Breaches> {
   const limit = pLimit(16)
   let lost = 0
   await limit.map([...fates], async ([token, fate]) => {

@@ -1,14 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
 import type { Locator, Page, Route } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startTrimint, type Trimint } from '../../src/app/start-trimint.ts'
+import { systemClock } from '../../src/app/system-clock.ts'
 import { type StartedBrowser, startBrowser } from '../support/browser.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
-import { type StartedProcess, startProcess } from '../support/process.ts'
+import { captureLog } from '../support/log.ts'
 import { hasProgram } from '../support/programs.ts'
-import { KEY } from '../support/service.ts'
 
-// The API reference as a real browser shows it, of a real process with the example configuration.
+// The API reference of the built-in demo, in a real browser.
 
 interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>>
@@ -17,39 +17,38 @@ interface Document {
 const { paths } = JSON.parse(readFileSync('openapi/openapi.json', 'utf8')) as Document
 const SECRET = 'demo-secret'
 
-/** For a browser on a busy machine. */
-const PATIENCE = { timeout: 20_000 }
+/** Other tests keep the machine busy. */
+const PATIENT = { timeout: 40_000 }
+const TIMEOUT = 120_000
 
-/** A page, and everything that was wrong with it. */
+/** A page, with everything that went wrong on it. */
 interface WatchedPage {
   readonly page: Page
   readonly complaints: string[]
-  /** Whom it has asked. */
+  /** Origins that it sent requests to. */
   readonly origins: Set<string>
 }
 
 interface Example {
   readonly operationId: string
-  /** What the page has to show of the reply, body and headers. */
+  /** Matches what the page shows of the reply's body and headers. */
   readonly shows: RegExp
-  /** Types what the example cannot know. */
+  /** Fills in values that the example cannot contain. */
   readonly fill?: (operation: Locator) => Promise<void>
 }
 
-describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { timeout: 60_000 }, () => {
-  let server: StartedProcess
+describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { timeout: TIMEOUT }, () => {
+  let trimint: Trimint
   let url: string
   let browser: StartedBrowser
   beforeAll(async () => {
-    trackSecret(KEY)
-    const TRIMINT_CONFIG = 'trimint.yaml'
-    server = await startProcess({ TRIMINT_CONFIG, TRIMINT_KEY: KEY }, writeConfiguration)
-    url = (await server.sees(/"event":"server.listening","url":"(http:[^"]+)"/))[1] ?? ''
+    trimint = await startTrimint({ logger: captureLog(systemClock).logger })
+    url = trimint.url
     browser = await startBrowser()
-  }, 60_000)
+  }, TIMEOUT)
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]()
-    await server?.[Symbol.asyncDispose]()
+    await trimint?.close({ timeoutMs: 0 })
   })
 
   async function open(breakIt?: (page: Page) => Promise<void>): Promise<WatchedPage> {
@@ -76,7 +75,7 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
 
   const operations = (page: Page): Locator => page.locator('.opblock')
 
-  /** Gives the page the credentials of a kind of caller. */
+  /** Enters the credentials for one security scheme. */
   async function authorize(page: Page, scheme: string, id: string): Promise<void> {
     await page.locator('.scheme-container .authorize').click()
     const form = page.locator('.auth-container', { hasText: `${scheme}  (http, Basic)` })
@@ -88,9 +87,9 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
   }
 
   /**
-   * Sends an operation's own example.
+   * Sends the example of an operation.
    *
-   * @returns what the page shows of the reply.
+   * @returns the reply as the page shows it.
    */
   async function send(page: Page, { operationId, shows, fill }: Example): Promise<string> {
     const operation = page.locator(`.opblock[id$="-${operationId}"]`)
@@ -104,50 +103,48 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
       status: (await reply.locator('.response-col_status').innerText()).trim(),
       details: await reply.locator('.response-col_description').innerText(),
     })
-    // A type that it does not know is read first, and shown after that.
-    await expect.poll(read, PATIENCE).toEqual({ status: '200', details: expect.stringMatching(shows) })
+    // The page reads replies of an unknown type before it shows them.
+    await expect.poll(read, PATIENT).toEqual({ status: '200', details: expect.stringMatching(shows) })
     return (await read()).details
   }
 
-  test('opens without an error, and asks this server alone', async () => {
-    const { page, complaints, origins } = await open()
-    const look = async () => ({ complaints, isShown: (await operations(page).count()) > 0 })
-    await expect.poll(look, PATIENCE).toEqual({ complaints: [], isShown: true })
-    await page.waitForLoadState('networkidle')
-    expect(complaints).toEqual([])
-    expect([...origins]).toEqual([url])
-  })
-
-  test('lists every operation of the document', async () => {
-    const { page } = await open()
-    await operations(page).first().waitFor()
-    const listed = await operations(page).locator('.opblock-summary').allInnerTexts()
-    const described = Object.entries(paths).flatMap(([path, methods]) =>
-      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
-    )
-    // The browser may break a long path anywhere, with zero-width spaces.
-    const shown = listed.map((text) => text.replaceAll('\u200b', '').split(/\s+/).slice(0, 2).join(' '))
-    expect(shown.toSorted()).toEqual(described.toSorted())
-  })
-
-  describe('sends its own examples, and shows what they are answered with:', () => {
+  describe('on one page', () => {
     let watched: WatchedPage
-    beforeEach(async () => {
+    beforeAll(async () => {
       watched = await open()
-    })
-    afterEach(async () => {
+    }, TIMEOUT)
+    afterEach(() => {
       expect(watched.complaints).toEqual([])
       expect([...watched.origins]).toEqual([url])
-      await watched.page.close()
+    })
+    afterAll(() => watched?.page.close())
+
+    test('loads from this server alone, without errors', async () => {
+      const { page, complaints } = watched
+      const look = async () => ({ complaints, isShown: (await operations(page).count()) > 0 })
+      await expect.poll(look, PATIENT).toEqual({ complaints: [], isShown: true })
+      await page.waitForLoadState('networkidle')
     })
 
-    test('health', async () => {
+    test('lists every operation of the document', async () => {
+      const { page } = watched
+      await operations(page).first().waitFor()
+      const listed = await operations(page).locator('.opblock-summary').allInnerTexts()
+      const described = Object.entries(paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+      )
+      // Swagger UI puts zero-width spaces into long paths.
+      const shown = listed.map((text) => text.replaceAll('\u200b', '').split(/\s+/).slice(0, 2).join(' '))
+      expect(shown.toSorted()).toEqual(described.toSorted())
+    })
+
+    test('sends the health examples and shows the replies', async () => {
       const { page } = watched
       await send(page, { operationId: 'health', shows: /"status": "ok"/ })
       await send(page, { operationId: 'readiness', shows: /"status": "ready"/ })
     })
 
-    test('a BWS token, which is introspected, and a revocation', async () => {
+    test('sends the examples that issue, introspect and revoke a BWS token', async () => {
       const { page } = watched
       await authorize(page, 'app', 'demo-app')
       await authorize(page, 'resourceServer', 'demo-api')
@@ -160,14 +157,14 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
       await send(page, { operationId: 'revoke', shows: /content-length: 0/ })
     })
 
-    test('an IDscan login, whose cookie the page has from then on', async () => {
+    test('sends the IDscan login example and keeps its cookie for the check', async () => {
       const { page } = watched
       const login = await send(page, { operationId: 'issueIdscanToken', shows: /"access_token": "eyJ/ })
       secretIn(login, /"access_token": "([^"]+)"/)
       await send(page, { operationId: 'checkIdscanToken', shows: /x-trimint-subject: demo/ })
     })
 
-    test('a nevisFIDO token, which is redeemed', async () => {
+    test('sends the examples that create and redeem a nevisFIDO token', async () => {
       const { page } = watched
       await authorize(page, 'client', 'demo-backend')
       const created = await send(page, { operationId: 'createFidoToken', shows: /"statusCode": 1200/ })
@@ -181,7 +178,7 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
     })
   })
 
-  describe('is found to be broken', () => {
+  describe('this test', () => {
     const replace = (body: string) => async (route: Route) => route.fulfill({ response: await route.fetch(), body })
     test.each<[string, string, (route: Route) => Promise<void>]>([
       ['the library is missing', '**/swagger-ui-bundle.js', (route) => route.abort()],
@@ -189,27 +186,19 @@ describe.skipIf(!hasProgram('chromium'))('the API reference in a browser', { tim
       ['the document is gone', '**/openapi.json', (route) => route.fulfill({ status: 404 })],
       ['it asks another host', '**/page.js', replace('fetch("https://example.com/")')],
       ['it takes a font from another host', '**/swagger-ui.css', replace('@import "https://example.com/font.css";')],
-      ['it has a script of its own', '**/docs', replace('<html><script>document.title = "x"</script></html>')],
+      ['it has an inline script', '**/docs', replace('<html><script>document.title = "x"</script></html>')],
       ['it evaluates text', '**/page.js', replace('eval("1")')],
-    ])('when %s', async (_what, files, handle) => {
+    ])('notices when %s', async (_what, files, handle) => {
       const { page, complaints } = await open(async (page) => void (await page.route(files, handle)))
-      await expect.poll(() => complaints.length, PATIENCE).toBeGreaterThan(0)
+      await expect.poll(() => complaints.length, PATIENT).toBeGreaterThan(0)
       await page.close()
     })
   })
 })
 
-/** What stands in a reply and must stand in no log. */
+/** Extracts a secret from a reply and tracks it. */
 function secretIn(reply: string, pattern: RegExp): string {
   const [, secret = ''] = pattern.exec(reply) ?? []
   trackSecret(secret)
   return secret
-}
-
-/** The example, without a limit that a busy machine reaches. */
-function writeConfiguration(folder: string): void {
-  const example = readFileSync(resolve('trimint.example.yaml'), 'utf8')
-  const unlimited = example.replace(/^overload: .*$/m, 'overload: false')
-  expect(unlimited).not.toBe(example)
-  writeFileSync(join(folder, 'trimint.yaml'), unlimited)
 }

@@ -15,9 +15,9 @@ import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { type Answerer, APP, basic, KEY } from '../support/service.ts'
 
-// How a process ends: nobody who has asked goes without an answer, nobody can keep it for ever.
+// A shutdown answers every request under way, and no client can delay it for ever.
 
-/** A process of its own, with connections to it. */
+/** A process, and connections to it. */
 interface Drained extends Answerer, AsyncDisposable {
   readonly process: StartedProcess
   readonly port: number
@@ -58,12 +58,12 @@ async function startDrained(variables: Record<string, string>): Promise<Drained>
   }
 }
 
-/** The beginning of a request, sent on a connection of its own, and so far no more than that. */
+/** Sends the beginning of a request on a new connection. */
 async function begin(port: number, sent: string): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
   socket.write(sent)
-  // Until it has been read over there. Nothing tells so: that the process answers others is the best sign.
+  // Nothing tells that the process has read it; an answer to a later request is the best sign.
   await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()
   return socket
 }
@@ -78,7 +78,7 @@ const isRefused = (port: number): Promise<boolean> =>
     socket.once('error', () => resolve(true))
   })
 
-/** A form whose body is sent but for its last character; the function sends that, and gives what comes back. */
+/** Sends a form without its last character. The returned function sends that and resolves to the reply. */
 async function beginForm(
   port: number,
   path: string,
@@ -99,11 +99,11 @@ async function beginForm(
   }
 }
 
-/** Passwords that are checked when the port is closed already. */
+/** Logins whose passwords are checked after the port has closed. */
 const LOGINS = 8
 
-describe('a process that is told to end', () => {
-  test('says so, goes on answering, closes its port, finishes what is under way, writes the log and exits 0', async () => {
+describe('a shutdown', () => {
+  test('on SIGTERM turns not ready, keeps answering, closes the port, finishes requests, writes the log and exits with 0', async () => {
     await using replica = await startDrained({ DRAIN_DELAY: '2s' })
     const { port, process } = replica
     expect(await replica.request('/readyz')).toMatchObject({ status: 200, body: '{"status":"ready"}' })
@@ -142,7 +142,7 @@ describe('a process that is told to end', () => {
     })
   })
 
-  test('by SIGINT waits for nobody to go elsewhere', async () => {
+  test('on SIGINT skips DRAIN_DELAY', async () => {
     await using replica = await startDrained({ DRAIN_DELAY: '10m', DRAIN_TIMEOUT: '10m' })
     expect(await replica.request('/healthz')).toMatchObject({ status: 200 })
     replica.process.child.kill('SIGINT')
@@ -150,7 +150,7 @@ describe('a process that is told to end', () => {
     expect(replica.process.out()).toMatch(/"event":"server.draining","signal":"SIGINT","delay":0/)
   })
 
-  test('cuts off after DRAIN_TIMEOUT whoever does not finish, not before, and exits 0 all the same', async () => {
+  test('closes unfinished requests after DRAIN_TIMEOUT, not before, and exits with 0', async () => {
     await using replica = await startDrained({ DRAIN_DELAY: '0s', DRAIN_TIMEOUT: '3s' })
     const credentials = `Authorization: ${basic(CALLER.id, CALLER.secret)}`
     const never = await begin(replica.port, 'POST /introspect HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab')

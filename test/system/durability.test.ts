@@ -66,7 +66,7 @@ async function expectReconnected(instance: InstanceProcess): Promise<void> {
 
 const NOTHING: Told = { created: [], redeemed: [] }
 
-test(`N24: SQLite keeps every answered record of ${ROUNDS} processes that are killed`, {
+test(`N24: SQLite keeps every answered record when ${ROUNDS} processes are killed`, {
   timeout: TIMEOUT,
 }, async () => {
   await using deployment = await deploy()
@@ -84,7 +84,7 @@ test(`N24: SQLite keeps every answered record of ${ROUNDS} processes that are ki
 })
 
 describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
-  test(`N24: it keeps every answered record when it is killed ${ROUNDS} times`, { timeout: TIMEOUT }, async () => {
+  test(`N24: Redis keeps every answered record when it is killed ${ROUNDS} times`, { timeout: TIMEOUT }, async () => {
     await using redis = await startDurableRedis()
     await using deployment = await deploy(redis.url)
     const instance = await deployment.startProcess()
@@ -113,7 +113,7 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
     },
   ]
   test.each(ABSENCES)(
-    'N13, N26: while it is $absence, what needs it fails within a second, everything else goes on',
+    'N13, N26: while Redis is $absence, calls that need it fail within a second, others succeed',
     async ({ leave, comeBack }) => {
       await using redis = await startDurableRedis()
       await using deployment = await deploy(redis.url)

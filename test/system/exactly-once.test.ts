@@ -5,17 +5,17 @@ import { type Deployment, deploy, type InstanceProcess, issueAt, redeemAt } from
 import { hasProgram } from '../support/programs.ts'
 import { type StartedRedis, startRedis } from '../support/redis.ts'
 
-// What the atomic step of a store is for: callers of several processes that all want the same token at the same moment.
+// Callers of several processes redeem the same token at the same moment.
 
 const TOKENS = FULL ? 10_000 : 150
 const CALLERS = 8
 const PROCESSES = 3
 const TIMEOUT = FULL ? 900_000 : 60_000
 
-/** How many tokens are redeemed at a time, each by all its callers. */
+/** Tokens that are redeemed at a time, each by all its callers. */
 const UNDER_WAY = 16
 
-/** What the callers of one token were told. */
+/** The status codes that the callers of one token got. */
 interface Answers {
   readonly token: string
   readonly codes: readonly number[]
@@ -29,7 +29,7 @@ function tally(answers: readonly Answers[]): Record<number, number> {
   return counts
 }
 
-/** All callers of a token go at once. */
+/** Redeems each token by all its callers at once. */
 function redeemAll(
   tokens: readonly string[],
   redeem: (caller: number, token: string) => Promise<number>,
@@ -42,7 +42,7 @@ function redeemAll(
   })
 }
 
-/** Where no connection was made, nothing can have been redeemed. */
+/** Without a connection, nothing was redeemed. */
 const wasRefused = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
 
 const STORES = [
@@ -72,7 +72,7 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
       return pLimit(UNDER_WAY * CALLERS).map(calls, async (call) => (await issueAt(instanceFor(call))).token)
     }
 
-    test(`N24: on ${store} one caller succeeds, all others are told 1491`, { timeout: TIMEOUT }, async () => {
+    test(`N24: on ${store} one caller of a token succeeds, all others get 1491`, { timeout: TIMEOUT }, async () => {
       const tokens = await issueAll()
       const answers = await redeemAll(tokens, (caller, token) => redeemAt(instanceFor(caller), token))
       expect(tally(answers)).toEqual({ 1200: TOKENS, 1491: TOKENS * (CALLERS - 1) })
@@ -80,7 +80,7 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
     })
 
     // The last one: afterwards there is a process less. Whoever loses it asks its neighbour.
-    test(`N24: on ${store} nobody succeeds twice where a process dies half-way`, { timeout: TIMEOUT }, async () => {
+    test(`N24: on ${store} no token is redeemed twice when a process dies meanwhile`, { timeout: TIMEOUT }, async () => {
       const tokens = await issueAll()
       const [victim, ...survivors] = instances
       /** What the victim may have redeemed, and told nobody. */

@@ -9,7 +9,7 @@ import { trackSecret } from '../support/leak-recorder.ts'
 import { bodyFor, UAF } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
 
-// Callers with what their platform brings along: each creates a token, watches its session, redeems, and tries it again.
+// Clients on their platforms' own HTTP libraries create a token, poll its session, redeem it, and redeem it again.
 
 const USERNAME = 'Zoë "the \\<br>"\nO\'Łódź'
 const BODY = bodyFor('registration', { username: USERNAME })
@@ -18,11 +18,11 @@ let deployment: Deployment
 let url: string
 beforeAll(async () => {
   deployment = await deploy()
-  url = (await deployment.startProcess()).url
+  url = (await deployment.start()).url
 })
 afterAll(() => deployment[Symbol.asyncDispose]())
 
-/** The replies that a caller has got, in turn. */
+/** Expects the replies to a client's calls, in order. */
 function expectConversation(replies: readonly string[]): void {
   const [created, before, redeemed, after, again] = replies.map((reply) => JSON.parse(reply) as Record<string, string>)
   for (const id of [created?.token, created?.sessionId]) if (id) trackSecret(id)

@@ -1,33 +1,29 @@
-import { execFile } from 'node:child_process'
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jwtVerify } from 'jose'
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/app/system-clock.ts'
+import { systemRandomness } from '../../src/app/system-randomness.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { getToken, QUERY } from '../support/bws.ts'
-import { TRACED } from '../support/full.ts'
+import { type Outcome, runTrimint } from '../support/command.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
-import { type Deployment, deploy, type InstanceProcess } from '../support/instances.ts'
+import { type Deployment, deploy, type Instance } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { checkBws, checkIdscan, introspect, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { hasProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { KEY } from '../support/service.ts'
 
-// A key is exchanged while everybody goes on working: what an operator does, with the commands that an operator has.
+// An operator rotates the key with `trimint keys` while clients go on working.
 
 const TIMEOUT = 180_000
 const CALLERS = 6
 
-/** Milliseconds between two rounds of a caller: enough for both replicas to be at work all the time. */
-const PAUSE = 50
+const CALLER_PAUSE_MS = 50
 
-/** No line for each check: all lines of a run are searched for secrets (test/run), and others have such lines. */
-const VARIABLES = { LOG_LEVEL: TRACED ? 'trace' : 'info' }
-
-/** Rounds of all callers together that lie between two steps of the rotation. */
+/** Rounds of all callers together between two steps of the rotation. */
 const ROUNDS = 40
 
 const CONFIGURATION: Partial<ConfigurationInput> = {
@@ -38,18 +34,18 @@ const CONFIGURATION: Partial<ConfigurationInput> = {
 
 const CONTRACTS = {
   bws: {
-    async issue(replica: InstanceProcess) {
-      const reply = await getToken(replica, QUERY)
+    async issue(instance: Instance) {
+      const reply = await getToken(instance, QUERY)
       return reply.status === 200 ? reply.body : undefined
     },
-    check: (replica: InstanceProcess, token: string) => checkBws(replica, 'upload', token),
+    check: (instance: Instance, token: string) => checkBws(instance, 'upload', token),
   },
   idscan: {
-    async issue(replica: InstanceProcess) {
-      const reply = await login(replica, LOGIN)
+    async issue(instance: Instance) {
+      const reply = await login(instance, LOGIN)
       return reply.status === 200 ? (JSON.parse(reply.body) as { access_token: string }).access_token : undefined
     },
-    check: (replica: InstanceProcess, token: string) => checkIdscan(replica, 'scanning', token),
+    check: (instance: Instance, token: string) => checkIdscan(instance, 'scanning', token),
   },
 } as const
 type Contract = keyof typeof CONTRACTS
@@ -57,27 +53,27 @@ type Contract = keyof typeof CONTRACTS
 interface Token {
   readonly contract: Contract
   readonly token: string
-  /** How far the rotation was when it was asked for. */
+  /** The step of the rotation when it was requested. */
   readonly asked: number
 }
 
-/** Whether a replica takes a token, in both ways that it can be asked. */
-async function accepts(replica: InstanceProcess, { contract, token }: Token): Promise<boolean> {
-  const [said, checked] = await Promise.all([introspect(replica, token), CONTRACTS[contract].check(replica, token)])
+/** Returns whether both introspection and the gateway check accept a token. */
+async function accepts(instance: Instance, { contract, token }: Token): Promise<boolean> {
+  const [said, checked] = await Promise.all([introspect(instance, token), CONTRACTS[contract].check(instance, token)])
   return said.status === 200 && (JSON.parse(said.body) as { active: boolean }).active && checked.status === 200
 }
 
-/** Callers that go on and on: each has tokens issued, and shows them and older ones to both replicas. */
-function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
+/** Starts callers that keep requesting tokens, and show them and older ones to both instances. */
+function startTraffic(instances: readonly [Instance, Instance]) {
   const tokens: Token[] = []
   const failures: string[] = []
   let step = 0
   let rounds = 0
   let isGoing = true
 
-  async function issue(contract: Contract, replica: InstanceProcess): Promise<Token | undefined> {
+  async function issue(contract: Contract, instance: Instance): Promise<Token | undefined> {
     const asked = step
-    const token = await CONTRACTS[contract].issue(replica)
+    const token = await CONTRACTS[contract].issue(instance)
     if (token === undefined) failures.push(`step ${step}: ${contract} was not issued`)
     else {
       const issued = { contract, token, asked }
@@ -88,9 +84,9 @@ function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
   }
 
   async function show(token: Token): Promise<void> {
-    for (const [index, replica] of replicas.entries()) {
-      if (!(await accepts(replica, token))) {
-        failures.push(`step ${step}: replica ${index} refused ${token.contract} of step ${token.asked}`)
+    for (const [index, instance] of instances.entries()) {
+      if (!(await accepts(instance, token))) {
+        failures.push(`step ${step}: instance ${index} rejected ${token.contract} of step ${token.asked}`)
       }
     }
   }
@@ -98,8 +94,8 @@ function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
   const callers = Array.from({ length: CALLERS }, async (_, caller) => {
     for (let round = caller; isGoing; round++) {
       try {
-        const replica = replicas[round % 2] as InstanceProcess
-        const token = await issue(caller % 2 ? 'bws' : 'idscan', replica)
+        const instance = instances[round % 2] as Instance
+        const token = await issue(caller % 2 ? 'bws' : 'idscan', instance)
         if (token) await show(token)
         const earlier = tokens[Math.floor(Math.random() * tokens.length)]
         if (earlier) await show(earlier)
@@ -107,14 +103,14 @@ function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
         failures.push(`step ${step}: ${(error as Error).message}`)
       }
       rounds += 1
-      await sleep(PAUSE)
+      await sleep(CALLER_PAUSE_MS)
     }
   })
 
   return {
     tokens,
     failures,
-    /** Waits until there has been some traffic, and says that the next step has been taken. */
+    /** Waits for some traffic, then counts one more step. */
     async nextStep(): Promise<void> {
       const until = rounds + ROUNDS
       while (rounds < until) await sleep(10)
@@ -128,16 +124,9 @@ function startTraffic(replicas: readonly [InstanceProcess, InstanceProcess]) {
   }
 }
 
-/** The command line as a process of its own, with the deployment's configuration. */
-function trimint({ file }: Deployment, ...words: string[]): Promise<{ code: unknown; out: string; err: string }> {
-  const { PATH = '', HOME = '' } = process.env
-  const env = { PATH, HOME, TRIMINT_CONFIG: file }
-  return new Promise((done) => {
-    execFile(process.execPath, [resolve('src/cli/main.ts'), ...words], { env }, (error, out, err) =>
-      done({ code: error?.code ?? 0, out, err }),
-    )
-  })
-}
+/** Runs the command line on the configuration of a deployment. */
+const trimint = ({ file }: Deployment, ...words: string[]): Promise<Outcome> =>
+  runTrimint(words, { variables: { TRIMINT_CONFIG: file }, clock: systemClock, randomness: systemRandomness })
 
 async function readKey({ file }: Deployment, id: string): Promise<KeyObject> {
   const { keys } = JSON.parse(await readFile(file, 'utf8')) as { keys: { id: string; secret: string }[] }
@@ -157,18 +146,15 @@ const STORES = [
   { store: 'a Redis', needsRedis: true },
 ]
 
-describe.each(STORES)('two replicas on $store', ({ needsRedis }) => {
+describe.each(STORES)('two instances on $store', ({ needsRedis }) => {
   test.skipIf(needsRedis && !hasProgram('redis-server'))(
-    'a rotation under load fails no request, and every token is good at both at every moment',
+    'a rotation under load fails no request, and both accept every token at every step',
     { timeout: TIMEOUT },
     async () => {
       await using redis = needsRedis ? await startRedis() : undefined
-      await using deployment = await deploy(redis?.url, CONFIGURATION, VARIABLES)
-      const replicas: [InstanceProcess, InstanceProcess] = [
-        await deployment.startProcess(),
-        await deployment.startProcess(),
-      ]
-      const traffic = startTraffic(replicas)
+      await using deployment = await deploy(redis?.url, CONFIGURATION)
+      const instances: [Instance, Instance] = [await deployment.start(), await deployment.start()]
+      const traffic = startTraffic(instances)
 
       // Step 0: the old key alone.
       await traffic.nextStep()
@@ -183,20 +169,20 @@ describe.each(STORES)('two replicas on $store', ({ needsRedis }) => {
         err: expect.stringContaining(`${id} is missing in ${lacking} of 2 running replicas`),
       })
       expect(await trimint(deployment, 'keys', 'promote')).toEqual(refusal(2))
-      await replicas[0].reload()
+      await instances[0].reload()
       await traffic.nextStep()
       expect(await trimint(deployment, 'keys', 'promote')).toEqual(refusal(1))
-      await replicas[1].reload()
+      await instances[1].reload()
       await traffic.nextStep()
       const promotion = traffic.tokens.length
       expect(await trimint(deployment, 'keys', 'promote')).toMatchObject({ code: 0, err: '' })
 
       // Step 3: both have both keys, and sign with the old one; from here on, the first replica with the new one.
-      await replicas[0].reload()
+      await instances[0].reload()
       await traffic.nextStep()
       const halfway = await trimint(deployment, 'keys', 'list')
       expect(halfway.out).toMatch(/^old .* verifies {2}known to 2 of 2 running replicas {2}still signs in 1 of 2$/m)
-      await replicas[1].reload()
+      await instances[1].reload()
       await traffic.nextStep()
 
       // Step 5: both sign with the new one.
@@ -214,22 +200,19 @@ describe.each(STORES)('two replicas on $store', ({ needsRedis }) => {
       expect(out).toMatch(new RegExp(`^${id} .* signs {2}known to 2 of 2 running replicas {2}in use\nold `))
       expect(out).toMatch(/^old .* verifies {2}known to 2 of 2 running replicas {2}can go after \d{4}-/m)
 
-      await replicas[1].stop()
+      await instances[1].stop()
       expect((await trimint(deployment, 'keys', 'list')).out).toMatch(/known to 1 of 1 .*\nold .* known to 1 of 1 /)
     },
   )
 })
 
-test('what the refusal keeps from happening: a key that is promoted too early', { timeout: TIMEOUT }, async () => {
-  await using deployment = await deploy(undefined, CONFIGURATION, VARIABLES)
-  const replicas: [InstanceProcess, InstanceProcess] = [
-    await deployment.startProcess(),
-    await deployment.startProcess(),
-  ]
+test('a forced early promotion makes the other instance reject new tokens', { timeout: TIMEOUT }, async () => {
+  await using deployment = await deploy(undefined, CONFIGURATION)
+  const instances: [Instance, Instance] = [await deployment.start(), await deployment.start()]
   await trimint(deployment, 'keys', 'add')
   expect(await trimint(deployment, 'keys', 'promote', '--force')).toMatchObject({ code: 0 })
-  await replicas[0].reload()
-  const token = (await CONTRACTS.bws.issue(replicas[0])) ?? ''
-  const shown = replicas.map((replica) => accepts(replica, { contract: 'bws', token, asked: 0 }))
+  await instances[0].reload()
+  const token = (await CONTRACTS.bws.issue(instances[0])) ?? ''
+  const shown = instances.map((instance) => accepts(instance, { contract: 'bws', token, asked: 0 }))
   expect(await Promise.all(shown)).toEqual([true, false])
 })

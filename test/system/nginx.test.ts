@@ -1,19 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Dispatcher, Pool } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { CALLER, QUERY } from '../support/bws.ts'
 import { ACCOUNT, encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
+import { type Deployment, deploy, type Instance } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { type Echo, type StartedNginx, startEchoBackend, startNginx } from '../support/nginx.ts'
-import { type StartedProcess, startProcess } from '../support/process.ts'
 import { hasProgram } from '../support/programs.ts'
-import { APP, basic, KEY, type Reply, type RequestOptions } from '../support/service.ts'
+import { APP, basic, type Reply, type RequestOptions } from '../support/service.ts'
 
-// The example configuration as a real nginx runs it, between a real Trimint and a backend that shows what has arrived.
+// A real nginx runs the example configuration, between a real Trimint and a backend that echoes each request.
 
 const FULL_NAME = 'PSC ü%'
 const RESOURCE_SERVER = { id: 'api', secret: 'resource server secret 7f3a' }
@@ -21,53 +17,44 @@ const RESOURCE_SERVER = { id: 'api', secret: 'resource server secret 7f3a' }
 const UPLOAD = '/idscan/upload/documents'
 const RETRIEVAL = '/idscan/retrieval/journeys/1'
 
-/** The headers that carry an identity, as Trimint names them. */
+/** The names of Trimint's identity headers. */
 const IDENTITY = ['token-id', 'subject', 'client', 'bcid', 'task', 'tries-left', 'name', 'role', 'area', 'tenant']
 
-/** Trimint, nginx in front of a backend, and connections to both. */
+/** Trimint, and nginx in front of a backend. */
 interface Site extends AsyncDisposable {
-  readonly trimint: StartedProcess
+  readonly trimint: Instance
   readonly nginx: StartedNginx
-  /** Through nginx. */
+  /** Sends through nginx. */
   request(path: string, options?: RequestOptions): Promise<Reply>
-  /** Of Trimint itself. */
+  /** Sends to Trimint itself. */
   ask(path: string, options?: RequestOptions): Promise<Reply>
 }
 
-async function startSite(): Promise<Site> {
+async function startSite<Started extends Instance>(start: (deployment: Deployment) => Promise<Started>) {
   await using parts = new AsyncDisposableStack()
-  const folder = await mkdtemp(join(tmpdir(), 'trimint-site-'))
-  parts.defer(() => rm(folder, { recursive: true, force: true }))
-  const file = join(folder, 'trimint.yaml')
-  const configuration: ConfigurationInput = {
-    publicUrl: 'https://tokens.example.com',
-    store: `sqlite:${join(folder, 'trimint.db')}`,
-    keys: [{ secret: KEY }],
-    bws: { apps: [APP] },
-    idscan: { accounts: [{ ...ACCOUNT, fullName: FULL_NAME }] },
-    resourceServers: [{ id: RESOURCE_SERVER.id, secret: `plain:${RESOURCE_SERVER.secret}` }],
-  }
-  trackSecret(KEY)
-  // YAML is a superset of JSON.
-  await writeFile(file, JSON.stringify(configuration))
-  const trimint = parts.use(await startProcess({ TRIMINT_CONFIG: file }))
-  const [, url = ''] = await trimint.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
+  const deployment = parts.use(
+    await deploy(undefined, {
+      idscan: { accounts: [{ ...ACCOUNT, fullName: FULL_NAME }] },
+      resourceServers: [{ id: RESOURCE_SERVER.id, secret: `plain:${RESOURCE_SERVER.secret}` }],
+    }),
+  )
+  const trimint = await start(deployment)
   const backend = parts.use(await startEchoBackend())
-  const nginx = parts.use(await startNginx({ trimint: new URL(url).host, backend: backend.address }))
+  const nginx = parts.use(await startNginx({ trimint: new URL(trimint.url).host, backend: backend.address }))
   const connect = (origin: string): Pool => parts.adopt(new Pool(origin), (pool) => pool.destroy())
-  const pools = { nginx: connect(nginx.url), trimint: connect(url) }
+  const pools = { nginx: connect(nginx.url), trimint: connect(trimint.url) }
 
   const started = parts.move()
   return {
     trimint,
     nginx,
-    request: (path, options) => send(pools.nginx, path, options),
-    ask: (path, options) => send(pools.trimint, path, options),
+    request: (path: string, options?: RequestOptions) => send(pools.nginx, path, options),
+    ask: (path: string, options?: RequestOptions) => send(pools.trimint, path, options),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
-  }
+  } satisfies Site & { trimint: Started }
 }
 
-/** Sends a path as it is. */
+/** Sends a path unchanged. */
 async function send(
   pool: Pool,
   path: string,
@@ -99,7 +86,7 @@ async function logIn(site: Site, area: string): Promise<string> {
 
 const bearer = (token: string): RequestOptions => ({ headers: { authorization: `Bearer ${token}` } })
 
-/** The same token with another signature. */
+/** Returns the token with another signature. */
 function alter(token: string): string {
   const [header, payload, signature = ''] = token.split('.')
   return [header, payload, `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`].join('.')
@@ -110,7 +97,7 @@ const echoOf = ({ status, body }: Reply): Echo => {
   return JSON.parse(body) as Echo
 }
 
-/** What has arrived at the backend that could be taken for an identity. */
+/** Returns every header that a backend could take for an identity. */
 const identityIn = ({ headers }: Echo): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => /trimint/i.test(name)))
 
@@ -145,11 +132,11 @@ const CLOSED = {
 describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', () => {
   let site: Site
   beforeAll(async () => {
-    site = await startSite()
+    site = await startSite((deployment) => deployment.start())
   })
   afterAll(() => site[Symbol.asyncDispose]())
 
-  test('B33, B35: lets a token verify three times and not a fourth; uploads never count', async () => {
+  test('B33, B35: passes three verifications of a token and refuses the fourth; uploads consume no try', async () => {
     const token = bearer(await issueBws(site))
     const upload = () => site.request('/bws/upload', { ...token, method: 'POST', body: 'picture' })
     const verify = () => site.request('/bws/verify', token)
@@ -161,14 +148,14 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect((await upload()).status).toBe(200)
   })
 
-  test('B35: lets three of ten that come at once verify', async () => {
+  test('B35: passes three of ten parallel verifications', async () => {
     const token = bearer(await issueBws(site))
     const replies = await Promise.all(Array.from({ length: 10 }, () => site.request('/bws/verify', token)))
     expect(statusesOf(replies).toSorted()).toEqual([200, 200, 200, ...Array(7).fill(403)])
   })
 
   test.each(['verify', 'identify', 'enroll', 'livenessdetection'])(
-    'B33: lets a token for %s to its own API alone',
+    'B33: passes a token for %s to its own API alone',
     async (task) => {
       const token = bearer(await issueBws(site, `&task=${task}&maxtries=1`))
       for (const other of ['verify', 'identify', 'enroll', 'livenessdetection']) {
@@ -178,7 +165,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     },
   )
 
-  test('I31: lets a token for scanning upload and not retrieve, one for investigation the other way round', async () => {
+  test('I31: passes a scanning token to upload alone, an investigation token to retrieval alone', async () => {
     const scanning = bearer(await logIn(site, 'scanning'))
     const investigation = bearer(await logIn(site, 'investigation'))
     expect(echoOf(await site.request(UPLOAD, scanning))).toMatchObject({ path: UPLOAD })
@@ -192,13 +179,13 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     '/idscan/upload/%2e%2e/retrieval/1',
     '/idscan/upload/..%2Fretrieval/1',
     '//idscan//upload//..//retrieval/1',
-  ])('I31: lets nobody out of the area by way of %s, and the backend sees the path that was checked', async (path) => {
+  ])('I31: keeps a token in its area for %s, and the backend gets the path that was checked', async (path) => {
     expect(await site.request(path, bearer(await logIn(site, 'scanning')))).toMatchObject(IDSCAN_403)
     const echo = echoOf(await site.request(`${path}?x=%2F1`, bearer(await logIn(site, 'investigation'))))
     expect(echo).toMatchObject({ path: '/idscan/retrieval/1?x=%2F1' })
   })
 
-  test('B34: denies without a token, and with one that is altered or of another contract, as the vendor does', async () => {
+  test('B34: refuses a missing token, an altered one and one of another contract as the vendor does', async () => {
     const altered = alter(await issueBws(site))
     trackSecret(altered)
     expect(await site.request('/bws/verify')).toMatchObject(BWS_401)
@@ -206,7 +193,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(await site.request('/bws/upload', bearer(await logIn(site, 'scanning')))).toMatchObject(BWS_401)
   })
 
-  test('I30: denies without a token, and with one that is altered or of another contract, as the vendor does', async () => {
+  test('I30: refuses a missing token, an altered one and one of another contract as the vendor does', async () => {
     const altered = alter(await logIn(site, 'scanning'))
     trackSecret(altered)
     expect(await site.request(UPLOAD)).toMatchObject(IDSCAN_401)
@@ -215,7 +202,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(await site.request(UPLOAD, bearer(await issueBws(site)))).toMatchObject(IDSCAN_401)
   })
 
-  test('I28: takes the token from a cookie, which never makes up for a bad header', async () => {
+  test('I28: accepts the token from a cookie, but not in place of a bad header', async () => {
     const token = await logIn(site, 'scanning')
     const cookie = `token=${token}`
     expect((await site.request(UPLOAD, { headers: { cookie } })).status).toBe(200)
@@ -226,12 +213,12 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(await site.request(UPLOAD, { headers: both })).toMatchObject(IDSCAN_401)
   })
 
-  /** Every header of an identity, in the ways that a backend may read for it. */
+  /** Forged identity headers, in both spellings that backends may treat as equal. */
   const forged = Object.fromEntries(
     IDENTITY.flatMap((name) => [`X-Trimint-${name}`, `X_Trimint_${name}`]).map((name) => [name, 'forged']),
   )
 
-  test('tells the backend whose BWS token it is; what a client says of that never arrives', async () => {
+  test('sends the BWS identity to the backend and drops identity headers of the client', async () => {
     const { headers: credentials } = bearer(await issueBws(site))
     const verified = echoOf(await site.request('/bws/verify', { headers: { ...forged, ...credentials } }))
     expect(identityIn(verified)).toEqual({
@@ -247,7 +234,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(identityIn(uploaded)).toEqual(others)
   })
 
-  test('has room for an identity that is long: no try is lost to a buffer', async () => {
+  test('passes a long identity on, so that no try is lost to a buffer', async () => {
     const storage = 's'.repeat(5_000)
     const query = `id=${APP.id}&bcid=${storage}.1.2`
     const { body } = await site.ask(`/token?${query}`, { as: CALLER })
@@ -256,7 +243,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(identityIn(echo)).toMatchObject({ 'x-trimint-bcid': `${storage}/1/2`, 'x-trimint-tries-left': '2' })
   })
 
-  test('tells the backend whose IDscan token it is; what a client says of that never arrives', async () => {
+  test('sends the IDscan identity to the backend and drops identity headers of the client', async () => {
     const { headers: credentials } = bearer(await logIn(site, 'scanning'))
     const echo = echoOf(await site.request(UPLOAD, { headers: { ...forged, ...credentials } }))
     expect(identityIn(echo)).toEqual({
@@ -270,7 +257,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(decodeURIComponent(echo.headers['x-trimint-name'] ?? '')).toBe(FULL_NAME)
   })
 
-  test('passes the token itself on, and a body of several megabytes whole', async () => {
+  test('passes on the token and a body of several megabytes unchanged', async () => {
     const token = await issueBws(site)
     const body = randomBytes(5_000_000)
     const sha256 = createHash('sha256').update(body).digest('hex')
@@ -281,7 +268,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     expect(await site.request('/bws/upload', { method: 'POST', body })).toMatchObject(BWS_401)
   })
 
-  test('B34: denies a token that has been revoked', async () => {
+  test('B34: refuses a revoked token', async () => {
     for (const [token, path, denial] of [
       [await issueBws(site), '/bws/upload', BWS_401],
       [await logIn(site, 'scanning'), UPLOAD, IDSCAN_401],
@@ -293,33 +280,33 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     }
   })
 
-  test('has nothing but what is protected: neither the checks, nor an API without a location', async () => {
+  test('exposes only protected APIs: neither the checks nor paths without a location', async () => {
     const token = bearer(await issueBws(site))
     for (const path of ['/authz/bws/upload', '/bws/', '/bws/Verify', '/bws/verify/1', '/idscan/', '/introspect']) {
       expect((await site.request(path, token)).status, path).toBe(404)
     }
   })
 
-  test('calls a request by one id in every log, and logs neither token nor query', async () => {
+  test('logs one request id everywhere, and neither token nor query', async () => {
     const { headers: credentials } = bearer(await issueBws(site))
     const headers = { ...credentials, 'x-request-id': 'of-the-client' }
     const echo = echoOf(await site.request('/bws/verify?secret=of-the-query', { headers }))
     const id = echo.headers['x-request-id'] ?? ''
     expect(id).toMatch(/^[0-9a-f]{32}$/)
-    await site.trimint.sees(new RegExp(`"event":"token.used".*"requestId":"${id}"`))
+    expect(site.trimint.log()).toMatch(new RegExp(`"event":"token.used".*"requestId":"${id}"`))
     const log = await site.nginx.log()
     expect(log).toMatch(new RegExp(`"GET /bws/verify" 200 .* ${id}$`, 'm'))
     expect(log).not.toMatch(/eyJ|of-the-query/)
   })
 })
 
-describe.skipIf(!hasProgram('nginx'))('nginx is closed', () => {
-  test.each(['SIGKILL', 'SIGSTOP'] as const)('while Trimint is away (%s)', async (signal) => {
-    await using site = await startSite()
+describe.skipIf(!hasProgram('nginx'))('nginx in front of an unavailable Trimint', () => {
+  test.each(['SIGKILL', 'SIGSTOP'] as const)('refuses every request (%s)', async (signal) => {
+    await using site = await startSite((deployment) => deployment.startProcess())
     const token = bearer(await issueBws(site))
     const login = bearer(await logIn(site, 'scanning'))
     expect((await site.request('/bws/upload', token)).status).toBe(200)
-    site.trimint.child.kill(signal)
+    process.kill(site.trimint.pid, signal)
     const replies = await Promise.all([
       site.request('/bws/upload', token),
       site.request('/bws/verify', token),

@@ -1,18 +1,23 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { describe, expect, test } from 'vitest'
+import { startTrimint } from '../../src/app/start-trimint.ts'
+import { systemClock } from '../../src/app/system-clock.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { cert, key, otherCert, otherKey } from '../support/certificate.ts'
 import { ACCOUNT, LOGIN, PASSWORD } from '../support/idscan.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
+import { captureLog } from '../support/log.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { APP, APP_SECRET, basic, KEY } from '../support/service.ts'
 
 const BASE: ConfigurationInput = {
   publicUrl: 'https://tokens.example.com',
-  store: 'sqlite:trimint.db',
+  store: 'sqlite::memory:',
   keys: [{ id: 'one', secret: KEY }],
   bws: { apps: [APP] },
   idscan: { accounts: [ACCOUNT] },
@@ -20,28 +25,57 @@ const BASE: ConfigurationInput = {
   overload: false,
 }
 
-interface Running extends StartedProcess {
+interface Running extends AsyncDisposable {
   readonly url: string
-  /** Writes the file, as text or as a configuration, sends SIGHUP, and waits for the word about it. */
+  /** Writes the file, as text or as a configuration, and reloads it. Resolves to the log line about that. */
   reload(configuration: Partial<ConfigurationInput> | string): Promise<Record<string, unknown>>
 }
 
+const textOf = (configuration: Partial<ConfigurationInput> | string): string =>
+  typeof configuration === 'string' ? configuration : JSON.stringify({ ...BASE, ...configuration })
+
+const isAboutReload = ({ event }: Record<string, unknown>): boolean =>
+  event === 'configuration.reloaded' || event === 'configuration.refused'
+
+/** Starts an instance in this process. */
 async function start(configuration: Partial<ConfigurationInput> = {}): Promise<Running> {
+  const folder = await mkdtemp(join(tmpdir(), 'trimint-reload-'))
+  const configFile = join(folder, 'trimint.yaml')
+  writeFileSync(configFile, textOf(configuration))
+  const { logger, lines } = captureLog(systemClock)
+  const trimint = await startTrimint({ configFile, logger })
+  return {
+    url: trimint.url,
+    async reload(next) {
+      writeFileSync(configFile, textOf(next))
+      await trimint.reload()
+      return lines.findLast(isAboutReload) ?? {}
+    },
+    async [Symbol.asyncDispose]() {
+      await trimint.close({ timeoutMs: 0 })
+      await rm(folder, { recursive: true })
+    },
+  }
+}
+
+/** Starts a process, which reloads on SIGHUP. */
+async function startSignalled(): Promise<Running & StartedProcess> {
   const started = await startProcess({ TRIMINT_CONFIG: 'trimint.yaml', DRAIN_DELAY: '0s' }, (folder) =>
-    writeFileSync(join(folder, 'trimint.yaml'), JSON.stringify({ ...BASE, ...configuration })),
+    writeFileSync(join(folder, 'trimint.yaml'), textOf({})),
   )
   const [, url = ''] = await started.sees(/"event":"server.listening","url":"(https?:[^"]+)"/)
-  const words = () => started.out().match(/^.*"event":"configuration\.(?:reloaded|refused)".*$/gm) ?? []
-
-  async function reload(next: Partial<ConfigurationInput> | string): Promise<Record<string, unknown>> {
-    const text = typeof next === 'string' ? next : JSON.stringify({ ...BASE, ...next })
-    writeFileSync(join(started.folder, 'trimint.yaml'), text)
-    const before = words().length
-    started.child.kill('SIGHUP')
-    await expect.poll(() => words().length, { timeout: 10_000 }).toBeGreaterThan(before)
-    return JSON.parse(words().at(-1) ?? '')
+  const lines = () => started.out().match(/^.*"event":"configuration\.(?:reloaded|refused)".*$/gm) ?? []
+  return {
+    ...started,
+    url,
+    async reload(next) {
+      writeFileSync(join(started.folder, 'trimint.yaml'), textOf(next))
+      const before = lines().length
+      started.child.kill('SIGHUP')
+      await expect.poll(() => lines().length, { timeout: 30_000 }).toBeGreaterThan(before)
+      return JSON.parse(lines().at(-1) ?? '')
+    },
   }
-  return { ...started, url, reload }
 }
 
 async function getToken({ url }: Running, id: string = APP.id, secret: string = APP_SECRET) {
@@ -69,15 +103,15 @@ async function isActive({ url }: Running, token: string): Promise<boolean> {
   return ((await reply.json()) as { active: boolean }).active
 }
 
-/** Whether a process has a handler for SIGHUP, as Linux tells: the lowest bit. */
+/** Returns whether a process handles SIGHUP, which is the lowest bit of the mask in /proc. */
 function isCaught(pid: number | undefined): boolean {
   const mask = /^SigCgt:\t[0-9a-f]*([0-9a-f])$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0'
   return (Number.parseInt(mask, 16) & 1) === 1
 }
 
-describe('SIGHUP', () => {
-  test('puts the file in force: a new app, a secret that is gone, a contract that is off', async () => {
-    await using service = await start()
+describe('a reload', () => {
+  test('on SIGHUP applies the file: a new app, a changed secret, a disabled contract', async () => {
+    await using service = await startSignalled()
     expect((await getToken(service)).status).toBe(200)
     const apps = [
       { ...APP, secret: 'plain:another secret 5a1c' },
@@ -94,7 +128,7 @@ describe('SIGHUP', () => {
     expect((await fetch(`${service.url}/idscanenterprisesvc/token`, { method: 'POST' })).status).toBe(404)
   })
 
-  test('an account that is disabled gets no token any more, and its tokens pass no check', async () => {
+  test('a disabled account gets no token, and its tokens are inactive', async () => {
     await using service = await start()
     const { token } = await login(service)
     expect(await isActive(service, token)).toBe(true)
@@ -105,7 +139,7 @@ describe('SIGHUP', () => {
     expect(await isActive(service, token)).toBe(true)
   })
 
-  test('a faulty file changes nothing, and every fault is said', async () => {
+  test('a faulty file changes nothing, and every fault is logged', async () => {
     await using service = await start()
     const faulty = JSON.stringify({ ...BASE, publicUrl: 'no url', bws: { apps: [] }, guard: { window: 'x' } })
     const refused = await service.reload(faulty)
@@ -120,7 +154,7 @@ describe('SIGHUP', () => {
     expect(await service.reload({})).toMatchObject({ event: 'configuration.reloaded', changed: [] })
   })
 
-  test('what needs a restart is said, and stays as it was', async () => {
+  test('settings that need a restart are logged and stay unchanged', async () => {
     await using service = await start()
     const { token } = await getToken(service)
     expect(await service.reload({ store: 'sqlite:other.db', tls: { cert, key } })).toMatchObject({
@@ -130,7 +164,7 @@ describe('SIGHUP', () => {
     expect(await isActive(service, token)).toBe(true)
   })
 
-  test('no request that is under way is dropped, and none in between', async () => {
+  test('drops no request', async () => {
     await using service = await start()
     let failed = 0
     let answered = 0
@@ -150,7 +184,7 @@ describe('SIGHUP', () => {
     expect({ failed, enough: answered > 50 }).toEqual({ failed: 0, enough: true })
   })
 
-  test('a certificate is read again: the next connection sees it', async () => {
+  test('presents a new certificate on the next connection', async () => {
     await using service = await start({ tls: { cert, key } })
     const port = Number(new URL(service.url).port)
     const subject = () =>
@@ -167,23 +201,23 @@ describe('SIGHUP', () => {
     expect(await subject()).toBe('other.trimint.test')
   })
 
-  test('twice in a row is answered twice, in order', async () => {
-    await using service = await start()
+  test('on each of two SIGHUPs happens in order', async () => {
+    await using service = await startSignalled()
     service.child.kill('SIGHUP')
     await service.sees(/configuration\.reloaded/)
     expect(await service.reload({ bws: { lifetime: '1m', apps: [APP] } })).toMatchObject({ changed: ['bws.lifetime'] })
   })
 
-  test.skipIf(!existsSync('/proc'))('before it is up is no end: it is done as soon as it can be', async () => {
+  test.skipIf(!existsSync('/proc'))('on a SIGHUP received during start-up is deferred until the server listens', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s' })
-    // Until something of ours runs, it is Node's to end by it.
+    // Until Trimint handles SIGHUP, it ends the process.
     await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
     expect(started.out()).toBe('')
     started.child.kill('SIGHUP')
     await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)
   })
 
-  test('lifts no block of the guard, also while the store is away', async () => {
+  test('keeps the blocks of the guard, also while the store is unavailable', async () => {
     const guard = { addressFailures: 3 }
     await using service = await start({ store: 'redis://127.0.0.1:1/0', guard })
     for (let failure = 0; failure < 3; failure++) await getToken(service, APP.id, 'a wrong secret 5a1c')

@@ -8,12 +8,11 @@ import { hasProgram } from '../support/programs.ts'
 import { DEMO_API, DEMO_APP, DEMO_LOGIN, type ScaledSite, startScaledSite } from '../support/scale.ts'
 import { type Answerer, basic, type Reply, type RequestOptions } from '../support/service.ts'
 
-// A new version without a failed request: whoever asks notices nothing of a replica that stops and comes back.
+// A new version without a failed request: clients notice nothing of an instance that restarts.
 
 const ROUNDS = FULL ? 10 : 2
 const CALLERS = FULL ? 24 : 8
-/** Milliseconds that a caller rests between two journeys: this is about restarts, not about how much can be asked at most. */
-const REST = 50
+const CALLER_PAUSE_MS = 50
 const TIMEOUT = FULL ? 600_000 : 60_000
 
 const AS_APP = basic(DEMO_APP.id, DEMO_APP.secret)
@@ -27,7 +26,7 @@ const post = (contentType: string, body: string, headers: Record<string, string>
   headers: { 'content-type': contentType, ...headers },
 })
 
-/** What one caller does: each reply has to be the one that is due, wherever the steps before it were served. */
+/** The calls of one client. Each reply must be the expected one, whichever instance served the calls before. */
 class Journey {
   readonly #target: Answerer
 
@@ -35,7 +34,7 @@ class Journey {
     this.#target = target
   }
 
-  /** @throws Error that says which reply was not as it has to be. */
+  /** @throws Error for an unexpected reply. */
   async #ask(path: string, options: RequestOptions, status: number, pattern: RegExp): Promise<Reply> {
     const reply = await this.#target.request(path, options).catch((error: Error) => {
       throw new Error(`${path}: no answer: ${error.message}`)
@@ -79,7 +78,7 @@ class Journey {
   }
 }
 
-/** Audit lines that every journey leaves, all contracts together. */
+/** Audit lines of one journey through all contracts. */
 const LINES = { 'token.issued': 3, 'token.redeemed': 1, 'token.used': 2 }
 
 interface Load {
@@ -87,7 +86,7 @@ interface Load {
   readonly failures: readonly string[]
 }
 
-/** Callers that ask without a pause until `work` is done. */
+/** Runs clients until `work` is done. */
 async function underLoad(target: Answerer, work: () => Promise<void>): Promise<Load> {
   const failures: string[] = []
   let journeys = 0
@@ -98,12 +97,12 @@ async function underLoad(target: Answerer, work: () => Promise<void>): Promise<L
       try {
         const tokens = [await journey.bws(), await journey.idscan(), await journey.nevisfido()]
         journeys += 1
-        // A sample: the log is searched for every secret that is noted.
+        // A sample, because the leak search takes longer with each secret.
         if (count === 0) tokens.forEach(trackSecret)
       } catch (error) {
         failures.push(`${new Date().toISOString()} ${(error as Error).message}`)
       }
-      await sleep(REST)
+      await sleep(CALLER_PAUSE_MS)
     }
   }
   const callers = Array.from({ length: CALLERS }, call)
@@ -118,31 +117,31 @@ async function underLoad(target: Answerer, work: () => Promise<void>): Promise<L
 
 const countOf = (log: string, event: string): number => log.split(`"event":"${event}"`).length - 1
 
-describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replicas behind nginx', () => {
-  test(`restarted one after the other, ${ROUNDS} times, fail no request`, { timeout: TIMEOUT }, async () => {
+describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two instances behind nginx', () => {
+  test(`fail no request while each restarts ${ROUNDS} times, one after the other`, { timeout: TIMEOUT }, async () => {
     await using site = await startScaledSite({ DRAIN_DELAY: '2s' })
     const { journeys, failures } = await underLoad(site.gateway, async () => {
       for (let round = 0; round < ROUNDS; round++) {
-        for (const replica of site.replicas) {
-          expect(await replica.stop('SIGTERM')).toBe(0)
-          await replica.start()
+        for (const instance of site.instances) {
+          expect(await instance.stop('SIGTERM')).toBe(0)
+          await instance.start()
         }
       }
     })
     expect(failures, await tail(site)).toEqual([])
     expect(journeys).toBeGreaterThan(CALLERS)
 
-    // Whatever was told to a caller was done once, and is in the log of a process that has ended.
-    for (const replica of site.replicas) expect(await replica.stop('SIGINT')).toBe(0)
-    const log = site.replicas.map((replica) => replica.log()).join('')
+    // Each call was done once, and the logs of the ended processes contain it.
+    for (const instance of site.instances) expect(await instance.stop('SIGINT')).toBe(0)
+    const log = site.instances.map((instance) => instance.log()).join('')
     const counts = Object.keys(LINES).map((event) => [event, countOf(log, event)])
     const due = Object.entries(LINES).map(([event, lines]) => [event, lines * journeys])
     expect(Object.fromEntries(counts)).toEqual(Object.fromEntries(due))
-    for (const replica of site.replicas) expect(countOf(replica.log(), 'token.issued')).toBeGreaterThan(0)
+    for (const instance of site.instances) expect(countOf(instance.log(), 'token.issued')).toBeGreaterThan(0)
   })
 })
 
-/** What nginx had to say of replicas that it could not ask. */
+/** Returns what nginx logged about instances that it could not reach. */
 async function tail(site: ScaledSite): Promise<string> {
   const lines = (await site.nginxLog()).split('\n').filter((line) => /\[(warn|error|crit)\]|" 5\d\d /.test(line))
   return lines.slice(0, 40).join('\n')

@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/app/system-clock.ts'
 import { MAX_STALENESS_MS } from '../../src/core/revocations.ts'
 import { getToken } from '../support/bws.ts'
+import { runTrimint } from '../support/command.ts'
 import { FULL } from '../support/full.ts'
 import { encodeForm, jsonOf, LOGIN, PATH as LOGIN_PATH, login } from '../support/idscan.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
@@ -16,21 +15,21 @@ import {
   DEMO_APP,
   DEMO_BACKEND,
   DEMO_LOGIN,
-  type ScaledReplica,
+  type ScaledInstance,
   type ScaledSite,
   startScaledSite,
 } from '../support/scale.ts'
 import type { Answerer, Reply, RequestOptions } from '../support/service.ts'
 
-// Whatever a contract page promises is kept by two replicas on one Redis as by one process, whichever of them is asked.
+// Two instances on one Redis keep every promise of a contract page as one process does, whichever of them is asked.
 
-/** How many tokens are fought for, one after the other. */
+/** Tokens that several callers want at the same time. */
 const ROUNDS = FULL ? 1_000 : 10
 const TIMEOUT = FULL ? 600_000 : 20_000
 
 const QUERY = `id=${DEMO_APP.id}&bcid=bws.112.12345`
 
-/** Sends on behalf of an address, as nginx does for its callers. */
+/** Sends on behalf of an address, as nginx does. */
 const from = (address: string): RequestOptions => ({ headers: { 'x-forwarded-for': address } })
 
 async function issueBws(at: Answerer, query = ''): Promise<string> {
@@ -57,17 +56,15 @@ const times = <Result>(count: number, call: (index: number) => Promise<Result>):
 
 const sorted = (numbers: readonly number[]): number[] => numbers.toSorted((left, right) => left - right)
 
-/** The command line, on the store of both replicas. */
-async function runTrimint({ environment }: ScaledSite, ...words: string[]): Promise<void> {
-  const { PATH = '' } = process.env
-  const env = { PATH, ...environment }
-  await promisify(execFile)(process.execPath, [resolve('src/cli/main.ts'), ...words], { env })
+/** Runs the command line on the store of both instances. */
+async function runCommand({ environment }: ScaledSite, ...words: string[]): Promise<void> {
+  expect(await runTrimint(words, { variables: environment, clock: systemClock })).toMatchObject({ code: 0 })
 }
 
 interface Kind {
   readonly kind: string
   issue(at: Answerer): Promise<string>
-  /** What comes of using it. */
+  /** Uses it; returns the status or statusCode. */
   use(at: Answerer, token: string): Promise<number>
   readonly good: number
   readonly refused: number
@@ -97,23 +94,23 @@ const KINDS: readonly Kind[] = [
   },
 ]
 
-describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replicas on one Redis', () => {
+describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two instances on one Redis', () => {
   let site: ScaledSite
-  let one: ScaledReplica
-  let other: ScaledReplica
+  let one: ScaledInstance
+  let other: ScaledInstance
   beforeAll(async () => {
     site = await startScaledSite()
-    ;[one, other] = site.replicas
+    ;[one, other] = site.instances
   }, 60_000)
   afterAll(() => site?.[Symbol.asyncDispose]())
 
-  test('nginx asks both', async () => {
+  test('nginx sends requests to both', async () => {
     await times(20, () => issueBws(site.gateway))
-    for (const { current } of site.replicas) await current().sees(/"event":"token.issued"/)
+    for (const { current } of site.instances) await current().sees(/"event":"token.issued"/)
   })
 
   describe.each(KINDS)('$kind', ({ issue, use, good, refused }) => {
-    test('that one has issued is good at the other, and known there', async () => {
+    test('issued by one is accepted and introspected by the other', async () => {
       for (const [issuer, verifier] of [
         [one, other],
         [other, one],
@@ -124,7 +121,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
       }
     })
 
-    test('that one has revoked is refused there at once, and at the other within a second', async () => {
+    test('revoked by one is rejected there at once, and by the other within a second', async () => {
       const token = await issue(one)
       expect(await isActive(other, token)).toBe(true)
       expect(await revoke(one, token, { as: DEMO_API })).toMatchObject({ status: 200 })
@@ -135,17 +132,17 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     })
   })
 
-  test('B34, I30, N22: what an operator revokes is refused by both when the command comes back', async () => {
+  test('B34, I30, N22: both reject what `trimint revoke` revoked once the command returns', async () => {
     const tokens = await Promise.all(KINDS.map(({ issue }) => issue(one)))
     const holders = ['--app demo-app', '--account demo', '--user jeff']
-    await Promise.all(holders.map((holder) => runTrimint(site, 'revoke', ...holder.split(' '))))
+    await Promise.all(holders.map((holder) => runCommand(site, 'revoke', ...holder.split(' '))))
     for (const [index, { issue, use, good, refused }] of KINDS.entries()) {
       for (const target of [one, other, site.gateway]) expect(await use(target, tokens[index] ?? '')).toBe(refused)
-      expect(await use(other, await issue(one)), 'issued after that').toBe(good)
+      expect(await use(other, await issue(one)), 'issued after the command').toBe(good)
     }
   })
 
-  test('N24: a token is redeemed once, whoever gets the call', { timeout: TIMEOUT }, async () => {
+  test('N24: a token is redeemed once, whichever instances are asked', { timeout: TIMEOUT }, async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const { token } = await createToken(site.gateway, 'authentication')
       const targets = [site.gateway, one, site.gateway, other]
@@ -156,7 +153,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     }
   })
 
-  test('N21, N22: an operation refused by one does not spend the token for the other, a redemption does', async () => {
+  test('N21, N22: a redemption for a wrong operation leaves the token redeemable at the other, a right one does not', async () => {
     const { token } = await createToken(one, 'registration', { as: DEMO_BACKEND })
     expect(codeOf(await redeem(other, 'authentication', token))).toBe(1498)
     expect(codeOf(await redeem(one, 'registration', token))).toBe(1200)
@@ -164,7 +161,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     expect(await isActive(other, token)).toBe(false)
   })
 
-  test('N29, N30, N31, N32: a session has one status, wherever it is asked for', async () => {
+  test('N29, N30, N31, N32: both report the same status of a session', async () => {
     const cases = [
       { operation: 'registration', redeemed: 'clientRegistering' },
       { operation: 'authentication', redeemed: 'clientAuthenticating' },
@@ -181,7 +178,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     for (const target of [one, other]) expect(await statusOf(target, sessionId)).toBe('failed')
   })
 
-  test('B35: tries are counted together', async () => {
+  test('B35: both count the tries of a token together', async () => {
     const token = await issueBws(one, '&maxtries=3')
     const left = async (at: Answerer) => (await checkBws(at, 'verify', token)).headers['x-trimint-tries-left']
     expect(await left(one)).toBe('2')
@@ -191,7 +188,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     for (const target of [one, other]) expect((await checkBws(target, 'upload', token)).status).toBe(200)
   })
 
-  test('B35: of many tries at once as many are let through as there are', { timeout: TIMEOUT }, async () => {
+  test('B35: of many parallel tries exactly as many pass as the token has', { timeout: TIMEOUT }, async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const token = await issueBws(site.gateway, '&maxtries=3')
       const targets = [site.gateway, one, other]
@@ -203,7 +200,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
   interface Guess {
     readonly promise: string
     readonly address: string
-    /** How many failures block. */
+    /** The number of failures that blocks. */
     readonly failures: number
     readonly wrong: (at: Answerer) => Promise<Reply>
     readonly right: (at: Answerer, address: string) => Promise<Reply>
@@ -246,37 +243,37 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
       isBlocked: (reply) => codeOf(reply) === 1401,
     },
   ]
-  test.each(GUESSES)('$promise at both add up and block at both, from that address alone', async (guess) => {
+  test.each(GUESSES)('$promise at both add up, and both block that address alone', async (guess) => {
     const { failures, wrong, right, isBlocked, address } = guess
     await times(failures / 2, () => wrong(one))
     await times(failures / 2, () => wrong(other))
-    for (const replica of [one, other]) {
-      await expect.poll(async () => isBlocked(await right(replica, address)), { timeout: 3_000 }).toBe(true)
-      expect(isBlocked(await right(replica, '10.1.9.9'))).toBe(false)
+    for (const instance of [one, other]) {
+      await expect.poll(async () => isBlocked(await right(instance, address)), { timeout: 3_000 }).toBe(true)
+      expect(isBlocked(await right(instance, '10.1.9.9'))).toBe(false)
     }
   })
 
-  test('I24: an operator lifts a block at both', async () => {
+  test('I24: `trimint guard lift` ends a block at both', async () => {
     const wrong = { ...LOGIN, ...DEMO_LOGIN, password: 'a wrong password' }
     await times(10, () => login(one, wrong, from('10.1.0.5')))
     const attempt = (at: Answerer) => login(at, { ...LOGIN, ...DEMO_LOGIN }, from('10.1.0.5'))
-    for (const replica of [one, other]) {
-      await expect.poll(async () => (await attempt(replica)).status, { timeout: 3_000 }).toBe(429)
+    for (const instance of [one, other]) {
+      await expect.poll(async () => (await attempt(instance)).status, { timeout: 3_000 }).toBe(429)
     }
-    await runTrimint(site, 'guard', 'lift', '--account', 'demo', '--address', '10.1.0.5')
-    for (const replica of [one, other]) {
-      await expect.poll(async () => (await attempt(replica)).status, { timeout: 3_000 }).toBe(200)
+    await runCommand(site, 'guard', 'lift', '--account', 'demo', '--address', '10.1.0.5')
+    for (const instance of [one, other]) {
+      await expect.poll(async () => (await attempt(instance)).status, { timeout: 3_000 }).toBe(200)
     }
   })
 
-  test('the address of a caller is what nginx sees, not what the caller says', async () => {
+  test('the client address is the one that nginx sees, not the one that the client sends', async () => {
     const wrong = { as: { id: DEMO_APP.id, secret: 'a wrong secret' }, headers: { 'x-forwarded-for': '10.9.9.9' } }
     await times(4, () => getToken(site.gateway, QUERY, wrong))
-    for (const { current } of site.replicas) await current().sees(/"reason":"bad_secret".*"address":"127.0.0.1"/)
-    for (const replica of site.replicas) expect(replica.log()).not.toContain('10.9.9.9')
+    for (const { current } of site.instances) await current().sees(/"reason":"bad_secret".*"address":"127.0.0.1"/)
+    for (const instance of site.instances) expect(instance.log()).not.toContain('10.9.9.9')
   })
 
-  test('what is too large is refused in the words of its contract, and harms nobody else', async () => {
+  test('an oversized request is refused as its contract prescribes, while others are served', async () => {
     const form = encodeForm({ ...LOGIN, ...DEMO_LOGIN, more: 'x'.repeat(200_000) })
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const large = await times(4, () => site.gateway.request(LOGIN_PATH, { method: 'POST', body: form, headers }))
@@ -291,7 +288,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two replic
     for (const { status } of others) expect(status).toBe(200)
   })
 
-  test('a replica that is killed fails nobody who asks through nginx; what it has answered is kept', async () => {
+  test('a killed instance fails no request through nginx, and its answers are kept', async () => {
     let isDone = false
     const kept: { token: string; sessionId: string }[] = []
     const callers = times(8, async () => {

@@ -13,7 +13,7 @@ const LISTENING = /"event":"server.listening","url":"(http:[^"]+)"/
 
 describe('a start without a configuration', () => {
   test.skipIf(!hasProgram('curl'))(
-    'prints curl lines that work when pasted, one for each contract that exists',
+    'prints a working curl line for each contract',
     async () => {
       await using started = await startProcess()
       await started.sees(LISTENING)
@@ -29,21 +29,21 @@ describe('a start without a configuration', () => {
     },
   )
 
-  test('keeps its key, so that a token outlives a restart', async () => {
+  test('stores its key, so that tokens survive a restart', async () => {
     await using started = await startProcess()
     await started.sees(LISTENING)
     const file = join(started.folder, 'data/development.key')
     expect(readFileSync(file, 'utf8')).toMatch(/^[\w-]{43}$/)
   })
 
-  test('listens for this machine only', async () => {
+  test('refuses to listen on other addresses', async () => {
     await using started = await startProcess({ HOST: '0.0.0.0' })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/^trimint cannot start:\n {2}environment HOST: /)
     expect(existsSync(join(started.folder, 'data'))).toBe(false)
   })
 
-  test('in production is fatal', async () => {
+  test('exits with 1 in production', async () => {
     await using started = await startProcess({ NODE_ENV: 'production' })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/trimint\.example\.yaml/)
@@ -60,33 +60,33 @@ describe('a start with a configuration', () => {
   const startExample = (variables: Record<string, string> = configuration) =>
     startProcess(variables, (folder) => copyFileSync('trimint.example.yaml', join(folder, 'trimint.example.yaml')))
 
-  test('prints no banner, logs its warnings', async () => {
+  test('prints no banner and logs its warnings', async () => {
     await using started = await startExample()
     await started.sees(LISTENING)
     expect(started.err()).toBe('')
     expect(started.out()).toMatch(/"event":"configuration.warning","warning":"[^"]*public example/)
   })
 
-  test('without its environment variable names file, line and path', async () => {
+  test('reports a missing environment variable with file, line and path', async () => {
     await using started = await startExample({ ...configuration, TRIMINT_KEY: '' })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/trimint\.example\.yaml:\d+:\d+ keys\[0\]\.secret: invalid value/)
   })
 
-  test('every fault at once, environment first', async () => {
+  test('reports every fault of the environment at once', async () => {
     await using started = await startProcess({ PORT: 'x', LOG_LEVEL: 'y' })
     expect(await started.ended()).toBe(1)
     expect(started.err().match(/environment/g)).toHaveLength(2)
   })
 
-  test('faults of the environment and of the file come together', async () => {
+  test('reports faults of the environment and of the file together', async () => {
     const file = join(import.meta.dirname, 'faulty.yaml')
     await using started = await startProcess({ PORT: 'x', TRIMINT_CONFIG: file })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/environment PORT: .*\n.*faulty\.yaml:1:1 publicUrl: /)
   })
 
-  test('a store that cannot be opened is one clear line', async () => {
+  test('reports a store that cannot be opened in one line', async () => {
     await using started = await startProcess({ TRIMINT_CONFIG: join(import.meta.dirname, 'no-store.yaml') })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(
@@ -94,7 +94,7 @@ describe('a start with a configuration', () => {
     )
   })
 
-  test('a port in use is one clear line', async () => {
+  test('reports a port in use in one line', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     await using started = await startProcess({ PORT: String((taken.address() as AddressInfo).port) })
@@ -105,7 +105,7 @@ describe('a start with a configuration', () => {
 })
 
 describe('METRICS_PORT', () => {
-  test('takes /metrics away from the main port, to one of its own', async () => {
+  test('serves /metrics on that port alone', async () => {
     await using started = await startProcess({ METRICS_PORT: '0' })
     const [, url = '', metrics = ''] = await started.sees(
       /"event":"server.listening","url":"(http:[^"]+)","metrics":"(http:[^"]+)"/,
@@ -115,7 +115,7 @@ describe('METRICS_PORT', () => {
     expect((await fetch(`${metrics}/token`)).status).toBe(404)
   })
 
-  test('that is taken is one clear line', async () => {
+  test('in use is reported in one line', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     await using started = await startProcess({ METRICS_PORT: String((taken.address() as AddressInfo).port) })
@@ -127,9 +127,9 @@ describe('METRICS_PORT', () => {
   })
 })
 
-describe('an end', () => {
+describe('a shutdown', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    '%s: finishes, writes the log to its last line, exits 0',
+    'on %s finishes, writes the whole log and exits with 0',
     async (signal) => {
       await using started = await startProcess({ DRAIN_DELAY: '0s' })
       const [, url = ''] = await started.sees(LISTENING)
@@ -146,7 +146,7 @@ describe('an end', () => {
     },
   )
 
-  test('a collector of traces that is not there delays it, and that is all', async () => {
+  test('succeeds although the trace collector is unreachable', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
     const [, url = ''] = await started.sees(LISTENING)
     await fetch(`${url}/healthz`)
@@ -155,7 +155,7 @@ describe('an end', () => {
     expect(started.out().trim().split('\n').at(-1)).toMatch(/server\.(?:unfinished","step":"tracing|closing)/)
   })
 
-  test('a half-sent request at METRICS_PORT does not hold it up', async () => {
+  test('does not wait for a half-sent request at METRICS_PORT', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' })
     const [, metrics = ''] = await started.sees(/"metrics":"(http:[^"]+)"/)
     const socket = connect(Number(new URL(metrics).port), '127.0.0.1')
@@ -168,7 +168,7 @@ describe('an end', () => {
     expect(started.out()).not.toContain('server.unfinished')
   })
 
-  test('a client that never finishes its request does not keep it for ever', async () => {
+  test('ends after DRAIN_TIMEOUT although a client never finishes its request', async () => {
     await using started = await startProcess({ DRAIN_TIMEOUT: '500ms' })
     const [, url = ''] = await started.sees(LISTENING)
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -182,8 +182,8 @@ describe('an end', () => {
   })
 })
 
-describe('on an old Node', () => {
-  test('one line says which is needed', async () => {
+describe('a start on an old Node', () => {
+  test('names the required version in one line', async () => {
     const guard = resolve('src/preload.cjs')
     const pretend = 'Object.defineProperty(process.versions, "node", { value: "20.1.0" }); require(process.argv[1])'
     const failure = await run(process.execPath, ['-e', pretend, guard]).catch((error: unknown) => error)
@@ -191,8 +191,8 @@ describe('on an old Node', () => {
   })
 })
 
-describe('before anything else', () => {
-  test('what Node makes of the sources is looked up where no other user can write', async () => {
+describe('the compile cache', () => {
+  test('is in a folder that no other user can write to', async () => {
     const words = ['--require', resolve('src/preload.cjs'), '-p', 'require("node:module").getCompileCacheDir()']
     const { stdout } = await run(process.execPath, words, { env: {} })
     expect(dirname(stdout)).toBe(resolve('node_modules/.cache/trimint'))
@@ -200,7 +200,7 @@ describe('before anything else', () => {
 })
 
 describe('the command line', () => {
-  test('runs as a program', async () => {
+  test('runs as a program and exits with 2 on wrong usage', async () => {
     const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'new-key'])
     expect(stdout).toMatch(/^[\w-]{43}\n$/)
     const failure = await run(process.execPath, [resolve('src/cli/main.ts'), 'nonsense']).catch(
@@ -209,7 +209,7 @@ describe('the command line', () => {
     expect(failure).toMatchObject({ code: 2 })
   })
 
-  test('healthcheck finds the running server by its environment', async () => {
+  test('healthcheck finds the running server through its environment', async () => {
     await using started = await startProcess()
     const [, url = ''] = await started.sees(LISTENING)
     const env = { ...process.env, PORT: new URL(url).port }

@@ -15,7 +15,7 @@ interface Span {
   readonly attributes: { readonly key: string; readonly value: Readonly<Record<string, unknown>> }[]
 }
 
-/** Takes OTLP over HTTP, as a collector does. */
+/** Starts a collector that accepts OTLP over HTTP. */
 async function startCollector() {
   const received: unknown[] = []
   const server = createServer(async (request, response) => {
@@ -33,7 +33,7 @@ async function startCollector() {
   return { url: `http://127.0.0.1:${port}`, received, spans, [Symbol.dispose]: () => server.close() }
 }
 
-test("with OTEL_… set, a request continues its caller's trace, and the audit line names it", async () => {
+test("with OTEL_… set, a request continues its client's trace, and the audit line names the trace", async () => {
   using collector = await startCollector()
   await using started = await startProcess({
     DRAIN_DELAY: '0s',
@@ -67,7 +67,7 @@ test("with OTEL_… set, a request continues its caller's trace, and the audit l
 })
 
 test.each([[{}], [{ OTEL_SDK_DISABLED: 'true' }]])(
-  'without, or switched off, nothing is traced: %j',
+  'nothing is traced with %j',
   async (variables) => {
     await using started = await startProcess(variables)
     const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)

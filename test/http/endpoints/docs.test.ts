@@ -24,7 +24,7 @@ describe('GET /docs', () => {
     ['/docs/swagger-ui.css', 'text/css; charset=utf-8'],
     ['/docs/favicon-32x32.png', 'image/png'],
     ['/docs/openapi.json', 'application/json; charset=utf-8'],
-  ])('%s may load from this server alone, and run no script in line', async (path, type) => {
+  ])('%s forbids other origins and inline scripts', async (path, type) => {
     await using service = await startService()
     const reply = await service.request(path)
     const { 'content-security-policy': policy, ...headers } = reply.headers
@@ -33,27 +33,27 @@ describe('GET /docs', () => {
     expect(policy).not.toMatch(/unsafe|http|\*/)
   })
 
-  test('is not sent again while it is the same', async () => {
+  test('is 304 while a file is unchanged', async () => {
     await using service = await startService()
     const { headers } = await service.request('/docs/swagger-ui.css')
     const reply = await service.request('/docs/swagger-ui.css', { headers: { 'if-none-match': String(headers.etag) } })
     expect(reply).toMatchObject({ status: 304, body: '' })
   })
 
-  test('a slash behind it leads there, whatever a proxy has put in front', async () => {
+  test('redirects /docs/ with a relative path, so that a path prefix of a proxy is kept', async () => {
     await using service = await startService()
     expect(await service.request('/docs/')).toMatchObject({ status: 302, headers: { location: '../docs' } })
   })
 
   test.each(['/docs/routes.ts', '/docs/..%2Fhealth.ts', '/docs/swagger-ui.js', '/docs/x'])(
-    '%s is nothing',
+    '%s is 404',
     async (path) => {
       await using service = await startService()
       expect((await service.request(path)).status).toBe(404)
     },
   )
 
-  test('can be switched off', async () => {
+  test('is 404 when switched off', async () => {
     await using service = await startService({ configuration: { docs: false } })
     for (const path of ['/docs', '/docs/openapi.json', '/docs/page.js']) {
       expect((await service.request(path)).status).toBe(404)
@@ -62,7 +62,7 @@ describe('GET /docs', () => {
 })
 
 describe('GET /docs/openapi.json', () => {
-  test('names this server, wherever it was reached', async () => {
+  test('names this server by a relative URL', async () => {
     await using service = await startService()
     const { servers } = await documentOf(service)
     expect(servers).toHaveLength(1)
@@ -71,7 +71,7 @@ describe('GET /docs/openapi.json', () => {
     expect(at('https://example.com/tokens/docs/openapi.json')).toBe('https://example.com/tokens/')
   })
 
-  test('describes the contracts that are switched on, and no other', async () => {
+  test('describes only the enabled contracts', async () => {
     const all = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN }
     await using complete = await startService({ configuration: all })
     await using partial = await startService({ configuration: { ...all, bws: false, nevisfido: false } })

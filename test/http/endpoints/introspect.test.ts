@@ -53,7 +53,7 @@ async function expectInactive(at: Service, token: string): Promise<void> {
   expect(await introspect(at, token)).toMatchObject({ status: 200, body: INACTIVE })
 }
 
-describe('a BWS token', () => {
+describe('introspection of a BWS token', () => {
   const start = (challengeClaim: 'array' | 'string' = 'array') =>
     startService({
       clock: createFrozenClock(),
@@ -63,7 +63,7 @@ describe('a BWS token', () => {
   const issue = async (at: Service, query = QUERY) => (await getToken(at, query, QUIET)).body
   const trimintOf = async (at: Service, token: string) => JSON.parse((await introspect(at, token)).body).trimint
 
-  test('is told whole', async () => {
+  test('returns exactly these members', async () => {
     await using service = await start()
     await expectWhole(service, await issue(service), {
       active: true,
@@ -117,12 +117,12 @@ describe('a BWS token', () => {
       traits: ['Face', 'Voice'],
       bcid: 'bws/112/12345',
     },
-  ])('says what was asked for: $query', async ({ query, task, tries, ...rest }) => {
+  ])('returns what was requested: $query', async ({ query, task, tries, ...rest }) => {
     const said = { contract: 'bws', task, client: 'BWS-Test', triesAllowed: tries, triesLeft: tries, ...rest }
     expect(await trimintOf(service, await issue(service, query))).toEqual(said)
   })
 
-  test('for liveness detection needs no bcid, and then has none', async () => {
+  test('returns no bcid for liveness detection without one', async () => {
     expect(await trimintOf(service, await issue(service, 'id=app-1&task=livenessdetection'))).toEqual({
       contract: 'bws',
       task: 'livenessdetection',
@@ -138,7 +138,7 @@ describe('a BWS token', () => {
   test.each([
     { challengeClaim: 'array', claim: [expect.any(Array), expect.any(Array)] },
     { challengeClaim: 'string', claim: expect.stringMatching(/^\[\[/) },
-  ] as const)('has its challenge told as arrays where the claim is an $challengeClaim', async (row) => {
+  ] as const)('returns the challenge as arrays when the claim is an $challengeClaim', async (row) => {
     await using service = await start(row.challengeClaim)
     const reply = await getToken(service, `${QUERY}&challenge=true&challenges=2&maxtries=2`, QUIET)
     expect(claimsOf(reply).challenge).toEqual(row.claim)
@@ -170,13 +170,13 @@ describe('a BWS token', () => {
     })
   })
 
-  test('has a client name told as it is', async () => {
+  test('returns the client name unchanged', async () => {
     const client = 'A&B > C? ~ü 💥 "\\'
     await using service = await startService({ configuration: { ...standard, bws: { apps: [{ ...APP, client }] } } })
     expect(await trimintOf(service, await issue(service))).toMatchObject({ client })
   })
 
-  test('has fewer tries left with each check of its own task, and is not active when none is left', async () => {
+  test('returns fewer tries after each check of its task, and inactive when none is left', async () => {
     const token = await issue(service)
     const left = async () => (await trimintOf(service, token))?.triesLeft
     for (const tries of [2, 1]) {
@@ -189,14 +189,14 @@ describe('a BWS token', () => {
     expect((await checkBws(service, 'verify', token)).status).toBe(403)
   })
 
-  test('keeps its tries where it uploads, and where a check of another task refuses it', async () => {
+  test('returns the same tries after an upload and after a refused check of another task', async () => {
     const token = await issue(service)
     expect((await checkBws(service, 'upload', token)).status).toBe(200)
     expect((await checkBws(service, 'enroll', token)).status).toBe(403)
     expect(await trimintOf(service, token)).toMatchObject({ triesLeft: 3 })
   })
 
-  test('keeps its tries however often it is introspected', async () => {
+  test('consumes no try, however often it is done', async () => {
     const token = await issue(service)
     for (let count = 0; count < 100; count++) {
       expect(await trimintOf(service, token)).toMatchObject({ triesAllowed: 3, triesLeft: 3 })
@@ -207,7 +207,7 @@ describe('a BWS token', () => {
   })
 })
 
-describe('an IDscan token', () => {
+describe('introspection of an IDscan token', () => {
   const bare = { username: 'bare', password: ACCOUNT.password, areas: ['scanning' as const] }
   const start = () =>
     startService({
@@ -232,19 +232,19 @@ describe('an IDscan token', () => {
     trimint: { contract: 'idscan', ...trimint },
   })
 
-  test('is told whole', async () => {
+  test('returns exactly these members', async () => {
     await using service = await start()
     const said = { area: 'scanning', role: 'SuperAdministrator', fullName: 'PSC', tenant: 'IDscan' }
     await expectWhole(service, await loginToken(service), whole('psc', said))
   })
 
-  test('has nothing told that it does not have', async () => {
+  test('omits members that the token does not have', async () => {
     await using service = await start()
     const { area: _area, ...form } = LOGIN
     await expectWhole(service, await loginToken(service, { ...form, username: 'bare' }), whole('bare', {}))
   })
 
-  test('is still good after it was introspected a hundred times', async () => {
+  test('leaves the token valid after a hundred times', async () => {
     const token = await issueIdscan(service)
     for (let count = 0; count < 100; count++) {
       expect((await introspect(service, token)).body).toContain('"area":"scanning"')
@@ -252,7 +252,7 @@ describe('an IDscan token', () => {
     expect((await checkIdscan(service, 'scanning', token)).status).toBe(200)
   })
 
-  test('is not kept from idling by being introspected', async () => {
+  test('does not restart the idle time-out', async () => {
     const clock = createFrozenClock()
     const idscan = { accounts: [ACCOUNT], idleTimeout: '15m', enforceIdleTimeout: true }
     await using service = await startService({ clock, configuration: { ...standard, idscan } })
@@ -265,7 +265,7 @@ describe('an IDscan token', () => {
   })
 })
 
-describe('a nevisFIDO token', () => {
+describe('introspection of a nevisFIDO token', () => {
   const start = () =>
     startService({
       clock: createFrozenClock(),
@@ -278,7 +278,7 @@ describe('a nevisFIDO token', () => {
 
   const digestOf = (token: string) => createHash('sha256').update(token).digest('base64url')
 
-  test('is told whole', async () => {
+  test('returns exactly these members', async () => {
     await using service = await start()
     const { token } = await createToken(service, 'registration', { as: CLIENT })
     await expectWhole(service, token, {
@@ -296,7 +296,7 @@ describe('a nevisFIDO token', () => {
     expect(service.log).toContainEqual(expect.objectContaining({ event: 'token.issued', tokenId: digestOf(token) }))
   })
 
-  test('has no user and no client told where there is none', async () => {
+  test('omits user and client when the token has none', async () => {
     await using service = await start()
     const body = JSON.stringify({ op: 'Auth', context: '{}' })
     const { token } = JSON.parse((await create(service, 'authentication', { body })).body) as { token: string }
@@ -313,7 +313,7 @@ describe('a nevisFIDO token', () => {
     })
   })
 
-  test('can still be redeemed after it was introspected a hundred times, and then is not active', async () => {
+  test('leaves the token redeemable after a hundred times, and is inactive after the redemption', async () => {
     const { token } = await createToken(service, 'authentication')
     for (let count = 0; count < 100; count++) {
       expect((await introspect(service, token)).body).toContain('"state":"created"')
@@ -323,7 +323,7 @@ describe('a nevisFIDO token', () => {
     expect(codeOf(await redeem(service, 'authentication', token))).toBe(1491)
   })
 
-  test('is known by its token, not by its session and not by its digest', async () => {
+  test('finds it by the token, not by its session id or digest', async () => {
     const { token, sessionId } = await createToken(service, 'authentication')
     await expectInactive(service, sessionId)
     await expectInactive(service, digestOf(token))
@@ -331,7 +331,7 @@ describe('a nevisFIDO token', () => {
 })
 
 test.each(['access_token', 'refresh_token', 'bws', 'made:up', '', '\0', 'x'.repeat(1_000)])(
-  'a token_type_hint of %j changes nothing',
+  'introspection ignores a token_type_hint of %j',
   async (token_type_hint) => {
     const tokens = [
       await issueBws(service),
@@ -346,7 +346,7 @@ test.each(['access_token', 'refresh_token', 'bws', 'made:up', '', '\0', 'x'.repe
   },
 )
 
-describe('what is not valid is exactly {"active":false}', () => {
+describe('introspection returns exactly {"active":false}', () => {
   test.each([
     'x',
     ' ',
@@ -366,9 +366,9 @@ describe('what is not valid is exactly {"active":false}', () => {
     'eyJhbGciOiJub25lIn0.e30.',
     'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA',
     'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9..',
-  ])('%j', (token) => expectInactive(service, token))
+  ])('for the text %j', (token) => expectInactive(service, token))
 
-  test('an altered token, wherever it was altered', async () => {
+  test('for a token altered at any place', async () => {
     const token = await issueBws(service)
     const [header = '', payload = '', signature = ''] = token.split('.')
     const other = (await issueBws(service)).split('.')
@@ -388,7 +388,7 @@ describe('what is not valid is exactly {"active":false}', () => {
     expect((await introspect(service, token)).body).toMatch(/^\{"active":true/)
   })
 
-  test('what another key has signed', async () => {
+  test('for a token signed with another key', async () => {
     const claims = claimsIn(await issueBws(service))
     expect((await introspect(service, forge(claims))).body).toMatch(/^\{"active":true/)
     await expectInactive(service, forge(claims, { key: FOREIGN_KEY }))
@@ -428,15 +428,15 @@ describe('what is not valid is exactly {"active":false}', () => {
     ['an object as account', (claims) => ({ ...claims, sub: {} })],
   ]
 
-  test.each(strangeBws)('BWS claims with a right signature, but %s', async (_what, change) => {
+  test.each(strangeBws)('for correctly signed BWS claims with %s', async (_what, change) => {
     await expectInactive(service, forge(change(claimsIn(await issueBws(service)))))
   })
 
-  test.each(strangeIdscan)('IDscan claims with a right signature, but %s', async (_what, change) => {
+  test.each(strangeIdscan)('for correctly signed IDscan claims with %s', async (_what, change) => {
     await expectInactive(service, forge(change(claimsIn(await issueIdscan(service)))))
   })
 
-  test('every kind, from the moment on that it expires', async () => {
+  test('for every kind of token once it expires', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: standard })
     const kinds: [token: string, expires: number][] = [
@@ -452,7 +452,7 @@ describe('what is not valid is exactly {"active":false}', () => {
     }
   })
 
-  describe('what the configuration has not any more', () => {
+  describe('for what the configuration no longer contains', () => {
     let tokens: { bws: string; idscan: string; fido: string }
     beforeAll(async () => {
       const { token } = await createToken(service, 'authentication')
@@ -461,7 +461,7 @@ describe('what is not valid is exactly {"active":false}', () => {
     const clock = createFrozenClock()
     const start = (changed: object) => startService({ clock, configuration: { ...standard, ...changed } })
 
-    test('the same configuration again takes what is signed', async () => {
+    test('not with the same configuration, which accepts the token', async () => {
       await using again = await start({})
       expect((await introspect(again, tokens.bws)).body).toMatch(/^\{"active":true/)
       expect((await introspect(again, tokens.idscan)).body).toMatch(/^\{"active":true/)
@@ -492,7 +492,7 @@ describe('what is not valid is exactly {"active":false}', () => {
   })
 })
 
-describe('who may ask', () => {
+describe('authentication of resource servers', () => {
   // As it is and form-urlencoded it is two different texts, and each reads as something else the other way.
   const ODD = { id: 'verify api/1+2=3%41-x', secret: 'odd+secret / with=all:the %41 -_.~ characters ü' }
   let oddity: Service
@@ -537,7 +537,7 @@ describe('who may ask', () => {
     },
     { what: 'HTTP Basic, and the id in the form', authorization: basic(id, secret), form: { client_id: id } },
   ]
-  test.each(welcome)('by $what', async (attempt) => {
+  test.each(welcome)('accepts $what', async (attempt) => {
     expect(await ask(attempt)).toMatchObject({ status: 200, body: INACTIVE })
   })
 
@@ -563,7 +563,7 @@ describe('who may ask', () => {
     { what: 'an unknown id in the form', form: { client_id: 'nobody', client_secret: secret } },
     { what: 'an id alone in the form', form: { client_id: id } },
   ]
-  test.each(unwelcome)('not with $what', async (attempt) => {
+  test.each(unwelcome)('rejects $what', async (attempt) => {
     const reply = await ask(attempt)
     expect(reply).toMatchObject({
       status: 401,
@@ -572,7 +572,7 @@ describe('who may ask', () => {
     expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_client', error_description: expect.any(String) })
   })
 
-  test('a wrong secret and an unknown id are told in the same words', async () => {
+  test('returns the same reply for a wrong secret and an unknown id', async () => {
     const wrong = await ask({ what: '', authorization: basic(id, 'a wrong secret 5a1c') })
     const unknown = await ask({ what: '', authorization: basic('nobody', 'a wrong secret 5a1c') })
     expect(unknown.body).toBe(wrong.body)
@@ -583,14 +583,14 @@ describe('who may ask', () => {
     ['a wrong secret in the form', basic(id, secret), { client_id: id, client_secret: 'a wrong secret 5a1c' }],
     ['a secret alone in the form', basic(id, secret), { client_secret: secret }],
     ['a wrong secret in the header', basic(id, 'a wrong secret 5a1c'), { client_id: id, client_secret: secret }],
-  ])('not both ways at once: %s', async (what, authorization, form) => {
+  ])('rejects credentials in header and form at once: %s', async (what, authorization, form) => {
     const reply = await ask({ what, authorization, form })
     expect(reply.status).toBe(400)
     expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
   })
 
   test.each(['token', 'client_id', 'client_secret'])(
-    'with credentials in the form and %s twice it is the form that is wrong',
+    'rejects the form, not the credentials, when %s is repeated',
     async (name) => {
       const form = { token: 'x', client_id: id, client_secret: secret }
       const reply = await ask({ what: name, form: { ...form, [name]: [form[name as keyof typeof form], 'another'] } })
@@ -599,14 +599,14 @@ describe('who may ask', () => {
     },
   )
 
-  test('nobody where no resource server is configured', async () => {
+  test('rejects every caller when no resource server is configured', async () => {
     await using closed = await startService({ configuration: { guard: false } })
     for (const as of [RESOURCE_SERVER, { id: '', secret: '' }]) {
       expect(await post(closed, PATH, { token: 'x' }, { as })).toMatchObject({ status: 401 })
     }
   })
 
-  test('of two secrets at once, each until its notAfter', async () => {
+  test('accepts two secrets, each until its notAfter', async () => {
     const clock = createFrozenClock(Date.UTC(2026, 0, 1) - 1)
     const secrets = [{ secret: 'plain:the old secret', notAfter: '2026-01-01' }, { secret: 'plain:the new secret' }]
     await using service = await startService({
@@ -626,7 +626,7 @@ describe('who may ask', () => {
   })
 })
 
-describe('the guard', () => {
+describe('the guard on introspection', () => {
   const guard = { addressFailures: 4, window: '1m', block: '2m' }
   const configuration = { ...standard, guard, trustProxy: ['loopback'] }
   const { id, secret } = RESOURCE_SERVER
@@ -636,7 +636,7 @@ describe('the guard', () => {
   })
   const inForm = (client_secret: string, client_id = id) => ({ token: 'x', client_id, client_secret })
 
-  test('cuts an address off after too many wrong secrets, until the block ends; other addresses are left alone', async () => {
+  test('blocks an address after too many wrong secrets until the block ends, and no other address', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration })
     const wrong = [
@@ -665,7 +665,7 @@ describe('the guard', () => {
     expect((await post(service, PATH, inForm(secret), from('10.0.0.1'))).status).toBe(200)
   })
 
-  test('counts nobody who gives no secret, and no right one', async () => {
+  test('does not count requests without a secret or with a correct one', async () => {
     await using service = await startService({ configuration })
     for (let count = 0; count < 10; count++) {
       expect((await post(service, PATH, { token: 'x' })).status).toBe(401)
@@ -676,7 +676,7 @@ describe('the guard', () => {
   })
 })
 
-describe('what is asked', () => {
+describe('the introspection request', () => {
   const FORM = 'application/x-www-form-urlencoded'
   const asked: [what: string, contentType: string | undefined, body: string | Buffer, status: number][] = [
     ['no body', FORM, '', 400],
@@ -720,7 +720,7 @@ describe('what is asked', () => {
     ['a content type in another case', 'Application/X-WWW-Form-Urlencoded; charset=utf-8', 'token=x', 200],
   ]
 
-  test.each(asked)('%s', async (_what, contentType, body, status) => {
+  test.each(asked)('with %s gets the documented status', async (_what, contentType, body, status) => {
     const type = contentType === undefined ? {} : { 'content-type': contentType }
     const reply = await service.request(PATH, { method: 'POST', headers: type, body, as: RESOURCE_SERVER })
     expect(reply).toMatchObject({
@@ -731,13 +731,13 @@ describe('what is asked', () => {
     else expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
   })
 
-  test('nobody is told more than that they are nobody, whatever they ask', async () => {
+  test('returns the same 401 to every unauthenticated caller', async () => {
     for (const form of ['', 'token=', 'token=x']) {
       expect(await post(service, PATH, form)).toMatchObject({ status: 401 })
     }
   })
 
-  test('a query is no form', async () => {
+  test('ignores parameters in the query', async () => {
     const token = await issueBws(service)
     expect(await post(service, `${PATH}?token=${token}`, '', { as: RESOURCE_SERVER })).toMatchObject({ status: 400 })
     const { id, secret } = RESOURCE_SERVER
@@ -748,7 +748,7 @@ describe('what is asked', () => {
   })
 
   test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY'])(
-    '%s is 405, with and without credentials',
+    'with method %s is 405, with and without credentials',
     async (method) => {
       for (const options of [{}, { as: RESOURCE_SERVER }]) {
         const reply = await service.request(`${PATH}?token=x`, { method, ...options })
@@ -758,7 +758,7 @@ describe('what is asked', () => {
     },
   )
 
-  test('HEAD is 405 too', async () => {
+  test('with method HEAD is 405 without a body', async () => {
     expect(await service.request(PATH, { method: 'HEAD', as: RESOURCE_SERVER })).toMatchObject({
       status: 405,
       headers: { allow: 'POST', 'cache-control': 'no-store' },
@@ -767,7 +767,7 @@ describe('what is asked', () => {
   })
 })
 
-test('nothing that was asked is in the log', async () => {
+test('introspection logs nothing of the request', async () => {
   const marker = 'marker-that-no-log-of-introspection-may-hold'
   trackSecret(marker)
   await using service = await startService({ configuration: standard })

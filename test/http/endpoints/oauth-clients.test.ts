@@ -105,7 +105,7 @@ describe.each(clients)('$name with $method', ({ method, open }) => {
     expect(await revoke(token)).toBeUndefined()
   })
 
-  test('is told that a token is nothing', async () => {
+  test('reports an unknown token as inactive', async () => {
     const { introspect, revoke } = open(method, RESOURCE_SERVER.secret)
     expect(await introspect('nothing')).toEqual({ active: false })
     expect(await revoke('nothing')).toBeUndefined()

@@ -30,7 +30,7 @@ describe('GET /readyz', () => {
   describe('while the instance drains', () => {
     let service: Service
     beforeAll(async () => {
-      service = await startService({ drainingMs: 3_000 })
+      service = await startService({ drainingMs: 30_000 })
     })
     afterAll(() => service.close())
 

@@ -80,8 +80,8 @@ async function expectInactive(at: Service, token: string): Promise<void> {
   expect(await introspect(at, token)).toMatchObject({ status: 200, body: INACTIVE })
 }
 
-describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) => {
-  test('that is revoked is refused at once, and stays so', async () => {
+describe.each(kinds)('revoking a $kind token', ({ lifetime, issue, use, good, refused }) => {
+  test('makes it rejected at once and for good', async () => {
     const token = await issue(service)
     await expectActive(service, token)
     expect(await revoke(service, token)).toMatchObject(REVOKED)
@@ -90,13 +90,13 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     await expectInactive(service, token)
   })
 
-  test('that is revoked again is answered alike', async () => {
+  test('gives the same reply when repeated', async () => {
     const token = await issue(service)
     for (let count = 0; count < 3; count++) expect(await revoke(service, token)).toMatchObject(REVOKED)
     await expectInactive(service, token)
   })
 
-  test('that is revoked takes no other with it', async () => {
+  test('leaves other tokens valid', async () => {
     const [before, revoked] = [await issue(service), await issue(service)]
     await revoke(service, revoked)
     const after = await issue(service)
@@ -106,7 +106,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     }
   })
 
-  test('that was used before is refused as well', async () => {
+  test('works after the token was used', async () => {
     const token = await issue(service)
     expect(await use(service, token)).toBe(good)
     expect(await revoke(service, token)).toMatchObject(REVOKED)
@@ -114,7 +114,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     expect(await use(service, token)).toBe(refused)
   })
 
-  test('that is revoked stays so until it would have expired, and is revoked once more after that', async () => {
+  test('holds until the token expires, and gives the same reply after that', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration })
     const [token, other] = [await issue(service), await issue(service)]
@@ -130,7 +130,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     }
   })
 
-  test('has its token_type_hint ignored', async () => {
+  test('ignores token_type_hint', async () => {
     for (const token_type_hint of ['access_token', 'refresh_token', 'made:up', '', '\0']) {
       const token = await issue(service)
       expect(await post(service, PATH, { token, token_type_hint }, { as: RESOURCE_SERVER })).toMatchObject(REVOKED)
@@ -138,14 +138,14 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     }
   })
 
-  test('can be revoked by credentials in the form', async () => {
+  test('accepts credentials in the form', async () => {
     const token = await issue(service)
     const { id, secret } = RESOURCE_SERVER
     expect(await post(service, PATH, { token, client_id: id, client_secret: secret })).toMatchObject(REVOKED)
     await expectInactive(service, token)
   })
 
-  test('is not revoked by callers who are nobody', async () => {
+  test('does nothing for unauthenticated callers', async () => {
     const token = await issue(service)
     const nobody = { id: RESOURCE_SERVER.id, secret: 'a wrong secret 5a1c' }
     expect((await post(service, PATH, { token }, { as: nobody })).status).toBe(401)
@@ -154,7 +154,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     expect(await use(service, token)).toBe(good)
   })
 
-  test('that is revoked in one process is refused in every other within a second', async () => {
+  test('takes effect in every other instance within a second', async () => {
     await using stores = await openTestStores()
     await using one = await startService({ configuration, stores })
     await using two = await startService({ configuration, stores })
@@ -166,7 +166,7 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
     expect(await use(two, token)).toBe(refused)
   })
 
-  test('that is revoked is refused from the start by a process that starts later', async () => {
+  test('takes effect in an instance that starts later from its first request', async () => {
     await using stores = await openTestStores()
     const [token, other] = await (async () => {
       await using one = await startService({ configuration, stores })
@@ -181,13 +181,13 @@ describe.each(kinds)('a $kind token', ({ lifetime, issue, use, good, refused }) 
   })
 })
 
-test('the session of a nevisFIDO token that is revoked has failed', async () => {
+test('revoking a nevisFIDO token sets its session to failed', async () => {
   const { token, sessionId } = await createToken(service, 'authentication')
   await revoke(service, token)
   expect(JSON.parse((await askStatus(service, sessionId)).body)).toMatchObject({ status: 'failed' })
 })
 
-describe('what there is nothing to revoke of is answered alike', () => {
+describe('revocation with nothing to revoke', () => {
   const tokens: [what: string, token: string][] = [
     ['a letter', 'x'],
     ['a blank', ' '],
@@ -204,11 +204,11 @@ describe('what there is nothing to revoke of is answered alike', () => {
     ['a JWS without a signature', 'eyJhbGciOiJub25lIn0.e30.'],
     ['a JWS with another signature', 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA'],
   ]
-  test.each(tokens)('%s', async (_what, token) => {
+  test.each(tokens)('is answered like a success: %s', async (_what, token) => {
     expect(await revoke(service, token)).toMatchObject(REVOKED)
   })
 
-  test('an altered token leaves the genuine one alone', async () => {
+  test('of an altered token leaves the genuine one valid', async () => {
     const token = await issueBws(service)
     const [header, payload, signature = ''] = token.split('.')
     for (const altered of [`${header}.${payload}.`, `${header}.${payload}.${[...signature].reverse().join('')}`]) {
@@ -217,20 +217,20 @@ describe('what there is nothing to revoke of is answered alike', () => {
     await expectActive(service, token)
   })
 
-  test('the session of a nevisFIDO token is no token', async () => {
+  test('of a nevisFIDO session id leaves its token valid', async () => {
     const { token, sessionId } = await createToken(service, 'authentication')
     expect(await revoke(service, sessionId)).toMatchObject(REVOKED)
     await expectActive(service, token)
   })
 })
 
-describe('who may revoke', () => {
+describe('authentication for revocation', () => {
   const { id, secret } = RESOURCE_SERVER
   const welcome: [what: string, authorization: string][] = [
     ['HTTP Basic', basic(id, secret)],
     ['HTTP Basic, form-urlencoded', oauthBasic(id, secret)],
   ]
-  test.each(welcome)('by %s', async (_what, authorization) => {
+  test.each(welcome)('accepts %s', async (_what, authorization) => {
     expect(await post(service, PATH, { token: 'x' }, { headers: { authorization } })).toMatchObject(REVOKED)
   })
 
@@ -245,7 +245,7 @@ describe('who may revoke', () => {
     ['a wrong secret in the form', undefined, { client_id: id, client_secret: 'a wrong secret 5a1c' }],
     ['an id alone in the form', undefined, { client_id: id }],
   ]
-  test.each(unwelcome)('not with %s', async (_what, authorization, form) => {
+  test.each(unwelcome)('rejects %s', async (_what, authorization, form) => {
     const headers = authorization === undefined ? {} : { authorization }
     const reply = await post(service, PATH, { token: 'x', ...form }, { headers })
     expect(reply).toMatchObject({
@@ -255,7 +255,7 @@ describe('who may revoke', () => {
     expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_client', error_description: expect.any(String) })
   })
 
-  test('not both ways at once', async () => {
+  test('rejects credentials in header and form at once', async () => {
     const token = await issueBws(service)
     const reply = await post(service, PATH, { token, client_id: id, client_secret: secret }, { as: RESOURCE_SERVER })
     expect(reply.status).toBe(400)
@@ -264,7 +264,7 @@ describe('who may revoke', () => {
   })
 })
 
-describe('what is asked', () => {
+describe('the revocation request', () => {
   const FORM = 'application/x-www-form-urlencoded'
   test.each([
     ['no token', FORM, '', 400],
@@ -274,20 +274,20 @@ describe('what is asked', () => {
     ['multipart', 'multipart/form-data; boundary=b', '--b--\r\n', 400],
     ['a content type that is none', ';;;', 'token=x', 400],
     ['64 KiB and a byte', FORM, `token=${'x'.repeat(65_531)}`, 413],
-  ])('%s is refused', async (_what, contentType, body, status) => {
+  ])('is rejected with %s', async (_what, contentType, body, status) => {
     const headers = { 'content-type': contentType }
     const reply = await post(service, PATH, body, { headers, as: RESOURCE_SERVER })
     expect(reply.status).toBe(status)
     expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
   })
 
-  test('of two tokens neither is revoked', async () => {
+  test('with two tokens revokes neither', async () => {
     const tokens = [await issueBws(service), await issueBws(service)]
     expect((await post(service, PATH, { token: tokens }, { as: RESOURCE_SERVER })).status).toBe(400)
     for (const token of tokens) await expectActive(service, token)
   })
 
-  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])('%s is 405, and revokes nothing', async (method) => {
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])('with method %s is 405 and revokes nothing', async (method) => {
     const token = await issueBws(service)
     expect(await service.request(`${PATH}?token=${token}`, { method, as: RESOURCE_SERVER })).toMatchObject({
       status: 405,
@@ -297,7 +297,7 @@ describe('what is asked', () => {
   })
 })
 
-test('nothing that was asked is in the log', async () => {
+test('revocation logs nothing of the request', async () => {
   const marker = 'marker-that-no-log-of-revocation-may-hold'
   trackSecret(marker)
   await using service = await startService({ configuration })
@@ -357,7 +357,7 @@ async function openTestStores(): Promise<TestStores> {
   }
 }
 
-describe('while the store is away', () => {
+describe('while the store is unavailable', () => {
   const LONGEST = 1_001
 
   async function start() {
@@ -398,7 +398,7 @@ describe('while the store is away', () => {
   const until = (ask: () => Promise<Reply>) =>
     expect.poll(async () => (await ask()).status, { timeout: 3_000, interval: 20 })
 
-  test.each(endpoints)('%s is 503, and good again without a restart', async (_what, ask, status) => {
+  test.each(endpoints)('%s is 503, and recovers without a restart', async (_what, ask, status) => {
     await using setting = await start()
     const { stores, clock } = setting
     stores.lose()
@@ -410,7 +410,7 @@ describe('while the store is away', () => {
     await until(() => ask(setting)).toBe(status)
   })
 
-  test.each(gateways)('%s is 503, and good again without a restart', async (_what, ask, status) => {
+  test.each(gateways)('%s is 503, and recovers without a restart', async (_what, ask, status) => {
     await using setting = await start()
     const { stores, clock } = setting
     expect((await ask(setting)).status).toBe(status)
@@ -423,7 +423,7 @@ describe('while the store is away', () => {
     await until(() => ask(setting)).toBe(status)
   })
 
-  test('what needs it is 503 at once: revoking, counting a try, looking a nevisFIDO token up', async () => {
+  test('revoking, counting a try and looking up a nevisFIDO token are 503 at once', async () => {
     await using setting = await start()
     const { service, stores, tokens } = setting
     stores.lose()
@@ -433,7 +433,7 @@ describe('while the store is away', () => {
     expect((await checkBws(service, 'verify', tokens.bws)).status).toBe(503)
   })
 
-  test('a revocation that was refused can be tried again, and then is in force', async () => {
+  test('a refused revocation can be retried and then takes effect', async () => {
     await using setting = await start()
     const { service, stores, tokens } = setting
     stores.lose()
@@ -446,7 +446,7 @@ describe('while the store is away', () => {
     }
   })
 
-  test('a try that could not be counted was not used up', async () => {
+  test('a try that could not be counted is not consumed', async () => {
     await using setting = await start()
     const { service, stores, tokens } = setting
     stores.lose('uses')
@@ -457,7 +457,7 @@ describe('while the store is away', () => {
     expect(statuses).toEqual([200, 200, 200, 403])
   })
 
-  test('what was revoked before never passes', async () => {
+  test('no token that was revoked before passes', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await revoke(service, tokens.bws)
@@ -476,7 +476,7 @@ describe('while the store is away', () => {
     await expect.poll(statuses, { timeout: 3_000, interval: 20 }).toEqual([401, 401, 401])
   })
 
-  test('what another process revokes meanwhile never passes after it is back', async () => {
+  test('no token that another instance revokes meanwhile passes afterwards', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await using other = await startService({ clock, configuration, stores: stores.sound })
@@ -488,7 +488,7 @@ describe('while the store is away', () => {
     await until(() => checkIdscan(service, 'scanning', tokens.idscan)).toBe(401)
   })
 
-  test('a service that starts refuses until it knows what is revoked', async () => {
+  test('a starting instance answers 503 until it has read the revocations', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await revoke(service, tokens.idscan)
@@ -501,7 +501,7 @@ describe('while the store is away', () => {
     expect((await checkBws(started, 'upload', tokens.bws)).status).toBe(200)
   })
 
-  test('the service itself is alive, and callers are still told apart', async () => {
+  test('/healthz is 200 and credentials are still checked', async () => {
     await using setting = await start()
     const { service, stores, clock } = setting
     stores.lose()

@@ -248,7 +248,7 @@ const changedSteps = fc
     ),
   )
 
-test('whatever order things come in, each token is what its history makes it', {
+test('after calls in any order, each token is in the state that its history implies', {
   timeout: CAMPAIGN + 60_000,
 }, async () => {
   await using target = await (FULL ? startElsewhere(FUZZED) : startHere(FUZZED))

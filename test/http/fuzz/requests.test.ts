@@ -34,7 +34,7 @@ const REQUEST_ID = 'X-Request-Id'
 test.each([
   ['as by default', FUZZED],
   ['with every setting the other way', CONTRARY],
-])('configured %s', { timeout: CAMPAIGN + 60_000 }, async (what, configuration) => {
+])('answers any request as documented, configured %s', { timeout: CAMPAIGN + 60_000 }, async (what, configuration) => {
   await using target = await (FULL ? startElsewhere(configuration) : startHere(configuration))
   const pool = createTokenPool(FULL ? undefined : trackSecret)
   const tally = createTally()

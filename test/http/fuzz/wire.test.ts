@@ -37,7 +37,7 @@ async function send(bytes: string): Promise<readonly Answer[]> {
   return answers
 }
 
-describe('of two requests that may be one, the second is not answered', () => {
+describe('does not answer the second of two requests that may be one', () => {
   test.each(REFUSED)('$what', { timeout: 60_000 }, async ({ bytes }) => {
     const answers = await send(bytes)
     expect(answers.length).toBeLessThanOrEqual(1)
@@ -47,7 +47,7 @@ describe('of two requests that may be one, the second is not answered', () => {
   })
 })
 
-describe('of two requests that are clearly two, both are answered', () => {
+describe('answers both of two clearly separate requests', () => {
   test.each(UNDERSTOOD)('$what', async ({ bytes }) => {
     const second = bytes.lastIndexOf('\r\n\r\n')
     const answers = await send(`${bytes.slice(0, second)}\r\nConnection: close${bytes.slice(second)}`)
@@ -56,7 +56,7 @@ describe('of two requests that are clearly two, both are answered', () => {
   })
 })
 
-test('bytes that are changed, cut, late or broken off', { timeout: CAMPAIGN + 60_000 }, async () => {
+test('answers or closes a connection with changed, cut, late or broken-off bytes', { timeout: CAMPAIGN + 60_000 }, async () => {
   const pool = createTokenPool()
   let runs = 0
 
@@ -121,7 +121,7 @@ function readRequestLine(bytes: Buffer): RequestLine | undefined {
   return FUZZ_METHODS.includes(method) ? { method, target } : undefined
 }
 
-describe('a request that never ends', () => {
+describe('answers 408 or closes for a request that never ends', () => {
   const endless = [
     ['in its first line', 'GET /heal'],
     ['in a header', 'GET /healthz HTTP/1.1\r\nHost: x\r\nX: '],
@@ -145,7 +145,7 @@ describe('a request that never ends', () => {
   })
 })
 
-test('many who leave in the middle leave nothing behind', { timeout: 60_000 }, async () => {
+test('keeps no connection of clients that leave in the middle of a request', { timeout: 60_000 }, async () => {
   const half = Buffer.from('POST /introspect HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc')
   const leavers = Array.from({ length: FULL ? 2_000 : 100 }, () =>
     sendRaw(target.port, [{ bytes: half, pause: 0 }], 'reset', ['POST']),

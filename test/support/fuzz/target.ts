@@ -34,6 +34,7 @@ export async function startHere(
     connectionLimits: {
       ...(limits.head ? { headersTimeoutMs: limits.head } : {}),
       ...(limits.whole ? { requestTimeoutMs: limits.whole } : {}),
+      connectionsCheckingIntervalMs: 100,
     },
   })
   const connections = watchConnections(service.port)

@@ -8,8 +8,8 @@ import { startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type Breaches, findBreaches, NO_BREACH, startSteadyLoad } from '../../support/steady-load.ts'
 
-// A primary dies, its replica takes its place, and the service finds it behind the same address. Redis replicates after it has
-// answered: what was answered in between is lost with the primary. The full form counts how much that is.
+// A Redis primary dies, its replica takes over behind the same address. Redis replicates after it answers, so writes in between are
+// lost with the primary. The full form counts them.
 
 const TIMEOUT = FULL ? 1_800_000 : 120_000
 const ROUNDS = FULL ? 20 : 1
@@ -53,7 +53,7 @@ async function failOver(isQuiet: boolean, ...settings: string[]): Promise<{ toke
   if (settings.length > 0) await ask(primary, 'CONFIG', 'SET', ...settings)
   await using address = await startNetwork(primary.port)
   await using deployment = await deploy(`redis://127.0.0.1:${address.port}/0`)
-  const service = await deployment.startProcess()
+  const service = await deployment.start()
 
   const load = startSteadyLoad(() => service)
   await expect.poll(load.served, PATIENT).toBeGreaterThan(20)
@@ -75,7 +75,7 @@ async function failOver(isQuiet: boolean, ...settings: string[]): Promise<{ toke
 }
 
 describe.skipIf(!hasProgram('redis-server'))('a fail-over to a replica', () => {
-  test('keeps all that has arrived there, and the service goes on by itself', { timeout: TIMEOUT }, async () => {
+  test('keeps everything that was replicated, and the service recovers by itself', { timeout: TIMEOUT }, async () => {
     const { breaches } = await failOver(true)
     expect(breaches).toEqual(NO_BREACH)
   })
@@ -85,7 +85,7 @@ describe.skipIf(!hasProgram('redis-server'))('a fail-over to a replica', () => {
     { primary: 'with min-replicas-to-write 1', settings: ['min-replicas-to-write', '1', 'min-replicas-max-lag', '1'] },
   ]
   test.skipIf(!FULL).each(PRIMARIES)(
-    '$primary: how much goes with it',
+    '$primary: counts what is lost under load',
     { timeout: TIMEOUT },
     async ({ primary, settings }) => {
       let tokens = 0

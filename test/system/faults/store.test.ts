@@ -6,21 +6,21 @@ import { describe, expect, test } from 'vitest'
 import { CALLER, QUERY } from '../../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
 import { FULL } from '../../support/full.ts'
-import { type Deployment, deploy, type InstanceProcess } from '../../support/instances.ts'
+import { type Deployment, deploy, type Instance } from '../../support/instances.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { type Network, startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import { findBreaches, NO_BREACH, type SteadyLoad, startSteadyLoad } from '../../support/steady-load.ts'
 
-// What happens to the store happens while callers issue, redeem, check and revoke without a pause. Whatever it is: what they were
-// told is kept, nothing is redeemed twice, and all goes on by itself once it is over.
+// Faults of the store happen while clients issue, redeem, check and revoke without a pause. After each fault every answer given
+// still holds, nothing was redeemed twice, and the service recovers by itself.
 
 const ROUNDS = FULL ? 30 : 1
 const TIMEOUT = FULL ? 900_000 : 120_000
 
-/** Milliseconds of load before and after; the longer ones of the full form meet more. */
-const WHILE = FULL ? 1_000 : 250
+/** Load before and during a fault. The full form's longer time meets more moments. */
+const LOAD_MS = FULL ? 1_000 : 250
 
 const PATIENT = { timeout: 20_000, interval: 20 }
 
@@ -34,8 +34,8 @@ async function expectFailures(load: SteadyLoad): Promise<void> {
   await expect.poll(() => load.failed() - before, PATIENT).toBeGreaterThan(10)
 }
 
-/** Signed tokens need no store to be issued. */
-async function expectIssuing(instance: InstanceProcess): Promise<void> {
+/** Expects BWS tokens to be issued, which needs no store. */
+async function expectIssuing(instance: Instance): Promise<void> {
   const { status, body } = await instance.request(`/token?${QUERY}`, { as: CALLER })
   expect(status).toBe(200)
   trackSecret(body)
@@ -44,20 +44,20 @@ async function expectIssuing(instance: InstanceProcess): Promise<void> {
 interface Fault {
   begin(): unknown
   end(): unknown
-  /** What can be said while it lasts. */
-  meanwhile?(instance: InstanceProcess): Promise<void>
-  /** Of what does not fail, it is enough that it takes long. */
+  /** Checks what holds during the fault. */
+  meanwhile?(instance: Instance): Promise<void>
+  /** The fault slows calls down without failing them. */
   readonly isBearable?: boolean
 }
 
-/** Has a fault come and go under load, and looks at what is left. */
-async function endure(instance: InstanceProcess, { begin, end, meanwhile, isBearable = false }: Fault): Promise<void> {
+/** Begins and ends a fault under load, then checks every answer given. */
+async function endure(instance: Instance, { begin, end, meanwhile, isBearable = false }: Fault): Promise<void> {
   const load = startSteadyLoad(() => instance)
   for (let round = 0; round < ROUNDS; round++) {
     await expectServed(load)
-    await sleep(Math.random() * WHILE)
+    await sleep(Math.random() * LOAD_MS)
     await begin()
-    if (isBearable) await sleep(2 * WHILE)
+    if (isBearable) await sleep(2 * LOAD_MS)
     else await expectFailures(load)
     await expectIssuing(instance)
     await meanwhile?.(instance)
@@ -69,13 +69,13 @@ async function endure(instance: InstanceProcess, { begin, end, meanwhile, isBear
   expect(instance.log()).not.toContain('server.failed')
 }
 
-/** Has the process itself die, and another one start on what it leaves. */
+/** Kills the process under load and starts another on the same store, then checks every answer given. */
 async function endureDeaths(deployment: Deployment): Promise<void> {
   let instance = await deployment.startProcess()
   const load = startSteadyLoad(() => instance)
   for (let round = 0; round < ROUNDS; round++) {
     await expectServed(load)
-    await sleep(Math.random() * WHILE)
+    await sleep(Math.random() * LOAD_MS)
     await instance.kill()
     instance = await deployment.startProcess()
     await expectServed(load)
@@ -85,43 +85,46 @@ async function endureDeaths(deployment: Deployment): Promise<void> {
 }
 
 describe('an SQLite file', () => {
-  test('N24, B35: outlives the SIGKILL of its process', { timeout: TIMEOUT }, async () => {
+  test('N24, B35: keeps every answer when its process is killed', { timeout: TIMEOUT }, async () => {
     await using deployment = await deploy()
     await endureDeaths(deployment)
   })
 
-  // A limit to the size of files fails a write as a full disk does; a limit of nothing fails all of them, as a disk that has become
-  // read-only.
+  // RLIMIT_FSIZE fails writes as a full disk does; a limit of 0 fails all of them, as a read-only disk does.
   const LIMITS = [
     { disk: 'full', bytes: 300_000 },
-    { disk: 'not written to any more', bytes: 0 },
+    { disk: 'read-only', bytes: 0 },
   ]
   describe.skipIf(!hasProgram('prlimit'))('on a disk that is limited', () => {
-    test.each(LIMITS)('N13, N24: is kept when the disk is $disk', { timeout: TIMEOUT }, async ({ bytes }) => {
-      await using deployment = await deploy()
-      const instance = await deployment.startProcess()
-      const limit = (size: number | 'unlimited') =>
-        execFileSync('prlimit', ['--pid', String(instance.pid), `--fsize=${size}:`])
-      await endure(instance, { begin: () => limit(bytes), end: () => limit('unlimited') })
-      expect(instance.log()).toContain('"reason":"store_unavailable"')
-    })
+    test.each(LIMITS)(
+      'N13, N24: keeps every answer when the disk is $disk',
+      { timeout: TIMEOUT },
+      async ({ bytes }) => {
+        await using deployment = await deploy()
+        const instance = await deployment.startProcess()
+        const limit = (size: number | 'unlimited') =>
+          execFileSync('prlimit', ['--pid', String(instance.pid), `--fsize=${size}:`])
+        await endure(instance, { begin: () => limit(bytes), end: () => limit('unlimited') })
+        expect(instance.log()).toContain('"reason":"store_unavailable"')
+      },
+    )
   })
 
   if (canMount()) {
-    test('N13, N24: is kept when a disk of its own is full', { timeout: TIMEOUT }, async () => {
-      // With room for what each round leaves.
+    test('N13, N24: keeps every answer when its mounted disk is full', { timeout: TIMEOUT }, async () => {
+      // Each round leaves records behind.
       using disk = mountSmallDisk(4 * ROUNDS)
       if (!disk) throw new Error('nothing could be mounted')
       await using deployment = await deploy(undefined, { store: `sqlite:${join(disk.folder, 'trimint.db')}` })
-      const instance = await deployment.startProcess()
+      const instance = await deployment.start()
       await endure(instance, { begin: () => disk.fill(), end: () => disk.clear() })
       expect(instance.log()).toContain('database or disk is full')
     })
   }
 })
 
-describe.skipIf(!hasProgram('redis-server'))('a Redis that is synced to disk', () => {
-  test('N24, B35: outlives the SIGKILL of the service', { timeout: TIMEOUT }, async () => {
+describe.skipIf(!hasProgram('redis-server'))('a Redis with appendfsync always', () => {
+  test('N24, B35: keeps every answer when the service is killed', { timeout: TIMEOUT }, async () => {
     await using redis = await startDurableRedis()
     await using deployment = await deploy(redis.url)
     await endureDeaths(deployment)
@@ -148,7 +151,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is synced to disk', (
       }),
     },
     {
-      what: 'is far away all of a sudden',
+      what: 'suddenly answers 80 ms later',
       fault: (_, network) => ({
         begin: () => network.slowDown(80),
         end: () => network.slowDown(0),
@@ -156,15 +159,15 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is synced to disk', (
       }),
     },
     {
-      what: 'is behind a network that swallows everything',
+      what: 'is behind a network that drops everything',
       fault: (_, network) => ({ begin: () => network.hold(), end: () => network.resume() }),
     },
   ]
-  test.each(FAULTS)('N13, N24: keeps what callers were told when it $what', { timeout: TIMEOUT }, async ({ fault }) => {
+  test.each(FAULTS)('N13, N24: keeps every answer when it $what', { timeout: TIMEOUT }, async ({ fault }) => {
     await using redis = await startDurableRedis()
     await using network = await startNetwork(redis.port)
     await using deployment = await deploy(`redis://127.0.0.1:${network.port}/0`)
-    const instance = await deployment.startProcess()
+    const instance = await deployment.start()
     await endure(instance, fault(redis, network))
   })
 })
