@@ -66,13 +66,10 @@ test("with OTEL_… set, a request continues its client's trace, and the audit l
   expect(all).not.toContain(authorization.slice(6))
 })
 
-test.each([[{}], [{ OTEL_SDK_DISABLED: 'true' }]])(
-  'nothing is traced with %j',
-  async (variables) => {
-    await using started = await startProcess(variables)
-    const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
-    await fetch(`${url}/token`)
-    await started.sees(/"event":"token.refused"/)
-    expect(started.out()).not.toContain('traceId')
-  },
-)
+test.each([[{}], [{ OTEL_SDK_DISABLED: 'true' }]])('nothing is traced with %j', async (variables) => {
+  await using started = await startProcess(variables)
+  const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
+  await fetch(`${url}/token`)
+  await started.sees(/"event":"token.refused"/)
+  expect(started.out()).not.toContain('traceId')
+})

@@ -287,14 +287,17 @@ describe('the revocation request', () => {
     for (const token of tokens) await expectActive(service, token)
   })
 
-  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])('with method %s is 405 and revokes nothing', async (method) => {
-    const token = await issueBws(service)
-    expect(await service.request(`${PATH}?token=${token}`, { method, as: RESOURCE_SERVER })).toMatchObject({
-      status: 405,
-      headers: { allow: 'POST', 'cache-control': 'no-store' },
-    })
-    await expectActive(service, token)
-  })
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])(
+    'with method %s is 405 and revokes nothing',
+    async (method) => {
+      const token = await issueBws(service)
+      expect(await service.request(`${PATH}?token=${token}`, { method, as: RESOURCE_SERVER })).toMatchObject({
+        status: 405,
+        headers: { allow: 'POST', 'cache-control': 'no-store' },
+      })
+      await expectActive(service, token)
+    },
+  )
 })
 
 test('revocation logs nothing of the request', async () => {

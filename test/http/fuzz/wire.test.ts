@@ -56,7 +56,9 @@ describe('answers both of two clearly separate requests', () => {
   })
 })
 
-test('answers or closes a connection with changed, cut, late or broken-off bytes', { timeout: CAMPAIGN + 60_000 }, async () => {
+test('answers or closes a connection with changed, cut, late or broken-off bytes', {
+  timeout: CAMPAIGN + 60_000,
+}, async () => {
   const pool = createTokenPool()
   let runs = 0
 
