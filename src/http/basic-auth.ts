@@ -25,7 +25,7 @@ export interface Credentials {
 }
 
 /** A holder whose secret was right. */
-export interface Authenticated<Holder> {
+interface Authenticated<Holder> {
   readonly id: string
   readonly holder: Holder
   /** The position of the secret that was given, counted from 0. */

@@ -31,7 +31,7 @@ export type Negotiation = 'strict' | 'lenient'
 export type Users = ReadonlySet<string> | '*'
 
 /** A caller that authenticates with HTTP Basic. */
-export interface Client {
+interface Client {
   readonly secrets: readonly SecretSlot[]
   /** Whom it may act for. */
   readonly users: Users

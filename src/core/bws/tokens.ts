@@ -16,7 +16,7 @@ type Found =
     }
   | { readonly refused: 'invalid_token' }
 
-export type CheckedBwsToken =
+type CheckedBwsToken =
   | {
       readonly token: BwsToken
       /** Tries left after this use; undefined where none is counted. */

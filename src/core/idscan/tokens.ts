@@ -19,7 +19,7 @@ type Found =
     }
   | { readonly refused: 'invalid_token' }
 
-export type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
+type CheckedIdscanToken = Found | { readonly refused: 'wrong_area'; readonly claims: IdscanClaims }
 
 /** Issued IDscan tokens. Both methods throw StoreUnavailableError where they need the store and the store fails. */
 export interface IdscanTokens {
