@@ -80,7 +80,9 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
     })
 
     // The last one: afterwards there is a process less. Whoever loses it asks its neighbour.
-    test(`N24: on ${store} no token is redeemed twice when a process dies meanwhile`, { timeout: TIMEOUT }, async () => {
+    test(`N24: on ${store} no token is redeemed twice when a process dies meanwhile`, {
+      timeout: TIMEOUT,
+    }, async () => {
       const tokens = await issueAll()
       const [victim, ...survivors] = instances
       /** What the victim may have redeemed, and told nobody. */

@@ -208,14 +208,17 @@ describe('a reload', () => {
     expect(await service.reload({ bws: { lifetime: '1m', apps: [APP] } })).toMatchObject({ changed: ['bws.lifetime'] })
   })
 
-  test.skipIf(!existsSync('/proc'))('on a SIGHUP received during start-up is deferred until the server listens', async () => {
-    await using started = await startProcess({ DRAIN_DELAY: '0s' })
-    // Until Trimint handles SIGHUP, it ends the process.
-    await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
-    expect(started.out()).toBe('')
-    started.child.kill('SIGHUP')
-    await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)
-  })
+  test.skipIf(!existsSync('/proc'))(
+    'on a SIGHUP received during start-up is deferred until the server listens',
+    async () => {
+      await using started = await startProcess({ DRAIN_DELAY: '0s' })
+      // Until Trimint handles SIGHUP, it ends the process.
+      await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
+      expect(started.out()).toBe('')
+      started.child.kill('SIGHUP')
+      await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)
+    },
+  )
 
   test('keeps the blocks of the guard, also while the store is unavailable', async () => {
     const guard = { addressFailures: 3 }

@@ -12,22 +12,19 @@ const run = promisify(execFile)
 const LISTENING = /"event":"server.listening","url":"(http:[^"]+)"/
 
 describe('a start without a configuration', () => {
-  test.skipIf(!hasProgram('curl'))(
-    'prints a working curl line for each contract',
-    async () => {
-      await using started = await startProcess()
-      await started.sees(LISTENING)
-      const { index } = await started.sees(/Your own configuration/)
-      expect(index).toBeGreaterThan(0)
-      const lines = started.err().match(/^ {2}curl .*$/gm) ?? []
-      const replies = await Promise.all(lines.map((line) => promisify(exec)(line)))
-      expect(replies.map(({ stdout }) => stdout)).toEqual([
-        expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/),
-        expect.stringMatching(/^{"access_token":"eyJ/),
-        expect.stringMatching(/^{"token":"[0-9a-f-]{36}","sessionId":"[0-9a-f-]{36}","statusCode":1200}$/),
-      ])
-    },
-  )
+  test.skipIf(!hasProgram('curl'))('prints a working curl line for each contract', async () => {
+    await using started = await startProcess()
+    await started.sees(LISTENING)
+    const { index } = await started.sees(/Your own configuration/)
+    expect(index).toBeGreaterThan(0)
+    const lines = started.err().match(/^ {2}curl .*$/gm) ?? []
+    const replies = await Promise.all(lines.map((line) => promisify(exec)(line)))
+    expect(replies.map(({ stdout }) => stdout)).toEqual([
+      expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/),
+      expect.stringMatching(/^{"access_token":"eyJ/),
+      expect.stringMatching(/^{"token":"[0-9a-f-]{36}","sessionId":"[0-9a-f-]{36}","statusCode":1200}$/),
+    ])
+  })
 
   test('stores its key, so that tokens survive a restart', async () => {
     await using started = await startProcess()
@@ -122,23 +119,20 @@ describe('METRICS_PORT', () => {
 })
 
 describe('a shutdown', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)(
-    'on %s finishes, writes the whole log and exits with 0',
-    async (signal) => {
-      await using started = await startProcess({ DRAIN_DELAY: '0s' })
-      const [, url = ''] = await started.sees(LISTENING)
-      const authorization = `Basic ${Buffer.from('demo-app:demo-secret').toString('base64')}`
-      for (let count = 0; count < 50; count++) {
-        const reply = await fetch(`${url}/token?id=demo-app&bcid=bws.1.1`, { headers: { authorization } })
-        expect(reply.status).toBe(200)
-        await reply.text()
-      }
-      started.child.kill(signal)
-      expect(await started.ended()).toBe(0)
-      expect(started.out().match(/token\.issued/g)).toHaveLength(50)
-      expect(started.out().trim().split('\n').at(-1)).toContain(`"event":"server.closing","signal":"${signal}"`)
-    },
-  )
+  test.each(['SIGTERM', 'SIGINT'] as const)('on %s finishes, writes the whole log and exits with 0', async (signal) => {
+    await using started = await startProcess({ DRAIN_DELAY: '0s' })
+    const [, url = ''] = await started.sees(LISTENING)
+    const authorization = `Basic ${Buffer.from('demo-app:demo-secret').toString('base64')}`
+    for (let count = 0; count < 50; count++) {
+      const reply = await fetch(`${url}/token?id=demo-app&bcid=bws.1.1`, { headers: { authorization } })
+      expect(reply.status).toBe(200)
+      await reply.text()
+    }
+    started.child.kill(signal)
+    expect(await started.ended()).toBe(0)
+    expect(started.out().match(/token\.issued/g)).toHaveLength(50)
+    expect(started.out().trim().split('\n').at(-1)).toContain(`"event":"server.closing","signal":"${signal}"`)
+  })
 
   test('succeeds although the trace collector is unreachable', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
