@@ -24,6 +24,7 @@ export default defineConfig({
     // Tests must also pass on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle.
     maxWorkers: 4,
     projects: [

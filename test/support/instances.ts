@@ -120,7 +120,7 @@ export async function deploy(
           const reloads = () => started.out().split('"event":"configuration.reloaded"').length
           const before = reloads()
           started.child.kill('SIGHUP')
-          await expect.poll(reloads, { timeout: 15_000 }).toBeGreaterThan(before)
+          await expect.poll(reloads).toBeGreaterThan(before)
         },
         async stop() {
           started.child.kill('SIGTERM')

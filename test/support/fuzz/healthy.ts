@@ -55,5 +55,5 @@ export async function expectHealthy(port: number): Promise<number> {
 /** Nothing is left over of what was sent: no error inside, no connection. */
 export async function expectQuiet(target: { faults(): string[]; sockets(): Promise<number> }): Promise<void> {
   expect(target.faults()).toEqual([])
-  await expect.poll(() => target.sockets(), { timeout: 15_000 }).toBe(0)
+  await expect.poll(() => target.sockets()).toBe(0)
 }
