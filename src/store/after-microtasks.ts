@@ -1,8 +1,8 @@
 /**
- * Takes a step when the callback of the event loop that is running now has come to its end, and with it every promise that waited for
- * nothing else: whoever writes as part of it has written by then, and nobody has waited for the next turn.
+ * Runs a step after the current callback of the event loop and the promises that it has settled, before the next callback. Calls made by that
+ * callback are complete by then, and none has waited for a turn of the event loop.
  */
 export function afterMicrotasks(step: () => void): void {
-  // Ticks come before promises, and a tick behind the promises comes when there are none left.
+  // Node runs ticks before promises; a tick queued by a promise runs after all of them.
   queueMicrotask(() => process.nextTick(step))
 }

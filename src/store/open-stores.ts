@@ -3,13 +3,9 @@ import type { InstanceStore } from '../core/ports/instance-store.ts'
 import type { RevocationStore } from '../core/ports/revocation-store.ts'
 import type { TokenStore } from '../core/ports/token-store.ts'
 import type { UsageStore } from '../core/ports/usage-store.ts'
-import { openSqliteFailedAttemptStore } from './sqlite/failed-attempt-store.ts'
-import { openSqliteInstanceStore } from './sqlite/instance-store.ts'
-import { openSqliteRevocationStore } from './sqlite/revocation-store.ts'
-import { openSqliteTokenStore } from './sqlite/token-store.ts'
-import { openSqliteUsageStore } from './sqlite/usage-store.ts'
+import { openSqlite } from './sqlite/open.ts'
 
-/** Everything that outlives a process and is shared with others. */
+/** Everything that outlives a process and is shared with others. Closing one store of a file closes them all. */
 export interface Stores {
   readonly failures: FailedAttemptStore
   readonly tokens: TokenStore
@@ -19,38 +15,36 @@ export interface Stores {
   close(): Promise<void>
 }
 
-export interface StoreListeners {
-  /** Called for a connection that is lost; the store reconnects. */
-  readonly onError: (error: Error) => void
-  /** Called when the store can no longer say what is durable; the process should end. */
-  readonly onFatal: (error: Error) => void
+export interface StoreOptions {
+  /** Called when a connection to a server is lost. It is re-established without further calls. */
+  readonly onError?: ((error: Error) => void) | undefined
+  /**
+   * Called once, after an I/O error in a transaction of a file. From then on every call of these stores rejects. The process has to end: SQLite's
+   * recovery at the next start decides what the file holds.
+   */
+  readonly onFatal?: ((error: Error) => void) | undefined
+  /** Milliseconds after which a call to a file rejects that was not answered. */
+  readonly timeoutMs?: number | undefined
 }
 
 const SQLITE = 'sqlite:'
 
+const STORE_TIMEOUT_MS = 800
+
 /**
- * Opens what the configuration's `store` names, each over a connection of its own: with a file, the connection decides whether it
- * waits for the disk; with a server, none waits behind another.
+ * Opens the stores that the configuration's `store` names.
  *
- * @param onError told of a connection that is lost; it comes back by itself.
- * @throws Error for a file that cannot be opened. A Redis that is away is no error: what needs it fails until it is back.
+ * @throws Error for a file that cannot be opened. A Redis that is unavailable is not an error: calls reject until it is available.
  */
-export async function openStores(store: string, { onError }: StoreListeners): Promise<Stores> {
-  if (store.startsWith(SQLITE)) return withClose(openSqlite(store.slice(SQLITE.length)))
-  // Loaded where it is needed alone: the client of Redis is a good part of what a start takes, in time and in memory.
+export async function openStores(store: string, options: StoreOptions = {}): Promise<Stores> {
+  const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS } = options
+  if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs })
+  // Imported on demand: the Redis client is a large part of a start's time and memory.
   const { openRedis } = await import('./redis/open.ts')
   return withClose(await openRedis(store, onError))
 }
 
-function openSqlite(path: string): Omit<Stores, 'close'> {
-  return {
-    failures: openSqliteFailedAttemptStore(path),
-    tokens: openSqliteTokenStore(path),
-    revocations: openSqliteRevocationStore(path),
-    uses: openSqliteUsageStore(path),
-    replicas: openSqliteInstanceStore(path),
-  }
-}
+const ignore = () => undefined
 
 function withClose(stores: Omit<Stores, 'close'>): Stores {
   return { ...stores, close: async () => void (await Promise.all(Object.values(stores).map((store) => store.close()))) }

@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How many rows one step clears away at most, so that none of them holds the store for long. */
-export const SWEEP_STEP = 1_000
+/** Rows that one step deletes at most: other writes wait for a step. */
+export const SWEEP_STEP = 256
 
-/** Milliseconds for everybody else between two steps. */
-const SWEEP_PAUSE = 20
+const STEP_PAUSE_MS = 20
 
 /**
- * Clears away step by step, until nothing is left.
+ * Repeats a step until nothing is left, with pauses for other writes.
  *
- * @param step clears away up to {@link SWEEP_STEP} and answers how many there were.
+ * @param step deletes up to {@link SWEEP_STEP} rows and returns how many.
  */
 export async function sweepAll(step: () => Promise<number>): Promise<void> {
-  while ((await step()) === SWEEP_STEP) await sleep(SWEEP_PAUSE)
+  while ((await step()) === SWEEP_STEP) await sleep(STEP_PAUSE_MS)
 }

@@ -7,11 +7,11 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
 import { runCommand } from '../../src/cli/program.ts'
-import { openSqliteFailedAttemptStore } from '../../src/store/sqlite/failed-attempt-store.ts'
 import { CALLER, getToken, messageOf, QUERY } from '../support/bws.ts'
 import { ACCOUNT, jsonOf, LOGIN, login, PATH } from '../support/idscan.ts'
 import { CLIENT, codeOf, create, OPEN, UAF } from '../support/nevisfido.ts'
 import { KEY, type Reply, type Service, startService } from '../support/service.ts'
+import { openStore } from '../support/stores.ts'
 import { createFrozenClock } from '../support/time.ts'
 
 const guard = { accountFailures: 3, addressFailures: 4, window: '1m', block: '2m' }
@@ -128,7 +128,7 @@ describe.each(routes)('$route', ({ row, failures, wrong, unknown, right, refused
   })
 
   test(`${row}: counts failures at two instances on one store together`, async () => {
-    const failureStore = openSqliteFailedAttemptStore(':memory:')
+    const failureStore = await openStore('failures', 'sqlite::memory:')
     await using one = await startService({ configuration, stores: { failures: failureStore } })
     await using two = await startService({ configuration, stores: { failures: failureStore } })
     for (let count = 0; count < failures; count++) await wrong(count % 2 ? one : two, '10.0.0.1')
@@ -223,7 +223,7 @@ describe('trimint guard', () => {
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const store = `sqlite:${join(folder, 'trimint.db')}`
-    const failureStore = openSqliteFailedAttemptStore(join(folder, 'trimint.db'))
+    const failureStore = await openStore('failures', `sqlite:${join(folder, 'trimint.db')}`)
     const file = join(folder, 'trimint.yaml')
     writeFileSync(
       file,

@@ -1,23 +1,38 @@
-// A process of its own that opens a token store and creates the records that it is sent. Answers `ready`, then for each record
-// `created`, or why not.
+// The entry of a process that opens stores and performs the calls that its parent sends. It sends `ready` first, or why it could not open them. After
+// a fatal error of the store it ends with exit code 1, as the server does.
 
-import type { TokenRecord } from '../../src/core/ports/token-store.ts'
-import { openStore } from './stores.ts'
+import { openStores } from '../../src/store/open-stores.ts'
 
-const answer = (text: string): void => {
-  process.send?.(text)
+export interface StoreCall {
+  readonly id: number
+  readonly store: 'tokens' | 'revocations' | 'uses'
+  readonly operation: string
+  readonly values: readonly unknown[]
+}
+
+export interface StoreAnswer {
+  readonly id: number
+  readonly error: string | undefined
+}
+
+type Operations = Readonly<Record<string, (...values: readonly unknown[]) => Promise<unknown>>>
+
+const send = (message: string | StoreAnswer, sent: () => void = () => undefined): void => {
+  process.send?.(message, sent)
 }
 
 try {
-  const store = await openStore('tokens', process.argv[2] ?? '')
-  process.on('message', (record: TokenRecord) => {
-    store.create(record).then(
-      () => answer('created'),
-      (error: Error) => answer(error.message),
+  const onFatal = ({ message }: Error) => send(`fatal: ${message}`, () => process.exit(1))
+  const stores = await openStores(process.argv[2] ?? '', { onFatal })
+  process.on('message', ({ id, store, operation, values }: StoreCall) => {
+    const operations = stores[store] as unknown as Operations
+    operations[operation]?.(...values).then(
+      () => send({ id, error: undefined }),
+      ({ message }: Error) => send({ id, error: message }),
     )
   })
-  answer('ready')
+  process.once('disconnect', () => process.exit())
+  send('ready')
 } catch (error) {
-  answer((error as Error).message)
-  process.disconnect?.()
+  send((error as Error).message, () => process.disconnect?.())
 }

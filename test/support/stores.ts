@@ -1,13 +1,32 @@
-import { openStores, type Stores } from '../../src/store/open-stores.ts'
+import { accessSync, constants, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openStores, type StoreOptions, type Stores } from '../../src/store/open-stores.ts'
 
 type Name = Exclude<keyof Stores, 'close'>
 
-/** One of the stores that a name opens; closing it closes them all. */
+/** Opens one of the stores of a name; closing it closes them all. */
 export async function openStore<Kind extends Name>(
   kind: Kind,
   store: string,
-  onError: (error: Error) => void = () => undefined,
+  options: StoreOptions = {},
 ): Promise<Stores[Kind]> {
-  const stores = await openStores(store, { onError, onFatal: onError })
+  const stores = await openStores(store, options)
   return { ...stores[kind], close: () => stores.close() }
+}
+
+/** Creates a folder for files of stores: in memory where the system allows, since each commit waits for the disk. */
+export function createStoreFolder(name: string): string {
+  return mkdtempSync(join(isWritable(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), `trimint-${name}-`))
+}
+
+const MEMORY_FOLDER = '/dev/shm'
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }

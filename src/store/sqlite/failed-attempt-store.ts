@@ -1,19 +1,12 @@
+import type { DatabaseSync } from 'node:sqlite'
 import type { FailedAttemptStore, FailureCount } from '../../core/ports/failed-attempt-store.ts'
-import { openDatabase } from './database.ts'
-import { retryWhileBusy } from './group-commit.ts'
+import type { Connections } from './calls.ts'
 
-/** How many expired counts one write clears away at most. */
-const SWEEP = 100
+/** Expired counts that one write deletes at most. */
+const MAX_SWEPT_PER_WRITE = 100
 
-/**
- * Counts failures in an SQLite file that several processes may share.
- *
- * @param path a file, or `:memory:`.
- */
-export function openSqliteFailedAttemptStore(path: string): FailedAttemptStore {
-  const database = openDatabase(path)
-  // A count that a power failure takes along costs nothing, so it does not wait for the disk.
-  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
+/** Prepares the writes of {@link createSqliteFailedAttemptStore}. */
+export function prepareFailedAttemptWrites(database: DatabaseSync) {
   const add = database.prepare(
     `INSERT INTO failures (key, failures, expires) VALUES ($key, 1, $expires)
      ON CONFLICT (key) DO UPDATE SET
@@ -23,25 +16,34 @@ export function openSqliteFailedAttemptStore(path: string): FailedAttemptStore {
   )
   const extend = database.prepare('UPDATE failures SET expires = $expires WHERE key = $key AND expires > $now')
   const remove = database.prepare('DELETE FROM failures WHERE key = $key AND failures < $limit')
-  const list = database.prepare(
-    'SELECT * FROM failures WHERE expires > $now ORDER BY failures DESC, expires DESC, key LIMIT $limit',
-  )
   const sweep = database.prepare(
-    `DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE expires <= $now LIMIT ${SWEEP})`,
+    `DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE expires <= $now LIMIT ${MAX_SWEPT_PER_WRITE})`,
   )
 
   return {
-    add: (key, lifetime, now) =>
-      retryWhileBusy(() => {
-        sweep.run({ now })
-        return toCount(add.get({ key, now, expires: now + lifetime }))
-      }),
-    extend: async (key, expires, now) => void (await retryWhileBusy(() => extend.run({ key, expires, now }))),
-    remove: (key, limit) => retryWhileBusy(() => remove.run({ key, limit }).changes > 0),
-    list: (now, limit) => retryWhileBusy(() => list.all({ now, limit }).map(toCount)),
-    async close() {
-      if (database.isOpen) database.close()
+    add(key: string, lifetime: number, now: number): FailureCount {
+      sweep.run({ now })
+      return toCount(add.get({ key, now, expires: now + lifetime }))
     },
+    extend: (key: string, expires: number, now: number): void => void extend.run({ key, expires, now }),
+    remove: (key: string, limit: number): boolean => remove.run({ key, limit }).changes > 0,
+  }
+}
+
+/** Counts failed attempts in SQLite. */
+export function createSqliteFailedAttemptStore({
+  reader,
+  write,
+}: Connections<ReturnType<typeof prepareFailedAttemptWrites>>): Omit<FailedAttemptStore, 'close'> {
+  const list = reader.prepare(
+    'SELECT * FROM failures WHERE expires > $now ORDER BY failures DESC, expires DESC, key LIMIT $limit',
+  )
+
+  return {
+    add: (key, lifetime, now) => write('add', key, lifetime, now),
+    extend: (key, expires, now) => write('extend', key, expires, now),
+    remove: (key, limit) => write('remove', key, limit),
+    list: (now, limit) => reader.run(() => list.all({ now, limit }).map(toCount)),
   }
 }
 

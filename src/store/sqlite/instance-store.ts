@@ -1,8 +1,7 @@
+import type { DatabaseSync } from 'node:sqlite'
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
 import { RETENTION_MS } from '../../core/ports/token-store.ts'
-import { openDatabase } from './database.ts'
-import { createGroupCommit, retryWhileBusy } from './group-commit.ts'
-import { openWriteAheadLog } from './write-ahead-log.ts'
+import type { Connections } from './calls.ts'
 
 interface Row {
   readonly id: string
@@ -12,17 +11,8 @@ interface Row {
   readonly expires: number
 }
 
-/**
- * Keeps announcements in an SQLite file that several processes may share.
- *
- * @param path a file, or `:memory:`.
- */
-export function openSqliteInstanceStore(path: string): InstanceStore {
-  const database = openDatabase(path)
-  // A key that nobody announces any more is on the disk, or it would seem needed for less long.
-  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
-  const log = openWriteAheadLog(path)
-  const group = createGroupCommit(database, log)
+/** Prepares the writes of {@link createSqliteInstanceStore}. */
+export function prepareInstanceWrites(database: DatabaseSync) {
   const announce = database.prepare(
     `INSERT INTO replicas (id, instance, keys, expires) VALUES ($id, $instance, $keys, $expires)
      ON CONFLICT (id) DO UPDATE SET keys = excluded.keys, expires = excluded.expires`,
@@ -32,11 +22,9 @@ export function openSqliteInstanceStore(path: string): InstanceStore {
      ON CONFLICT (fingerprint) DO UPDATE SET needed_until = max(needed_until, excluded.needed_until)`,
   )
   const leave = database.prepare('DELETE FROM replicas WHERE id = $id')
-  const running = database.prepare('SELECT id, instance, keys, expires FROM replicas WHERE expires > $now ORDER BY id')
-  const neededUntil = database.prepare('SELECT fingerprint, needed_until AS until FROM signing_keys')
   const sweepReplicas = database.prepare('DELETE FROM replicas WHERE expires <= $now')
   const sweepKeys = database.prepare(
-    `DELETE FROM signing_keys WHERE needed_until <= $forgotten
+    `DELETE FROM signing_keys WHERE needed_until <= $cutoff
      AND fingerprint NOT IN (SELECT value FROM replicas, json_each(replicas.keys))`,
   )
 
@@ -45,33 +33,39 @@ export function openSqliteInstanceStore(path: string): InstanceStore {
   }
 
   return {
-    announce: ({ id, instance, keys, expires }, needs) =>
-      group.write(() => {
-        announce.run({ id, instance, keys: JSON.stringify(keys), expires })
-        noteNeeds(needs)
-      }),
-    leave: (id, needs) =>
-      group.write(() => {
-        leave.run({ id })
-        noteNeeds(needs)
-      }),
-    running: (now) => retryWhileBusy(() => (running.all({ now }) as unknown as Row[]).map(toAnnouncement)),
+    announce({ id, instance, keys, expires }: Announcement, needs: NeededUntil): void {
+      announce.run({ id, instance, keys: JSON.stringify(keys), expires })
+      noteNeeds(needs)
+    },
+    leave(id: string, needs: NeededUntil): void {
+      leave.run({ id })
+      noteNeeds(needs)
+    },
+    sweep(now: number): void {
+      sweepReplicas.run({ now })
+      sweepKeys.run({ cutoff: now - RETENTION_MS })
+    },
+  }
+}
+
+/** Keeps announcements of instances in SQLite. */
+export function createSqliteInstanceStore({
+  reader,
+  write,
+}: Connections<ReturnType<typeof prepareInstanceWrites>>): Omit<InstanceStore, 'close'> {
+  const running = reader.prepare('SELECT id, instance, keys, expires FROM replicas WHERE expires > $now ORDER BY id')
+  const neededUntil = reader.prepare('SELECT fingerprint, needed_until AS until FROM signing_keys')
+
+  return {
+    announce: (announcement, needs) => write('announce', announcement, needs),
+    leave: (id, needs) => write('leave', id, needs),
+    running: (now) => reader.run(() => (running.all({ now }) as unknown as Row[]).map(toAnnouncement)),
     neededUntil: () =>
-      retryWhileBusy(() => {
+      reader.run(() => {
         const rows = neededUntil.all() as unknown as { fingerprint: string; until: number }[]
         return new Map(rows.map(({ fingerprint, until }) => [fingerprint, until]))
       }),
-    sweep: (now) =>
-      group.write(() => {
-        sweepReplicas.run({ now })
-        sweepKeys.run({ forgotten: now - RETENTION_MS })
-      }),
-    async close() {
-      await group.flush()
-      if (!database.isOpen) return
-      database.close()
-      log.close()
-    },
+    sweep: (now) => write('sweep', now),
   }
 }
 

@@ -1,35 +1,44 @@
+import type { DatabaseSync } from 'node:sqlite'
 import { REVOCATIONS_PER_PAGE, type Revocation, type RevocationStore } from '../../core/ports/revocation-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
-import { openDatabase } from './database.ts'
-import { retryWhileBusy } from './group-commit.ts'
+import type { Connections } from './calls.ts'
 
-/**
- * Keeps revocations in an SQLite file that several processes may share. Its cursor is the number of the last one: numbers are given
- * under the file's one write lock and never given again, so no later commit has a smaller one.
- *
- * @param path a file, or `:memory:`.
- */
-export function openSqliteRevocationStore(path: string): RevocationStore {
-  const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0')
+/** Prepares the writes of {@link createSqliteRevocationStore}. */
+export function prepareRevocationWrites(database: DatabaseSync) {
+  // The table replaces the row of the same subject by the new one, which has a new number: readers that have passed the old one see it.
   const add = database.prepare(
-    'INSERT INTO revocations (subject, issued_until, expires) VALUES ($subject, $issuedUntil, $expires)',
+    `INSERT INTO revocations (subject, issued_until, expires)
+     SELECT $subject, max($issuedUntil, coalesce(max(issued_until), 0)), max($expires, coalesce(max(expires), 0))
+     FROM revocations WHERE subject = $subject`,
   )
-  const since = database.prepare(
-    `SELECT number, subject, issued_until AS issuedUntil, expires FROM revocations WHERE number > $last
-     ORDER BY number LIMIT ${REVOCATIONS_PER_PAGE}`,
-  )
-  const due = database.prepare('SELECT 1 FROM revocations WHERE expires <= $now LIMIT 1')
   const sweep = database.prepare(
     `DELETE FROM revocations WHERE number IN (SELECT number FROM revocations WHERE expires <= $now LIMIT ${SWEEP_STEP})`,
   )
 
   return {
-    async add({ subject, issuedUntil, expires }) {
-      await retryWhileBusy(() => add.run({ subject, issuedUntil, expires }))
-    },
+    add: ({ subject, issuedUntil, expires }: Revocation): void => void add.run({ subject, issuedUntil, expires }),
+    sweep: (now: number): number => Number(sweep.run({ now }).changes),
+  }
+}
+
+/**
+ * Keeps revocations in SQLite. The cursor is the number of the last revocation that was read. Numbers are assigned under the write lock and never
+ * reused, so every later commit has a higher one.
+ */
+export function createSqliteRevocationStore({
+  reader,
+  write,
+}: Connections<ReturnType<typeof prepareRevocationWrites>>): Omit<RevocationStore, 'close'> {
+  const since = reader.prepare(
+    `SELECT number, subject, issued_until AS issuedUntil, expires FROM revocations WHERE number > $last
+     ORDER BY number LIMIT ${REVOCATIONS_PER_PAGE}`,
+  )
+  const isDue = reader.prepare('SELECT 1 FROM revocations WHERE expires <= $now LIMIT 1')
+
+  return {
+    add: (revocation) => write('add', revocation),
     since: (cursor) =>
-      retryWhileBusy(() => {
+      reader.run(() => {
         const rows = since.all({ last: Number(cursor ?? 0) }) as unknown as (Revocation & { number: number })[]
         const last = rows.at(-1)
         return {
@@ -38,10 +47,7 @@ export function openSqliteRevocationStore(path: string): RevocationStore {
           complete: rows.length < REVOCATIONS_PER_PAGE,
         }
       }),
-    // Looking takes no lock: with several processes on one file, most find nothing left to do.
-    sweep: (now) => sweepAll(() => retryWhileBusy(() => (due.get({ now }) ? Number(sweep.run({ now }).changes) : 0))),
-    async close() {
-      if (database.isOpen) database.close()
-    },
+    // Looking first takes no lock: of several processes on one file, most find nothing to delete.
+    sweep: (now) => sweepAll(async () => ((await reader.run(() => isDue.get({ now }))) ? write('sweep', now) : 0)),
   }
 }

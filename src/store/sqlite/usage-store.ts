@@ -1,63 +1,53 @@
+import type { DatabaseSync } from 'node:sqlite'
 import { RETENTION_MS } from '../../core/ports/token-store.ts'
-import type { UsageStore } from '../../core/ports/usage-store.ts'
+import type { UsageStore, Use } from '../../core/ports/usage-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
-import { openDatabase } from './database.ts'
-import { createGroupCommit, retryWhileBusy } from './group-commit.ts'
-import { openWriteAheadLog } from './write-ahead-log.ts'
+import type { Connections } from './calls.ts'
 
-/**
- * Counts and notes uses in an SQLite file that several processes may share. Nothing is told before it is on the disk; the writes of
- * one event-loop turn go there together.
- *
- * @param path a file, or `:memory:`.
- */
-export function openSqliteUsageStore(path: string): UsageStore {
-  const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
-  const log = openWriteAheadLog(path)
-  const group = createGroupCommit(database, log)
+/** Prepares the writes of {@link createSqliteUsageStore}. */
+export function prepareUsageWrites(database: DatabaseSync) {
   const count = database.prepare(
     `INSERT INTO uses (token_id, count, expires) VALUES ($tokenId, 1, $expires)
      ON CONFLICT (token_id) DO UPDATE SET count = count + 1 WHERE count < $limit
      RETURNING count`,
   )
-  const counted = database.prepare('SELECT count FROM uses WHERE token_id = $tokenId')
   const touch = database.prepare(
     `INSERT INTO uses (token_id, last_use, expires) VALUES ($tokenId, $usedAt, $expires)
      ON CONFLICT (token_id) DO UPDATE SET last_use = max(coalesce(last_use, 0), excluded.last_use)`,
   )
-  const lastUse = database.prepare('SELECT last_use AS lastUse FROM uses WHERE token_id = $tokenId')
-  const due = database.prepare('SELECT 1 FROM uses WHERE expires <= $forgotten LIMIT 1')
   const sweep = database.prepare(
-    `DELETE FROM uses WHERE token_id IN (SELECT token_id FROM uses WHERE expires <= $forgotten LIMIT ${SWEEP_STEP})`,
+    `DELETE FROM uses WHERE token_id IN (SELECT token_id FROM uses WHERE expires <= $cutoff LIMIT ${SWEEP_STEP})`,
   )
 
   return {
-    async count(tokenId, limit, expires) {
-      const row = await group.write(() => count.get({ tokenId, limit, expires }) as { count: number } | undefined)
-      return row?.count
+    count: (tokenId: string, limit: number, expires: number): number | undefined =>
+      (count.get({ tokenId, limit, expires }) as { count: number } | undefined)?.count,
+    touch(uses: readonly Use[]): void {
+      for (const { tokenId, usedAt, expires } of uses) touch.run({ tokenId, usedAt, expires })
     },
-    counted: (tokenId) => retryWhileBusy(() => (counted.get({ tokenId }) as { count: number } | undefined)?.count ?? 0),
-    async touch(uses) {
-      await Promise.all(
-        uses.map(({ tokenId, usedAt, expires }) => group.write(() => touch.run({ tokenId, usedAt, expires }))),
-      )
-    },
+    sweep: (cutoff: number): number => Number(sweep.run({ cutoff }).changes),
+  }
+}
+
+/** Counts and records uses in SQLite. */
+export function createSqliteUsageStore({
+  reader,
+  write,
+}: Connections<ReturnType<typeof prepareUsageWrites>>): Omit<UsageStore, 'close'> {
+  const counted = reader.prepare('SELECT count FROM uses WHERE token_id = $tokenId')
+  const lastUse = reader.prepare('SELECT last_use AS lastUse FROM uses WHERE token_id = $tokenId')
+  const isDue = reader.prepare('SELECT 1 FROM uses WHERE expires <= $cutoff LIMIT 1')
+
+  return {
+    count: (tokenId, limit, expires) => write('count', tokenId, limit, expires),
+    counted: (tokenId) => reader.run(() => (counted.get({ tokenId }) as { count: number } | undefined)?.count ?? 0),
+    touch: (uses) => write('touch', uses),
     lastUse: (tokenId) =>
-      retryWhileBusy(() => (lastUse.get({ tokenId }) as { lastUse: number | null } | undefined)?.lastUse ?? undefined),
+      reader.run(() => (lastUse.get({ tokenId }) as { lastUse: number | null } | undefined)?.lastUse ?? undefined),
     async sweep(now) {
-      const forgotten = now - RETENTION_MS
-      await sweepAll(async () => {
-        // Looking takes no lock: with several processes on one file, most find nothing left to do.
-        if (!(await retryWhileBusy(() => due.get({ forgotten })))) return 0
-        return Number((await group.write(() => sweep.run({ forgotten }))).changes)
-      })
-    },
-    async close() {
-      await group.flush()
-      if (!database.isOpen) return
-      database.close()
-      log.close()
+      const cutoff = now - RETENTION_MS
+      // Looking first takes no lock: of several processes on one file, most find nothing to delete.
+      await sweepAll(async () => ((await reader.run(() => isDue.get({ cutoff }))) ? write('sweep', cutoff) : 0))
     },
   }
 }

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,10 +8,10 @@ import { RETENTION_MS } from '../../../src/core/ports/token-store.ts'
 import { createRedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { openStore } from '../../support/stores.ts'
+import { createStoreFolder, openStore } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
-const folder = mkdtempSync(join(tmpdir(), 'trimint-replicas-'))
+const folder = createStoreFolder('replicas')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0

@@ -1,18 +1,22 @@
 import { execFileSync, fork } from 'node:child_process'
-import { on } from 'node:events'
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
+import { openStores } from '../../../src/store/open-stores.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { openStore } from '../../support/stores.ts'
+import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
+import type { StoreAnswer, StoreCall } from '../../support/store-process.ts'
+import { createStoreFolder, openStore } from '../../support/stores.ts'
 
-// The embedded file in processes of their own, as other users and at the limits of the system.
+// The embedded file in several processes, as another user, and on a disk that fails.
 
 const NOW = Date.UTC(2026, 0, 1)
-const folder = mkdtempSync(join(tmpdir(), 'trimint-processes-'))
+const folder = createStoreFolder('processes')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
@@ -36,23 +40,49 @@ function createRecord(): TokenRecord {
   }
 }
 
+const revocationOf = (token: string) => ({ subject: `token ${token}`, issuedUntil: NOW, expires: NOW + 300_000 })
+
 const count = (database: DatabaseSync) =>
   (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
 
 /** Root may write everywhere, so that a process of nobody's tries. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
-/** A process that opens the store, and what it has to say about that. */
-async function startStoreProcess(name: string, user: typeof nobody = {}) {
-  const child = fork(new URL('../../support/store-process.ts', import.meta.url), [name], { ...user, execArgv: [] })
-  const messages = on(child, 'message', { close: ['exit'] })
-  const hear = async (): Promise<string> => (await messages.next()).value?.[0] ?? 'nothing'
-  const opened = await hear()
-  async function create(record: TokenRecord): Promise<string> {
-    child.send(record)
-    return hear()
+/** Starts a process that opens a store. `opened` is `ready`, or the reason why it could not. */
+async function startStoreProcess(name: string, user: typeof nobody = {}, env: NodeJS.ProcessEnv = {}) {
+  const child = fork(new URL('../../support/store-process.ts', import.meta.url), [name], {
+    ...user,
+    execArgv: [],
+    env: { ...process.env, ...env },
+  })
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  const waiting = new Map<number, (answer: string) => void>()
+  const told = Promise.withResolvers<string>()
+  const fatal: string[] = []
+  child.on('message', (message: string | StoreAnswer) => {
+    if (typeof message !== 'string') waiting.get(message.id)?.(message.error ?? 'done')
+    else if (message.startsWith('fatal')) fatal.push(message)
+    else told.resolve(message)
+  })
+  const opened = await Promise.race([told.promise, exited.then(() => 'ended')])
+  let lastId = 0
+  /** Fulfils with `done`, or with why the call was rejected; never once the process has ended. */
+  function call(store: StoreCall['store'], operation: string, ...values: unknown[]): Promise<string> {
+    lastId += 1
+    const id = lastId
+    child.send({ id, store, operation, values } satisfies StoreCall, () => undefined)
+    return new Promise((resolve) => waiting.set(id, resolve))
   }
-  return { pid: child.pid, opened, create, [Symbol.dispose]: () => child.kill('SIGKILL') }
+  return {
+    pid: child.pid,
+    opened,
+    call,
+    create: (record: TokenRecord) => call('tokens', 'create', record),
+    fatal,
+    exited,
+    kill: () => child.kill('SIGKILL'),
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+  }
 }
 
 /** A folder where nobody may look, with a store that holds one record. */
@@ -66,66 +96,119 @@ async function createForNobody() {
   return { place, file, record }
 }
 
-test.each(['file', 'folder'] as const)(
-  'a store in a %s that is read-only is refused, and keeps its data',
-  async (what) => {
-    const { place, file, record } = await createForNobody()
-    if (nobody.uid) for (const path of [place, file]) chownSync(path, nobody.uid, nobody.gid)
-    if (what === 'file' && nobody.uid) chownSync(file, 0, 0)
-    chmodSync(file, what === 'file' ? 0o444 : 0o600)
-    chmodSync(place, what === 'file' ? 0o700 : 0o500)
-    {
-      using started = await startStoreProcess(`sqlite:${file}`, nobody)
-      expect(started.opened).toMatch(
-        what === 'file' ? /EACCES: permission denied/ : /attempt to write a readonly database/,
-      )
-    }
-    chmodSync(place, 0o700)
-    chmodSync(file, 0o600)
-    const store = await open(`sqlite:${file}`)
-    expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
-    await store.close()
-    rmSync(place, { recursive: true })
-  },
-)
+test.each(['file', 'folder'] as const)('rejects a store in a read-only %s, which keeps its data', async (what) => {
+  const { place, file, record } = await createForNobody()
+  if (nobody.uid) for (const path of [place, file]) chownSync(path, nobody.uid, nobody.gid)
+  if (what === 'file' && nobody.uid) chownSync(file, 0, 0)
+  chmodSync(file, what === 'file' ? 0o444 : 0o600)
+  chmodSync(place, what === 'file' ? 0o700 : 0o500)
+  {
+    using started = await startStoreProcess(`sqlite:${file}`, nobody)
+    expect(started.opened).toMatch(
+      what === 'file' ? /EACCES: permission denied/ : /attempt to write a readonly database/,
+    )
+  }
+  chmodSync(place, 0o700)
+  chmodSync(file, 0o600)
+  const store = await open(`sqlite:${file}`)
+  expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+  await store.close()
+  rmSync(place, { recursive: true })
+})
 
-test.skipIf(!hasProgram('prlimit'))(
-  'on a full disk a store refuses, and goes on when there is room again',
+test.skipIf(!canMount())(
+  'rejects writes on a full disk, keeps what it acknowledged, and continues when there is room',
   async () => {
-    const file = newFile()
-    // A limit to the size of files fails a write as a full disk does, and can be lifted while the process runs.
-    const limit = (size: string) => execFileSync('prlimit', ['--pid', String(started.pid), `--fsize=${size}:`])
-    using started = await startStoreProcess(`sqlite:${file}`)
-    expect(started.opened).toBe('ready')
-    const answered: TokenRecord[] = []
-    limit('200000')
-    let answer = ''
-    while (answered.length < 1_000) {
-      const record = createRecord()
-      answer = await started.create(record)
-      if (answer !== 'created') break
-      answered.push(record)
-    }
-    expect(answer).toMatch(/disk/)
-    expect(answered.length).toBeGreaterThan(0)
-    expect(await started.create(createRecord())).toMatch(/disk/)
-    limit('unlimited')
-    const later = createRecord()
-    expect(await started.create(later)).toBe('created')
-
+    using disk = mountSmallDisk()
+    const file = join(disk?.folder ?? '', 'trimint.db')
     const store = await open(`sqlite:${file}`)
-    for (const record of [...answered, later]) {
-      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
-    }
+    const before = createRecord()
+    await store.create(before)
+    disk?.fill()
+    const big = () => ({ ...createRecord(), uafRequest: 'x'.repeat(100_000) })
+    await expect(store.create(big())).rejects.toThrow(/full/)
+    await expect(store.create(big())).rejects.toThrow(/full/)
+    expect(await store.findByToken(before.tokenDigest, NOW)).toStrictEqual(before)
+    disk?.clear()
+    const later = big()
+    await store.create(later)
+    expect(await store.findByToken(later.tokenDigest, NOW)).toStrictEqual(later)
+    await store.close()
     const spy = new DatabaseSync(file)
     expect(spy.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
-    expect(count(spy)).toBe(answered.length + 1)
+    expect(count(spy)).toBe(2)
     spy.close()
-    await store.close()
   },
 )
 
-test('a store is shared by processes that start and write at once', async () => {
+describe.skipIf(!hasProgram('gcc'))('a sync of the log that fails', () => {
+  const library = join(folder, 'failing-sync.so')
+  beforeAll(() => {
+    const source = fileURLToPath(new URL('../../support/failing-sync.c', import.meta.url))
+    execFileSync('gcc', ['-shared', '-fPIC', '-o', library, source])
+  })
+
+  test('acknowledges nothing, ends the process, and loses nothing that was acknowledged before', async () => {
+    const file = newFile()
+    const trigger = `${file}-fail`
+    using started = await startStoreProcess(`sqlite:${file}`, {}, { LD_PRELOAD: library, FAIL_SYNC_WHEN: trigger })
+    const before = createRecord()
+    expect(await started.create(before)).toBe('done')
+    expect(await started.call('revocations', 'add', revocationOf('before'), NOW)).toBe('done')
+    writeFileSync(trigger, '')
+    const answers = [
+      started.call('revocations', 'add', revocationOf('during'), NOW),
+      started.create(createRecord()),
+      started.call('uses', 'counted', 'any'),
+    ]
+    const [code] = await started.exited
+    expect(code).toBe(1)
+    expect(started.fatal).toEqual(['fatal: disk I/O error'])
+    const answered = await Promise.all(answers.map((answer) => Promise.race([answer, 'no answer'])))
+    expect(answered.slice(0, 2)).not.toContain('done')
+
+    const stores = await openStores(`sqlite:${file}`)
+    expect(await stores.tokens.findByToken(before.tokenDigest, NOW)).toStrictEqual(before)
+    const { revocations } = await stores.revocations.since(undefined)
+    expect(revocations.map(({ subject }) => subject)).toContain('token before')
+    await stores.revocations.add(revocationOf('after'), NOW)
+    await stores.close()
+  })
+})
+
+test('keeps everything that was acknowledged when the process is killed under load', async () => {
+  const file = newFile()
+  const acknowledged: TokenRecord[] = []
+  const revoked: string[] = []
+  {
+    using started = await startStoreProcess(`sqlite:${file}`)
+    const enough = Promise.withResolvers<void>()
+    for (let at = 0; at < 3_000; at++) {
+      const record = createRecord()
+      started.create(record).then((answer) => {
+        if (answer === 'done') acknowledged.push(record)
+        if (acknowledged.length === 1_000) enough.resolve()
+      })
+      if (at % 10 !== 0) continue
+      const { subject } = revocationOf(String(at))
+      started.call('revocations', 'add', { ...revocationOf(String(at)), subject }, NOW).then((answer) => {
+        if (answer === 'done') revoked.push(subject)
+      })
+    }
+    await enough.promise
+    started.kill()
+    await started.exited
+  }
+  const stores = await openStores(`sqlite:${file}`)
+  const found = await Promise.all(acknowledged.map(({ tokenDigest }) => stores.tokens.findByToken(tokenDigest, NOW)))
+  expect(found).toStrictEqual(acknowledged)
+  const { revocations } = await stores.revocations.since(undefined)
+  expect(revocations.map(({ subject }) => subject)).toEqual(expect.arrayContaining(revoked))
+  expect(revoked.length).toBeGreaterThan(0)
+  await stores.close()
+})
+
+test('is shared by processes that start and write at the same time', async () => {
   const file = newFile()
   const started = await Promise.all(Array.from({ length: 4 }, () => startStoreProcess(`sqlite:${file}`)))
   try {
@@ -137,7 +220,7 @@ test('a store is shared by processes that start and write at once', async () => 
         return all
       }),
     )
-    expect(new Set(answers.flat())).toEqual(new Set(['created']))
+    expect(new Set(answers.flat())).toEqual(new Set(['done']))
   } finally {
     for (const process of started) process[Symbol.dispose]()
   }

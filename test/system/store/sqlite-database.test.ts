@@ -3,7 +3,6 @@ import {
   chmodSync,
   constants,
   existsSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readlinkSync,
@@ -11,24 +10,20 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterAll, expect, test, vi } from 'vitest'
+import { openStores } from '../../../src/store/open-stores.ts'
 import { openDatabase } from '../../../src/store/sqlite/database.ts'
-import { openSqliteFailedAttemptStore } from '../../../src/store/sqlite/failed-attempt-store.ts'
-import { openSqliteInstanceStore } from '../../../src/store/sqlite/instance-store.ts'
-import { openSqliteRevocationStore } from '../../../src/store/sqlite/revocation-store.ts'
-import { openSqliteTokenStore } from '../../../src/store/sqlite/token-store.ts'
-import { openSqliteUsageStore } from '../../../src/store/sqlite/usage-store.ts'
+import { createStoreFolder } from '../../support/stores.ts'
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>()
   return { ...fs, openSync: vi.fn(fs.openSync), accessSync: vi.fn(fs.accessSync) }
 })
 
-const folder = mkdtempSync(join(tmpdir(), 'trimint-database-'))
+const folder = createStoreFolder('database')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
@@ -161,16 +156,30 @@ function findOpen(file: string): string[] {
   return links.filter((link) => link.startsWith(file))
 }
 
-test.skipIf(!existsSync(DESCRIPTORS)).each([
-  ['tokens', openSqliteTokenStore],
-  ['uses', openSqliteUsageStore],
-  ['failures', openSqliteFailedAttemptStore],
-  ['revocations', openSqliteRevocationStore],
-  ['replicas', openSqliteInstanceStore],
-])('a closed store of %s has nothing open', async (_, open) => {
+test.skipIf(!existsSync(DESCRIPTORS))('a closed store leaves no descriptor and no thread', async () => {
   const file = newFile()
-  const store = open(file)
+  const countThreads = () => readdirSync('/proc/self/task').length
+  const before = countThreads()
+  const store = await openStores(`sqlite:${file}`)
   expect(findOpen(file)).not.toEqual([])
+  expect(countThreads()).toBeGreaterThan(before)
+  await store.close()
   await store.close()
   expect(findOpen(file)).toEqual([])
+  expect(existsSync(`${file}-wal`), 'the log is copied into the database').toBe(false)
+  await expect.poll(countThreads).toBe(before)
+})
+
+test('a store that cannot be opened leaves no thread, and rejects with the reason', async () => {
+  const file = newFile()
+  writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
+  await expect(openStores(`sqlite:${file}`)).rejects.toThrow('file is not a database')
+})
+
+test('ten stores in memory do not see each other', async () => {
+  const stores = await Promise.all(Array.from({ length: 10 }, () => openStores('sqlite::memory:')))
+  await stores[0]?.failures.add('a', 1_000, 0)
+  const counts = await Promise.all(stores.map(({ failures }) => failures.list(0, 10)))
+  expect(counts.map(({ length }) => length)).toEqual([1, ...Array(9).fill(0)])
+  await Promise.all(stores.map((store) => store.close()))
 })

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { clientNetwork } from '../../../src/core/address.ts'
 import { type Attempt, createGuard, type Guard, type GuardMemory, isBlock, noGuard } from '../../../src/core/guard.ts'
 import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
-import { openSqliteFailedAttemptStore } from '../../../src/store/sqlite/failed-attempt-store.ts'
+import { openStore } from '../../support/stores.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const settings = { accountFailures: 3, addressFailures: 5, window: 60, block: 300 }
 const clock = createFrozenClock()
-let store = openSqliteFailedAttemptStore(':memory:')
+let store = await openStore('failures', 'sqlite::memory:')
 let blocks: string[] = []
 let errors: unknown[] = []
 
@@ -23,7 +23,7 @@ const create = (from: FailedAttemptStore = store, memory: GuardMemory = { counts
 
 afterEach(async () => {
   await store.close()
-  store = openSqliteFailedAttemptStore(':memory:')
+  store = await openStore('failures', 'sqlite::memory:')
   blocks = []
   errors = []
 })

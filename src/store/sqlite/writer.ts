@@ -1,0 +1,217 @@
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { afterMicrotasks } from '../after-microtasks.ts'
+import type { Call, Outcome } from './calls.ts'
+import { createTransactions } from './transaction.ts'
+
+/** Calls that were made in one callback of the event loop. */
+export interface Batch {
+  readonly id: number
+  readonly isRead: boolean
+  readonly calls: readonly Call[]
+}
+
+export interface Reply {
+  readonly id: number
+  /** One for each call. */
+  readonly outcomes: readonly Outcome[]
+}
+
+export interface WriterThreadData {
+  readonly path: string
+  /** Holds the highest id of a batch that was refused. The thread does not begin writes up to it any more. */
+  readonly refusedUpTo: BigInt64Array<SharedArrayBuffer>
+}
+
+/** The one way to the writing connection. */
+export interface Writer {
+  /** Performs a call in a transaction that it shares with others. Fulfils after SQLite has synced the commit. */
+  write(call: Call): Promise<unknown>
+  /** Performs a call that only reads. */
+  read(call: Call): Promise<unknown>
+  /** Throws once the writer is closed or has failed. */
+  assertUsable(): void
+  /** Rejects later calls, and waits for earlier ones. */
+  settle(): Promise<void>
+  /** Settles, and releases the connection. */
+  close(): Promise<void>
+}
+
+export interface WriterOptions {
+  /** Called once, with the I/O error after which every call rejects. */
+  readonly onFatal: (error: Error) => void
+  /** Milliseconds after which a call rejects that was not answered. */
+  readonly timeoutMs: number
+}
+
+/** How a writer reaches the connection. */
+interface Link {
+  send(batch: Batch): void
+  /** Prevents that a write begins which was refused. */
+  refuse(id: number): void
+  close(): Promise<void>
+}
+
+interface Pending {
+  readonly callers: readonly PromiseWithResolvers<unknown>[]
+  readonly timer: NodeJS.Timeout
+}
+
+/**
+ * Opens a file on a thread, so that waiting for the disk and for locks does not block the event loop.
+ *
+ * @throws Error for a file that cannot be opened.
+ */
+export async function openThreadWriter(path: string, options: WriterOptions): Promise<Writer> {
+  const refusedUpTo = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
+  const workerData: WriterThreadData = { path, refusedUpTo }
+  // The sources are TypeScript, a package is JavaScript.
+  const script = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
+  const thread = new Worker(script, { workerData })
+  const exited = new Promise((resolve) => thread.once('exit', resolve))
+  await once(thread, 'message')
+  const { writer, receive, fail } = createWriter(options, {
+    send: (batch) => thread.postMessage(batch),
+    refuse: (id) => void Atomics.store(refusedUpTo, 0, BigInt(id)),
+    async close() {
+      thread.postMessage('close')
+      await exited
+    },
+  })
+  thread.on('message', (replies: readonly Reply[]) => {
+    for (const reply of replies) receive(reply)
+  })
+  thread.on('error', fail)
+  return writer
+}
+
+/** Uses a connection on this thread: for a database in memory. */
+export function createLocalWriter(
+  database: DatabaseSync,
+  perform: (call: Call) => unknown,
+  options: WriterOptions,
+): Writer {
+  const transactions = createTransactions(database, perform)
+  const { writer, receive, fail } = createWriter(options, {
+    send({ id, isRead, calls }) {
+      try {
+        const outcomes = isRead ? calls.map(transactions.read) : transactions.write(() => calls)
+        // Without an outcome another connection has a lock, and the timeout rejects.
+        if (outcomes) receive({ id, outcomes })
+      } catch (error) {
+        fail(error as Error)
+      }
+    },
+    refuse: () => undefined,
+    async close() {
+      if (database.isOpen) database.close()
+    },
+  })
+  return writer
+}
+
+function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
+  const pending = new Map<number, Pending>()
+  let lastId = 0
+  let gathered: { readonly calls: Call[]; readonly callers: PromiseWithResolvers<unknown>[] } | undefined
+  /** Why every call rejects from now on. */
+  let rejection: Error | undefined
+  let hasFailed = false
+  let closing: Promise<void> | undefined
+
+  function write(call: Call): Promise<unknown> {
+    if (rejection) return Promise.reject(rejection)
+    if (!gathered) {
+      gathered = { calls: [], callers: [] }
+      afterMicrotasks(sendGathered)
+    }
+    const caller = Promise.withResolvers<unknown>()
+    gathered.calls.push(call)
+    gathered.callers.push(caller)
+    return caller.promise
+  }
+
+  function sendGathered(): void {
+    const { calls, callers } = gathered ?? { calls: [], callers: [] }
+    gathered = undefined
+    send(calls, callers, false)
+  }
+
+  function read(call: Call): Promise<unknown> {
+    if (rejection) return Promise.reject(rejection)
+    const caller = Promise.withResolvers<unknown>()
+    send([call], [caller], true)
+    return caller.promise
+  }
+
+  function send(calls: readonly Call[], callers: Pending['callers'], isRead: boolean): void {
+    if (hasFailed) {
+      for (const { reject } of callers) reject(rejection)
+      return
+    }
+    lastId += 1
+    const id = lastId
+    // Replies that arrived while the event loop was blocked are received first.
+    const timer = setTimeout(() => setImmediate(refuse, id), timeoutMs)
+    pending.set(id, { callers, timer })
+    link.send({ id, isRead, calls })
+  }
+
+  function refuse(id: number): void {
+    const callers = take(id)
+    if (callers.length === 0) return
+    link.refuse(id)
+    for (const { reject } of callers) reject(new Error(`the store did not answer within ${timeoutMs} ms`))
+  }
+
+  function receive({ id, outcomes }: Reply): void {
+    for (const [at, { resolve, reject }] of take(id).entries()) {
+      const outcome = outcomes[at]
+      if (outcome && 'value' in outcome) resolve(outcome.value)
+      else reject(outcome?.error)
+    }
+  }
+
+  /** Returns the callers of a batch that is still pending. */
+  function take(id: number): Pending['callers'] {
+    const batch = pending.get(id)
+    if (!batch) return []
+    clearTimeout(batch.timer)
+    pending.delete(id)
+    return batch.callers
+  }
+
+  function fail(error: Error): void {
+    hasFailed = true
+    rejection = error
+    for (const id of [...pending.keys()]) for (const { reject } of take(id)) reject(error)
+    onFatal(error)
+  }
+
+  async function settle(): Promise<void> {
+    rejection ??= new Error('the store is closed')
+    while (gathered || pending.size > 0) await endOfTurn()
+  }
+
+  async function close(): Promise<void> {
+    await settle()
+    await link.close()
+  }
+
+  const writer: Writer = {
+    write,
+    read,
+    assertUsable() {
+      if (rejection) throw rejection
+    },
+    settle,
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+  return { writer, receive, fail }
+}
