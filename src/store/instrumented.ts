@@ -5,9 +5,9 @@ import type { Stores } from './open-stores.ts'
 type Step = (...values: unknown[]) => Promise<unknown>
 
 /**
- * The same stores, every step of theirs measured.
+ * Wraps stores so that each call's duration and failure are recorded.
  *
- * @param uptime milliseconds since any moment.
+ * @param uptime returns milliseconds of a monotonic clock.
  */
 export function instrumentStores({ close, ...stores }: Stores, metrics: Metrics, uptime: Clock): Stores {
   const measured = Object.entries(stores).map(([name, store]) => [name, measureStore(name, store, metrics, uptime)])
@@ -21,7 +21,7 @@ function measureStore(store: string, steps: object, { storeDuration, storeErrors
       const begin = uptime()
       const end = () => storeDuration.observe({ store, operation }, (uptime() - begin) / 1000)
       const result = step(...values)
-      // Beside the caller, who need not wait for it.
+      // Not awaited: measuring must not delay the caller.
       result.then(end, () => {
         storeErrors.inc({ store, operation })
         end()
