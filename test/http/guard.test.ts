@@ -254,7 +254,10 @@ describe('trimint guard', () => {
       })
       await expect.poll(async () => (await login(service, LOGIN, from('10.0.0.1'))).status).toBe(200)
       expect(await run('guard lift --account psc')).toEqual({ code: 0, out: 'lifted  account psc from everywhere\n' })
-      expect(await run('guard lift --account psc')).toMatchObject({ code: 1, out: expect.stringContaining('nothing lifted') })
+      expect(await run('guard lift --account psc')).toMatchObject({
+        code: 1,
+        out: expect.stringContaining('nothing lifted'),
+      })
     }))
 
   test('lift --address removes every count of an address, and --all every count', () =>
