@@ -254,7 +254,10 @@ describe('trimint guard', () => {
       })
       await expect.poll(async () => (await login(service, LOGIN, from('10.0.0.1'))).status).toBe(200)
       expect(await run('guard lift --account psc')).toEqual({ code: 0, out: 'lifted  account psc from everywhere\n' })
-      expect(await run('guard lift --account psc')).toEqual({ code: 1, out: 'nothing of that is counted\n' })
+      expect(await run('guard lift --account psc')).toMatchObject({
+        code: 1,
+        out: expect.stringContaining('nothing lifted'),
+      })
     }))
 
   test('lift --address removes every count of an address, and --all every count', () =>
@@ -281,7 +284,7 @@ describe('trimint guard', () => {
   test.each([
     ['"sqlite::memory:"', /in the memory of the server/],
     ['redis://127.0.0.1:1/0', /does not answer/],
-    ['sqlite:/dev/null/trimint.db', /cannot be opened/],
+    ['sqlite:/dev/null/trimint.db', /store: .*ENOTDIR/],
   ])('reports that the store %s cannot be used', async (store, message) => {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const file = join(folder, 'trimint.yaml')
