@@ -19,7 +19,7 @@ export interface StoreOptions {
   /** Called when a connection to a server is lost. It is re-established without further calls. */
   readonly onError?: ((error: Error) => void) | undefined
   /**
-   * Called once, after an I/O error in a transaction of a file. From then on every call of these stores rejects. The process has to end: SQLite's
+   * Called once, after a failed sync of a file. From then on every call of these stores rejects. The process has to end: SQLite's
    * recovery at the next start decides what the file holds.
    */
   readonly onFatal?: ((error: Error) => void) | undefined

@@ -176,12 +176,12 @@ describe('a reload', () => {
         else failed += 1
       }
     })
-    for (let lifetime = 1; lifetime <= 10; lifetime++) {
+    for (let lifetime = 1; lifetime <= 10 || answered <= 50; lifetime++) {
       await service.reload({ bws: { lifetime: `${lifetime}m`, apps: [APP] } })
     }
     going = false
     await Promise.all(callers)
-    expect({ failed, enough: answered > 50 }).toEqual({ failed: 0, enough: true })
+    expect(failed).toBe(0)
   })
 
   test('presents a new certificate on the next connection', async () => {

@@ -68,16 +68,20 @@ export function pauseThread(pauseMs: number): void {
 
 /** Result codes of SQLite (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5
-const SQLITE_IOERR = 10
+/** Extended result codes of a failed fsync of a file and of a folder. */
+const SYNC_FAILURES: readonly unknown[] = [1034, 1290]
 
 /** Returns whether another process has locked the file. */
 export function isBusy(error: unknown): boolean {
   return primaryCode(error) === SQLITE_BUSY
 }
 
-/** Returns whether the operating system failed to read, write or sync the file. A full disk is another code (SQLITE_FULL). */
-export function isIoError(error: unknown): boolean {
-  return primaryCode(error) === SQLITE_IOERR
+/**
+ * Returns whether the operating system failed to sync. It reports lost writes once, so only a recovery from the file can tell what
+ * is durable. After any other failure SQLite rolls back, and the connection can go on.
+ */
+export function isSyncFailure(error: unknown): boolean {
+  return SYNC_FAILURES.includes((error as { errcode?: number } | undefined)?.errcode)
 }
 
 /** Extended result codes hold the primary code in their lowest byte. */

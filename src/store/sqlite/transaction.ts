@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Call, Outcome } from './calls.ts'
-import { isBusy, isIoError } from './database.ts'
+import { isBusy, isSyncFailure } from './database.ts'
 
 /**
- * Runs calls on the writing connection. Both functions throw for an I/O error: the state of the file is unknown until SQLite's recovery has run,
- * so the connection must not be used again.
+ * Runs calls on the writing connection. Both functions throw after a failed sync: only SQLite's recovery can tell what is
+ * durable, so the connection must not be used again.
  */
 export interface Transactions {
   read(call: Call): Outcome
@@ -35,7 +35,7 @@ export function createTransactions(database: DatabaseSync, perform: (call: Call)
   }
 
   function fail(calls: readonly Call[], error: Error): Outcome[] {
-    if (isIoError(error)) throw error
+    if (isSyncFailure(error)) throw error
     if (database.isTransaction) database.exec('ROLLBACK')
     return calls.map(() => ({ error }))
   }
@@ -48,7 +48,7 @@ export function createTransactions(database: DatabaseSync, perform: (call: Call)
       return { value }
     } catch (error) {
       // SQLite ends the whole transaction after a full disk or a failed read.
-      if (isIoError(error) || !database.isTransaction) throw error
+      if (isSyncFailure(error) || !database.isTransaction) throw error
       database.exec('ROLLBACK TO call; RELEASE call')
       return { error: error as Error }
     }
@@ -59,7 +59,7 @@ export function createTransactions(database: DatabaseSync, perform: (call: Call)
       try {
         return { value: perform(call) }
       } catch (error) {
-        if (isIoError(error)) throw error
+        if (isSyncFailure(error)) throw error
         return { error: error as Error }
       }
     },

@@ -4,7 +4,7 @@ import { prepareOperations } from './operations.ts'
 import { createTransactions } from './transaction.ts'
 import type { Batch, Reply, WriterThreadData } from './writer.ts'
 
-// A thread that has the writing connection of a store. What it throws ends it, and with it the store: an I/O error above all.
+// A thread that has the writing connection of a store. What it throws ends it, and with it the store: a failed sync above all.
 
 /** Calls that share a transaction at most: beyond that, the first of them would wait too long. */
 const MAX_CALLS = 256

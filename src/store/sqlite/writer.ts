@@ -41,7 +41,7 @@ export interface Writer {
 }
 
 export interface WriterOptions {
-  /** Called once, with the I/O error after which every call rejects. */
+  /** Called once, with the failed sync after which every call rejects. */
   readonly onFatal: (error: Error) => void
   /** Milliseconds after which a call rejects that was not answered. */
   readonly timeoutMs: number

@@ -178,7 +178,7 @@ describe('the parameters', () => {
   test('I7: refuses to start with two accounts that differ only in case, with usernameCase: insensitive', async () => {
     const accounts = [ACCOUNT, { ...ACCOUNT, username: 'PSC' }]
     const start = startService({ configuration: { idscan: { usernameCase: 'insensitive', accounts } } })
-    await expect(start).rejects.toThrow(/differs from another only in case/)
+    await expect(start).rejects.toThrow(/same name except for case/)
   })
 
   test.each([PASSWORD.trim(), `${PASSWORD} `, PASSWORD.toUpperCase(), PASSWORD.normalize('NFD')])(

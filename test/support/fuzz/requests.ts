@@ -45,7 +45,20 @@ export const CONTRARY = {
     responseLifetime: { registration: '20s', authentication: '1s', deregistration: '1s' },
     users: ['jeff', 'anna'],
     policies: { constructor: { accepted: [[{ userVerification: 2 }]] } },
-    bearer: { issuer: 'i', audience: 'a', jwks: { keys: [{ kty: 'EC' as const, crv: 'P-256', x: 'AA', y: 'AA' }] } },
+    bearer: {
+      issuer: 'i',
+      audience: 'a',
+      jwks: {
+        keys: [
+          {
+            kty: 'EC' as const,
+            crv: 'P-256',
+            x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4',
+            y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM',
+          },
+        ],
+      },
+    },
   },
   resourceServers: RESOURCE_SERVERS,
   guard: { accountFailures: 5, addressFailures: 50, window: '1s', block: '1s' },
