@@ -133,7 +133,8 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       tags: ['nevisFIDO'],
       operationId: 'fidoStatus',
       summary: 'Tell the status of a session',
-      description: 'Polling never changes a status.',
+      description:
+        'Polling never changes a status. After a redeemed registration or authentication, the status ends as `failed`: Trimint does not receive the response of the FIDO client.',
       security: [],
       requestBody: {
         required: true,

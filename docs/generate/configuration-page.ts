@@ -17,8 +17,8 @@ example. \`trimint check-config\` prints every issue of a file with its line.
 - **Files**: a value \`file:path\` is replaced by the content of that file, without its last line break.
 - **Paths**: a relative path, also in \`store\`, is relative to the configuration file.
 - **Text**: values that YAML would read as numbers, or that start with \`{\`, \`[\` or \`*\`, need quotes.
-- **Secrets**: \`plain:\` and the secret is accepted outside production only. Production also rejects the secrets of the example.
-- **Reload**: SIGHUP loads the file again. An invalid file changes nothing. \`store\`, and whether \`tls\` is set, need a restart.
+- **Secrets**: a secret in clear text, written as \`plain:SECRET\`, is accepted only outside production. Production also rejects the secrets of the example.
+- **Reload**: SIGHUP loads the file again. An invalid file changes nothing. A change of \`store\`, and switching \`tls\` on or off, take effect at the next start.
 `
 
 /** Returns docs/configuration.md. */
@@ -32,7 +32,8 @@ export function renderConfigurationPage(): string {
     renderTable(settings, example),
     ...sections,
     '## Environment variables\n',
-    'These variables configure the process. An empty variable counts as not set.\n',
+    'These variables configure the process. An empty variable counts as not set. OpenTelemetry reads its own variables (`OTEL_…`): see',
+    '[monitoring](monitoring.md#traces). Node reads `NODE_OPTIONS` and `UV_THREADPOOL_SIZE`: see [capacity](scaling.md#capacity).\n',
     renderTable(readSettings(environmentSchema), ENVIRONMENT_EXAMPLE, formatCode),
   ].join('\n')
 }

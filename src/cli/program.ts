@@ -32,7 +32,10 @@ export async function runCommand(words: readonly string[], io: CommandIo): Promi
 /** Returns the commands of `trimint`. docs/cli.md is generated from it. */
 export function createProgram(io: CommandIo): Command {
   const program = new Command('trimint')
-    .description('Tools for operators of Trimint. Exit codes: 0 success, 1 failure or negative result, 2 usage error.')
+    .description(
+      'Tools for operators of Trimint. Commands read the configuration as the server does: the file that TRIMINT_CONFIG names, or ' +
+        './trimint.yaml. Exit codes: 0 success, 1 failure or negative result, 2 usage error.',
+    )
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -49,7 +52,7 @@ export function createProgram(io: CommandIo): Command {
   program
     .command('hash-secret')
     .description('print a random secret for an app, client or resource server, and the digest to configure')
-    .option('--stdin', 'read the secret from standard input instead')
+    .option('--stdin', 'print only the digest, of a secret from standard input')
     .action(async ({ stdin }: { stdin?: true }) => {
       const secret = stdin ? await readSecret(io, 'Secret') : randomSecret(io)
       if (!secret) throw new CommandError('the secret is empty')
@@ -68,13 +71,13 @@ export function createProgram(io: CommandIo): Command {
 
   program
     .command('check-config')
-    .description('check a configuration as a start would, and print every issue')
+    .description('check a configuration file as the server does at start, and print every issue')
     .argument('[file]', 'default: TRIMINT_CONFIG, or ./trimint.yaml')
     .action((file?: string) => checkConfig(io, file))
 
   program
     .command('decode')
-    .description('print the content of a signed token and the meaning of its bits')
+    .description('print the content of a BWS or IDscan token, and the meaning of its numbers')
     .argument('[token]', 'default: from standard input')
     .option('--verify', 'check signature and times with the configured keys; exit code 1 if the token is not valid')
     .action(async (token: string | undefined, { verify = false }: { verify?: boolean }) => {
@@ -92,7 +95,7 @@ export function createProgram(io: CommandIo): Command {
     .description(
       'revoke a token, or everything issued so far to an app, account or user; returns when it is in effect everywhere',
     )
-    .argument('[token]', '- for standard input')
+    .argument('[token]', 'the token; - reads it from standard input')
     .option('--app <id>', 'everything issued to this app (BWS)')
     .option('--account <name>', 'everything issued to this account (IDscan)')
     .option('--user <name>', 'everything issued to this user (nevisFIDO)')
@@ -102,20 +105,22 @@ export function createProgram(io: CommandIo): Command {
 
   program
     .command('healthcheck')
-    .description('ask the server with this environment and configuration whether it is alive')
+    .description(
+      'request /healthz from the server that has this environment and configuration; exit code 1 if it does not answer 200',
+    )
     .action(() => healthcheck(io))
 
-  const guard = program.command('guard').description('list and lift the blocks of the brute-force guard')
+  const guard = program.command('guard').description('list failed attempts, and lift blocks')
   guard
     .command('list')
-    .description('print failures and blocks, and when they expire')
+    .description('print the counts of failed attempts, which of them block, and when they expire')
     .action(() => listGuard(io))
   guard
     .command('lift')
-    .description('remove failures, and with them blocks')
-    .option('--account <name>', 'of this account, from every address unless --address is given')
-    .option('--address <address>', 'of this address or network, as `guard list` prints it', parseNetwork)
-    .option('--all', 'every failure')
+    .description('remove counts of failed attempts, and the blocks that they cause')
+    .option('--account <name>', 'counts of this account: from --address if given, otherwise from every address')
+    .option('--address <address>', 'counts of this address or network, also those of accounts from it', parseNetwork)
+    .option('--all', 'every count')
     .action((options: LiftOptions) => liftGuard(io, options))
 
   const keys = program.command('keys').description('list, add and promote the keys that sign tokens')
@@ -129,9 +134,9 @@ export function createProgram(io: CommandIo): Command {
     .action(() => addKey(io))
   keys
     .command('promote')
-    .description('move a key to the first place, so that it signs; fails while a running replica does not have it')
-    .argument('[id]', 'default: the newest')
-    .option('--force', 'promote it although a replica may not have it and would reject its tokens')
+    .description('move a key to the first place, so that it signs; fails while a running replica lacks it')
+    .argument('[id]', 'default: the key with the latest `created`')
+    .option('--force', 'do not check the replicas; those that lack the key reject its tokens')
     .action((id: string | undefined, options: PromoteOptions) => promoteKey(io, id, options))
 
   return program

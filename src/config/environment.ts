@@ -36,7 +36,7 @@ export const environmentSchema = z.object({
     .meta({ description: '`production` requires a configuration file and rejects demo secrets and `plain:` secrets.' }),
   DRAIN_DELAY: milliseconds('10m')
     .prefault('5s')
-    .meta({ description: 'After SIGTERM: how long Trimint answers requests before it closes the port.' }),
+    .meta({ description: 'After SIGTERM: how long Trimint still accepts requests, while `/readyz` answers 503.' }),
   DRAIN_TIMEOUT: milliseconds('1h')
     .prefault('30s')
     .meta({ description: 'After SIGTERM: how long a shutdown may take, including `DRAIN_DELAY`.' }),

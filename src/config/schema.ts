@@ -12,14 +12,19 @@ import { absoluteUrl, expected, flag, milliseconds, proxies, seconds, wholeNumbe
 // The one description of the configuration. docs/configuration.md is generated from it.
 
 const guard = z.strictObject({
-  accountFailures: wholeNumber(1, 1_000_000)
-    .default(10)
-    .meta({ description: 'Failures after which an account is blocked for the address that failed.' }),
+  accountFailures: wholeNumber(1, 1_000_000).default(10).meta({
+    description:
+      'Wrong passwords after which an account is blocked for one address. Ten times as many block it for all addresses.',
+  }),
   addressFailures: wholeNumber(1, 1_000_000)
     .default(100)
-    .meta({ description: 'Failures after which an address is blocked.' }),
-  window: seconds('1s', '30d').prefault('15m').meta({ description: 'Time within which failures are counted.' }),
-  block: seconds('1s', '30d').prefault('15m').meta({ description: 'Duration of a block.' }),
+    .meta({ description: 'Wrong secrets of apps, clients and resource servers after which their address is blocked.' }),
+  window: seconds('1s', '30d')
+    .prefault('15m')
+    .meta({ description: 'Failures within this time after the first one are counted together.' }),
+  block: seconds('1s', '30d')
+    .prefault('15m')
+    .meta({ description: 'Duration of a block. During a block, correct credentials are rejected too.' }),
 })
 
 const overload = z.strictObject({
@@ -88,10 +93,11 @@ export const configurationSchema = z
     }),
     store: store.prefault('sqlite:./data/trimint.db').meta({
       description:
-        'Where opaque tokens, sessions, tries, revocations and failed attempts are kept. A change takes effect at the next start.',
+        'Store of nevisFIDO tokens, sessions, tries, revocations and failed attempts: see [scaling.md](scaling.md#choose-a-store). A change takes effect at the next start.',
     }),
     keys: uniqueList(signingKey, 'id').min(1, expected('at least one key')).meta({
-      description: 'HS256 keys. The first key signs; every key verifies until its `notAfter`. See [keys.md](keys.md).',
+      description:
+        'HS256 keys. The first key that has not expired signs; every key verifies until its `notAfter`. See [keys.md](keys.md).',
     }),
     bws: switchable(bws).meta({ description: "`GET /token`, BioID's contract; `false` switches it off." }),
     idscan: switchable(idscan).meta({
@@ -110,7 +116,9 @@ export const configurationSchema = z
     overload: z
       .union([z.literal(false), overload])
       .prefault({})
-      .meta({ description: 'Limits above which Trimint rejects requests with 503; `false` switches them off.' }),
+      .meta({
+        description: 'Limits of load above which Trimint rejects requests with 503; `false` switches them off.',
+      }),
     docs: flag
       .default(true)
       .meta({ description: 'Whether Trimint serves the API reference at `GET /docs`. It contains no secrets.' }),

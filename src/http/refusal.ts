@@ -1,6 +1,6 @@
 import type { StoreUnavailableError } from '../core/availability.ts'
 
-/** Why a request is refused. A closed and stable list: dashboards and alarms depend on it (docs/audit.md). */
+/** Why a request is refused. A closed and stable list: dashboards and alerts depend on it (docs/audit.md). */
 export const REFUSAL_REASONS = [
   'method_not_allowed',
   'missing_authorization',

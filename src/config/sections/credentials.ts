@@ -41,9 +41,10 @@ export const signingKey = z.strictObject({
     description:
       'Name of the key in commands and in the log. Without it, the key is named after its place: `key-1`, `key-2`.',
   }),
-  created: timestamp
-    .optional()
-    .meta({ description: 'When the key was made. `trimint keys promote` takes the newest key.' }),
+  created: timestamp.optional().meta({
+    description:
+      'Time when the key was made. Without an id, `trimint keys promote` takes the key with the latest time.',
+  }),
   notAfter: timestamp.optional().meta({
     description: 'Time from which the key neither signs nor verifies. Without it, the key does not expire.',
   }),

@@ -21,9 +21,9 @@ const account = z.strictObject({
 export const idscan = z
   .strictObject({
     lifetime: seconds('1s', '366d').prefault('10h').meta({ description: 'Validity of a token.' }),
-    idleTimeout: seconds('1m', '366d')
-      .prefault('15m')
-      .meta({ description: 'Idle time that the reply states. `enforceIdleTimeout` makes checks enforce it.' }),
+    idleTimeout: seconds('1m', '366d').prefault('15m').meta({
+      description: 'Idle time-out that Trimint reports in the reply. It is enforced only with `enforceIdleTimeout`.',
+    }),
     enforceIdleTimeout: flag
       .default(false)
       .meta({ description: 'Whether a check rejects a token that was not used for `idleTimeout`.' }),

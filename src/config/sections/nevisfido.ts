@@ -87,7 +87,10 @@ export const nevisfido = z.strictObject({
       deregistration: responseLifetime.prefault('2m').meta({ description: 'For a deregistration.' }),
     })
     .prefault({})
-    .meta({ description: 'How long Trimint waits for the response of a FIDO client after the redemption.' }),
+    .meta({
+      description:
+        'Time after redemption in which the FIDO client responds to its service. Afterwards the status is `failed`.',
+    }),
   clients: uniqueList(client, 'id').default([]).meta({ description: 'Clients that authenticate with HTTP Basic.' }),
   bearer: bearer.optional().meta({
     description: 'Callers that authenticate with a JWT of an issuer instead. They act for the user in its claim `sub`.',

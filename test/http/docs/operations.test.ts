@@ -64,11 +64,11 @@ describe('metrics', () => {
   })
 })
 
-describe('alarms', () => {
+describe('alerts', () => {
   const audit = readFileSync('docs/audit.md', 'utf8')
 
   test('docs/monitoring.md names only events and reasons that docs/audit.md explains', () => {
-    const named = readTable(MONITORING, 'Alarms').flatMap(([when = '']) => [
+    const named = readTable(MONITORING, 'Alerts').flatMap(([when = '']) => [
       ...when.matchAll(/`([a-z]+[._][a-z._]+)`/g),
     ])
     const words = named.map(([, word = '']) => word)
