@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { startTrimint } from '../../src/app/start-trimint.ts'
@@ -177,6 +178,8 @@ describe('a reload', () => {
       }
     })
     for (let lifetime = 1; lifetime <= 10 || answered <= 50; lifetime++) {
+      // A reload of this small configuration may not leave the event loop once.
+      await sleep(5)
       await service.reload({ bws: { lifetime: `${lifetime}m`, apps: [APP] } })
     }
     going = false
