@@ -1,5 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+// Threads and processes that tests start would strip the types of every source file again.
+process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/trimint')
 
 const FULL = process.env.TRIMINT_TEST_FULL === '1'
 

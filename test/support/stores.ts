@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { openStores, type StoreOptions, type Stores } from '../../src/store/open-stores.ts'
 
 type Name = Exclude<keyof Stores, 'close'>
@@ -13,6 +14,55 @@ export async function openStore<Kind extends Name>(
 ): Promise<Stores[Kind]> {
   const stores = await openStores(store, options)
   return { ...stores[kind], close: () => stores.close() }
+}
+
+/** Two stores on one file, as two processes have them, that several tests use one after the other. */
+export interface SharedFile<Store> {
+  /** Returns the two stores; opens them for the first test, and after a test that closed one. */
+  openTwo(): Promise<[Store, Store]>
+  /** Deletes all rows. */
+  empty(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Shares two stores between tests: each opening of a file starts a thread, which loads the store again. */
+export function shareFile<Kind extends Name>(kind: Kind, newFile: () => string): SharedFile<Stores[Kind]> {
+  const all: Stores[Kind][] = []
+  let current: Promise<{ file: string; stores: [Stores[Kind], Stores[Kind]] }> | undefined
+
+  async function open(file: string): Promise<Stores[Kind]> {
+    const store = await openStore(kind, `sqlite:${file}`)
+    all.push(store)
+    async function close(): Promise<void> {
+      current = undefined
+      await store.close()
+    }
+    return { ...store, close }
+  }
+
+  async function openBoth() {
+    const file = newFile()
+    const stores: [Stores[Kind], Stores[Kind]] = [await open(file), await open(file)]
+    return { file, stores }
+  }
+
+  return {
+    async openTwo() {
+      current ??= openBoth()
+      return (await current).stores
+    },
+    async empty() {
+      if (!current) return
+      using database = new DatabaseSync((await current).file)
+      const tables = database.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+      )
+      for (const { name } of tables.all()) database.exec(`DELETE FROM ${name}`)
+    },
+    async close() {
+      await Promise.all(all.map((store) => store.close()))
+    },
+  }
 }
 
 /** Creates a folder for files of stores: in memory where the system allows, since each commit waits for the disk. */

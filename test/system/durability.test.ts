@@ -3,21 +3,13 @@ import { CALLER, QUERY } from '../support/bws.ts'
 import { type DurableRedis, startDurableRedis } from '../support/durable-redis.ts'
 import { FULL } from '../support/full.ts'
 import { encodeForm, LOGIN, PATH as LOGIN_PATH } from '../support/idscan.ts'
-import {
-  askStatusAt,
-  createAt,
-  deploy,
-  type InstanceProcess,
-  type Issued,
-  issueAt,
-  redeemAt,
-} from '../support/instances.ts'
+import { askStatusAt, createAt, deploy, type Instance, type Issued, issueAt, redeemAt } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
 
 // What has been answered is kept, whatever dies right after the answer.
 
-const ROUNDS = FULL ? 200 : 8
+const ROUNDS = FULL ? 200 : 2
 const TIMEOUT = FULL ? 900_000 : 60_000
 
 /** Calls of each kind that are under way when something dies: more than one, so that some are answered and some are not. */
@@ -32,7 +24,7 @@ interface Told {
 const times = <Result>(count: number, call: () => Promise<Result>) => Array.from({ length: count }, call)
 
 /** Creates and redeems, and kills right after the first record is answered. */
-async function killAfterAnAnswer(instance: InstanceProcess, kill: () => Promise<void>): Promise<Told> {
+async function killAfterAnAnswer(instance: Instance, kill: () => Promise<void>): Promise<Told> {
   const fresh = await Promise.all(times(UNDER_WAY, () => issueAt(instance)))
   const created: Issued[] = []
   const redeemed: Issued[] = []
@@ -50,7 +42,7 @@ async function killAfterAnAnswer(instance: InstanceProcess, kill: () => Promise<
   return { created, redeemed }
 }
 
-async function expectKept(instance: InstanceProcess, { created, redeemed }: Told): Promise<void> {
+async function expectKept(instance: Instance, { created, redeemed }: Told): Promise<void> {
   const replies = await Promise.all(created.map(({ sessionId }) => askStatusAt(instance, sessionId)))
   const statuses = replies.map(({ body }) => (JSON.parse(body) as { status: string }).status)
   expect(statuses).toEqual(created.map(() => 'tokenCreated'))
@@ -60,7 +52,7 @@ async function expectKept(instance: InstanceProcess, { created, redeemed }: Told
 }
 
 /** Until the process has found its Redis again, by itself. */
-async function expectReconnected(instance: InstanceProcess): Promise<void> {
+async function expectReconnected(instance: Instance): Promise<void> {
   await expect.poll(async () => (await askStatusAt(instance, 'x')).status, { timeout: 10_000 }).toBe(200)
 }
 
@@ -87,7 +79,7 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
   test(`N24: Redis keeps every answered record when it is killed ${ROUNDS} times`, { timeout: TIMEOUT }, async () => {
     await using redis = await startDurableRedis()
     await using deployment = await deploy(redis.url)
-    const instance = await deployment.startProcess()
+    const instance = await deployment.start()
     let redeemed = 0
     for (let round = 0; round < ROUNDS; round++) {
       const told = await killAfterAnAnswer(instance, () => redis.kill())
@@ -117,7 +109,7 @@ describe.skipIf(!hasProgram('redis-server'))('with Redis', () => {
     async ({ leave, comeBack }) => {
       await using redis = await startDurableRedis()
       await using deployment = await deploy(redis.url)
-      const instance = await deployment.startProcess()
+      const instance = await deployment.start()
       const { sessionId } = await issueAt(instance)
       await leave(redis)
 

@@ -4,17 +4,29 @@ import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
-import { startProcess } from '../support/process.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FULL } from '../support/full.ts'
+import { type StartedProcess, startProcess } from '../support/process.ts'
 import { hasProgram } from '../support/programs.ts'
 
 const run = promisify(execFile)
 const LISTENING = /"event":"server.listening","url":"(http:[^"]+)"/
 
+/** Starts that the short run leaves out, because each costs a second of processor time. */
+const testInFull = test.skipIf(!FULL)
+
 describe('a start without a configuration', () => {
+  let started: StartedProcess
+  let url: string
+  let metrics: string
+  beforeAll(async () => {
+    started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' })
+    const pattern = /"event":"server.listening","url":"(http:[^"]+)","metrics":"(http:[^"]+)"/
+    ;[, url = '', metrics = ''] = await started.sees(pattern)
+  })
+  afterAll(() => started?.[Symbol.asyncDispose]())
+
   test.skipIf(!hasProgram('curl'))('prints a working curl line for each contract', async () => {
-    await using started = await startProcess()
-    await started.sees(LISTENING)
     const { index } = await started.sees(/Your own configuration/)
     expect(index).toBeGreaterThan(0)
     const lines = started.err().match(/^ {2}curl .*$/gm) ?? []
@@ -26,11 +38,33 @@ describe('a start without a configuration', () => {
     ])
   })
 
-  test('stores its key, so that tokens survive a restart', async () => {
-    await using started = await startProcess()
-    await started.sees(LISTENING)
+  test('stores its key, so that tokens survive a restart', () => {
     const file = join(started.folder, 'data/development.key')
     expect(readFileSync(file, 'utf8')).toMatch(/^[\w-]{43}$/)
+  })
+
+  test('serves /metrics at METRICS_PORT alone', async () => {
+    expect((await fetch(`${url}/metrics`)).status).toBe(404)
+    expect(await (await fetch(`${metrics}/metrics`)).text()).toMatch(/^trimint_build_info\{/m)
+    expect((await fetch(`${metrics}/token`)).status).toBe(404)
+  })
+
+  test('answers `trimint healthcheck`, which finds it through its environment and reads no configuration', async () => {
+    writeFileSync(join(started.folder, 'trimint.yaml'), 'broken: [')
+    const options = { cwd: started.folder, env: { ...process.env, PORT: new URL(url).port } }
+    const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'healthcheck'], options)
+    expect(stdout).toBe(`${url}/healthz: alive\n`)
+  })
+
+  test('ends on SIGTERM without waiting for a half-sent request at METRICS_PORT', async () => {
+    const socket = connect(Number(new URL(metrics).port), '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write('GET /metrics HTTP/1.1\r\nHost')
+    await new Promise((done) => setTimeout(done, 100))
+    started.child.kill('SIGTERM')
+    expect(await started.ended()).toBe(0)
+    expect(started.out()).not.toContain('server.unfinished')
   })
 
   test('refuses to listen on other addresses', async () => {
@@ -70,17 +104,12 @@ describe('a start with a configuration', () => {
     expect(started.err()).toMatch(/trimint\.example\.yaml:\d+:\d+ keys\[0\]\.secret: invalid value/)
   })
 
-  test('reports every fault of the environment at once', async () => {
-    await using started = await startProcess({ PORT: 'x', LOG_LEVEL: 'y' })
-    expect(await started.ended()).toBe(1)
-    expect(started.err().match(/environment/g)).toHaveLength(2)
-  })
-
-  test('reports faults of the environment and of the file together', async () => {
+  test('reports all faults of the environment and of the file together', async () => {
     const file = join(import.meta.dirname, 'faulty.yaml')
-    await using started = await startProcess({ PORT: 'x', TRIMINT_CONFIG: file })
+    await using started = await startProcess({ PORT: 'x', LOG_LEVEL: 'y', TRIMINT_CONFIG: file })
     expect(await started.ended()).toBe(1)
-    expect(started.err()).toMatch(/environment PORT: .*\n.*faulty\.yaml:1:1 publicUrl: /)
+    expect(started.err()).toMatch(/environment PORT: .*\n.*environment LOG_LEVEL: .*\n.*faulty\.yaml:1:1 publicUrl: /)
+    expect(started.err().match(/environment/g)).toHaveLength(2)
   })
 
   test('reports a store that cannot be opened in one line', async () => {
@@ -99,20 +128,8 @@ describe('a start with a configuration', () => {
     expect(started.err()).toMatch(/^trimint cannot start:\n {2}environment PORT: cannot listen: .*EADDRINUSE.*\n$/)
     taken.close()
   })
-})
 
-describe('METRICS_PORT', () => {
-  test('serves /metrics on that port alone', async () => {
-    await using started = await startProcess({ METRICS_PORT: '0' })
-    const [, url = '', metrics = ''] = await started.sees(
-      /"event":"server.listening","url":"(http:[^"]+)","metrics":"(http:[^"]+)"/,
-    )
-    expect((await fetch(`${url}/metrics`)).status).toBe(404)
-    expect(await (await fetch(`${metrics}/metrics`)).text()).toMatch(/^trimint_build_info\{/m)
-    expect((await fetch(`${metrics}/token`)).status).toBe(404)
-  })
-
-  test('in use is reported in one line', async () => {
+  testInFull('reports a METRICS_PORT in use in one line', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     await using started = await startProcess({ METRICS_PORT: String((taken.address() as AddressInfo).port) })
@@ -140,26 +157,13 @@ describe('a shutdown', () => {
     expect(started.out().trim().split('\n').at(-1)).toContain(`"event":"server.closing","signal":"${signal}"`)
   })
 
-  test('succeeds although the trace collector is unreachable', async () => {
+  testInFull('succeeds although the trace collector is unreachable', async () => {
     await using started = await startProcess({ DRAIN_DELAY: '0s', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
     const [, url = ''] = await started.sees(LISTENING)
     await fetch(`${url}/healthz`)
     started.child.kill('SIGTERM')
     expect(await started.ended()).toBe(0)
     expect(started.out().trim().split('\n').at(-1)).toMatch(/server\.(?:unfinished","step":"tracing|closing)/)
-  })
-
-  test('does not wait for a half-sent request at METRICS_PORT', async () => {
-    await using started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' })
-    const [, metrics = ''] = await started.sees(/"metrics":"(http:[^"]+)"/)
-    const socket = connect(Number(new URL(metrics).port), '127.0.0.1')
-    socket.on('error', () => undefined)
-    await once(socket, 'connect')
-    socket.write('GET /metrics HTTP/1.1\r\nHost')
-    await new Promise((done) => setTimeout(done, 100))
-    started.child.kill('SIGTERM')
-    expect(await started.ended()).toBe(0)
-    expect(started.out()).not.toContain('server.unfinished')
   })
 
   test('ends after DRAIN_TIMEOUT although a client never finishes its request', async () => {
@@ -194,23 +198,15 @@ describe('the compile cache', () => {
 })
 
 describe('the command line', () => {
-  test('runs as a program and exits with 2 on wrong usage', async () => {
+  testInFull('prints a new key', async () => {
     const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'new-key'])
     expect(stdout).toMatch(/^[\w-]{43}\n$/)
+  })
+
+  test('exits with 2 on wrong usage', async () => {
     const failure = await run(process.execPath, [resolve('src/cli/main.ts'), 'nonsense']).catch(
       (error: unknown) => error,
     )
     expect(failure).toMatchObject({ code: 2 })
-  })
-
-  test('healthcheck finds the running server through its environment', async () => {
-    await using started = await startProcess()
-    const [, url = ''] = await started.sees(LISTENING)
-    const env = { ...process.env, PORT: new URL(url).port }
-    const options = { cwd: started.folder, env }
-    const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'healthcheck'], options)
-    expect(stdout).toBe(`${url}/healthz: alive\n`)
-    writeFileSync(join(started.folder, 'trimint.yaml'), 'broken: [')
-    await run(process.execPath, [resolve('src/cli/main.ts'), 'healthcheck'], options)
   })
 })

@@ -6,7 +6,7 @@ import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const folder = createStoreFolder('store')
@@ -15,35 +15,39 @@ afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 const open = (store: string) => openStore('failures', store)
 
-/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+/** Two stores on the same data, as two processes have them. */
 interface Kind {
   readonly kind: string
-  create(): Promise<{ readonly name: string; remove(): Promise<void> }>
+  openTwo(): Promise<[FailedAttemptStore, FailedAttemptStore]>
+  empty(): Promise<void>
+  /** The stores stay open for the next test. */
+  readonly isShared?: boolean
 }
 
-const kinds: Kind[] = [
-  {
-    kind: 'sqlite',
-    create: async () => ({ name: `sqlite:${join(folder, `${files++}.db`)}`, remove: async () => undefined }),
-  },
-]
+const shared = shareFile('failures', () => join(folder, `${files++}.db`))
+afterAll(() => shared.close())
+
+const kinds: Kind[] = [{ kind: 'sqlite', openTwo: () => shared.openTwo(), empty: () => shared.empty(), isShared: true }]
 if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
-  kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+  kinds.push({
+    kind: 'redis',
+    openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
+    empty: () => redis.flush(),
+  })
 }
 
-describe.each(kinds)('$kind', ({ create }) => {
+describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
   async function withStores(
     use: (...stores: [FailedAttemptStore, FailedAttemptStore]) => Promise<void>,
   ): Promise<void> {
-    const { name, remove } = await create()
-    const stores: [FailedAttemptStore, FailedAttemptStore] = [await open(name), await open(name)]
+    const stores = await openTwo()
     try {
       await use(...stores)
     } finally {
-      await remove()
-      await Promise.all(stores.map((store) => store.close()))
+      await empty()
+      if (!isShared) await Promise.all(stores.map((store) => store.close()))
     }
   }
 

@@ -8,7 +8,7 @@ import { RETENTION_MS } from '../../../src/core/ports/token-store.ts'
 import { createRedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const folder = createStoreFolder('replicas')
@@ -28,11 +28,16 @@ const NOTHING = needs()
 interface Kind {
   readonly kind: string
   create(): Promise<{ readonly stores: [InstanceStore, InstanceStore]; remove(): Promise<void> }>
+  /** The stores stay open for the next test. */
+  readonly isShared?: boolean
 }
 
-async function openTwice(name: string, remove = async () => undefined) {
+async function openTwice(name: string, remove: () => Promise<void>) {
   return { stores: [await open(name), await open(name)] as [InstanceStore, InstanceStore], remove }
 }
+
+const file = shareFile('replicas', () => join(folder, `${made++}.db`))
+afterAll(() => file.close())
 
 const kinds: Kind[] = [
   {
@@ -43,7 +48,11 @@ const kinds: Kind[] = [
       return { stores: [store, store], remove: async () => undefined }
     },
   },
-  { kind: 'an sqlite file', create: () => openTwice(`sqlite:${join(folder, `${made++}.db`)}`) },
+  {
+    kind: 'an sqlite file',
+    create: async () => ({ stores: await file.openTwo(), remove: () => file.empty() }),
+    isShared: true,
+  },
 ]
 if (hasProgram('redis-server')) {
   const redis = await startRedis()
@@ -51,14 +60,14 @@ if (hasProgram('redis-server')) {
   kinds.push({ kind: 'redis', create: () => openTwice(redis.url, async () => void (await redis.flush())) })
 }
 
-describe.each(kinds)('$kind', ({ create }) => {
+describe.each(kinds)('$kind', ({ create, isShared }) => {
   async function withStores(use: (...stores: [InstanceStore, InstanceStore]) => Promise<void>): Promise<void> {
     const { stores, remove } = await create()
     try {
       await use(...stores)
     } finally {
       await remove()
-      await Promise.all(stores.map((store) => store.close()))
+      if (!isShared) await Promise.all(stores.map((store) => store.close()))
     }
   }
 

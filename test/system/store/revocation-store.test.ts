@@ -13,7 +13,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { type DurableRedis, startDurableRedis } from '../../support/durable-redis.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 600_000
@@ -84,7 +84,12 @@ interface Kind {
   readonly kind: string
   openTwo(): Promise<[RevocationStore, RevocationStore]>
   empty(): Promise<void>
+  /** The stores stay open for the next test. */
+  readonly isShared?: boolean
 }
+
+const file = shareFile('revocations', newFile)
+afterAll(() => file.close())
 
 const kinds: Kind[] = [
   {
@@ -97,11 +102,9 @@ const kinds: Kind[] = [
   },
   {
     kind: 'sqlite',
-    openTwo: async () => {
-      const name = `sqlite:${newFile()}`
-      return [await open(name), await open(name)]
-    },
-    empty: async () => undefined,
+    openTwo: () => file.openTwo(),
+    empty: () => file.empty(),
+    isShared: true,
   },
 ]
 if (hasProgram('redis-server')) {
@@ -114,14 +117,14 @@ if (hasProgram('redis-server')) {
   })
 }
 
-describe.each(kinds)('$kind', ({ openTwo, empty }) => {
+describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
   async function withStores(use: (...stores: [RevocationStore, RevocationStore]) => Promise<void>): Promise<void> {
     const stores = await openTwo()
     try {
       await use(...stores)
     } finally {
       await empty()
-      await Promise.all(stores.map((store) => store.close()))
+      if (!isShared) await Promise.all(stores.map((store) => store.close()))
     }
   }
 

@@ -60,16 +60,23 @@ if (hasProgram('redis-server')) {
 }
 
 describe.each(kinds)('$kind', ({ create }) => {
-  /** Two stores on the same file or server, as two processes have them. */
-  async function withStores(use: (...stores: [TokenStore, TokenStore]) => Promise<void>): Promise<void> {
+  let opened: Promise<[TokenStore, TokenStore]> | undefined
+  const cleanups: (() => Promise<void>)[] = []
+  afterAll(async () => {
+    for (const cleanUp of cleanups) await cleanUp()
+  })
+
+  async function openTwo(): Promise<[TokenStore, TokenStore]> {
     const { name, remove } = await create()
     const stores: [TokenStore, TokenStore] = [await open(name), await open(name)]
-    try {
-      await use(...stores)
-    } finally {
-      await remove()
-      await Promise.all(stores.map((store) => store.close()))
-    }
+    cleanups.push(remove, ...stores.map((store) => () => store.close()))
+    return stores
+  }
+
+  /** Passes two stores on the same file or server, as two processes have them. All tests use the same two, each with other records. */
+  async function withStores(use: (...stores: [TokenStore, TokenStore]) => Promise<void>): Promise<void> {
+    opened ??= openTwo()
+    await use(...(await opened))
   }
 
   describe('a record', () => {

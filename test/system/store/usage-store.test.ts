@@ -9,7 +9,7 @@ import type { StoreOptions } from '../../../src/store/open-stores.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 600_000
@@ -30,7 +30,12 @@ interface Kind {
   readonly kind: string
   openTwo(): Promise<[UsageStore, UsageStore]>
   empty(): Promise<void>
+  /** The stores stay open for the next test. */
+  readonly isShared?: boolean
 }
+
+const file = shareFile('uses', newFile)
+afterAll(() => file.close())
 
 const kinds: Kind[] = [
   {
@@ -43,11 +48,9 @@ const kinds: Kind[] = [
   },
   {
     kind: 'sqlite',
-    openTwo: async () => {
-      const name = `sqlite:${newFile()}`
-      return [await open(name), await open(name)]
-    },
-    empty: async () => undefined,
+    openTwo: () => file.openTwo(),
+    empty: () => file.empty(),
+    isShared: true,
   },
 ]
 if (hasProgram('redis-server')) {
@@ -82,14 +85,14 @@ const ODD_IDS = [
   'x'.repeat(2_000),
 ]
 
-describe.each(kinds)('$kind', ({ openTwo, empty }) => {
+describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
   async function withStores(use: (...stores: [UsageStore, UsageStore]) => Promise<void>): Promise<void> {
     const stores = await openTwo()
     try {
       await use(...stores)
     } finally {
       await empty()
-      await Promise.all(stores.map((store) => store.close()))
+      if (!isShared) await Promise.all(stores.map((store) => store.close()))
     }
   }
 
