@@ -15,7 +15,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 const open = (store: string) => openStore('failures', store)
 
-/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+/** A separate store for each test. Its name can be opened more than once, as several processes would. */
 interface Kind {
   readonly kind: string
   create(): Promise<{ readonly name: string; remove(): Promise<void> }>
@@ -47,14 +47,14 @@ describe.each(kinds)('$kind', ({ create }) => {
     }
   }
 
-  test('failures add up, and end together with the first', () =>
+  test('adds failures up and expires them together with the first', () =>
     withStores(async (store, other) => {
       expect(await store.add('a', 1_000, NOW)).toEqual({ key: 'a', failures: 1, expires: NOW + 1_000 })
       expect(await other.add('a', 1_000, NOW + 999)).toEqual({ key: 'a', failures: 2, expires: NOW + 1_000 })
       expect(await store.add('b', 5_000, NOW)).toEqual({ key: 'b', failures: 1, expires: NOW + 5_000 })
     }))
 
-  test('what has expired counts no more', () =>
+  test('stops counting failures once they have expired', () =>
     withStores(async (store) => {
       await store.add('a', 1_000, NOW)
       await store.add('a', 1_000, NOW)
@@ -62,7 +62,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await store.add('a', 1_000, NOW + 1_000)).toEqual({ key: 'a', failures: 1, expires: NOW + 2_000 })
     }))
 
-  test('a hundred at once are a hundred', () =>
+  test('counts one hundred simultaneous failures exactly', () =>
     withStores(async (store, other) => {
       const counts = await Promise.all(
         Array.from({ length: 100 }, (_, at) => (at % 2 ? store : other).add('a', 1_000, NOW)),
@@ -72,7 +72,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       )
     }))
 
-  test('a count that runs gets another end; one that is gone stays gone', () =>
+  test('extends a count that is live, and does not restore one that expired', () =>
     withStores(async (store, other) => {
       await store.add('a', 1_000, NOW)
       await other.extend('a', NOW + 60_000, NOW)
@@ -82,7 +82,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await store.list(NOW + 60_000, 10)).toEqual([])
     }))
 
-  test('removing says whether there was one', () =>
+  test('reports whether a removed count existed', () =>
     withStores(async (store, other) => {
       await store.add('a', 1_000, NOW)
       expect(await other.remove('a', 10)).toBe(true)
@@ -91,7 +91,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await store.add('a', 1_000, NOW)).toMatchObject({ failures: 1 })
     }))
 
-  test('what has reached the limit is not removed', () =>
+  test('does not remove a count that has reached the limit', () =>
     withStores(async (store) => {
       await store.add('a', 1_000, NOW)
       await store.add('a', 1_000, NOW)
@@ -100,7 +100,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect(await store.remove('a', 3)).toBe(true)
     }))
 
-  test('lists the most failures first, and no more than asked', () =>
+  test('lists the highest counts first, up to the requested number', () =>
     withStores(async (store, other) => {
       for (const key of ['b', 'c', 'a', 'c', 'b', 'c']) await store.add(key, 1_000, NOW)
       await store.add('ended', 1, NOW)
@@ -108,14 +108,14 @@ describe.each(kinds)('$kind', ({ create }) => {
       expect((await store.list(NOW + 10, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
     }))
 
-  test('of more than a thousand that end at once none is listed any more', () =>
+  test('lists none of more than one thousand counts that expired at once', () =>
     withStores(async (store) => {
       await Promise.all(Array.from({ length: 1_100 }, (_, at) => store.add(`${at}`, 60_000, NOW)))
       await store.add('running', 60_001, NOW)
       expect(await store.list(NOW + 60_000, 10_000)).toEqual([{ key: 'running', failures: 1, expires: NOW + 60_001 }])
     }))
 
-  test('once closed, everything is refused, and closing again is nothing', () =>
+  test('rejects every call once closed, and can be closed again', () =>
     withStores(async (store) => {
       await store.close()
       await expect(store.add('a', 1_000, NOW)).rejects.toThrow()
@@ -125,7 +125,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       await store.close()
     }))
 
-  test('keys may hold anything', () =>
+  test('accepts any text as a key', () =>
     withStores(async (store) => {
       const keys = ['account psc from 10.0.0.1', "'; DROP TABLE failures; --", 'ü 😀 \n', '__proto__', '*', '']
       for (const key of keys) await store.add(key, 1_000, NOW)
@@ -133,8 +133,8 @@ describe.each(kinds)('$kind', ({ create }) => {
     }))
 })
 
-describe('the embedded file', () => {
-  test('and its folder are for their owner alone', async () => {
+describe('SQLite', () => {
+  test('creates the file and its folder with access for their owner alone', async () => {
     const file = join(folder, 'deep/er/trimint.db')
     const store = await open(`sqlite:${file}`)
     await store.add('a', 1_000, NOW)
@@ -148,7 +148,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('of a newer version is refused, and left as it is', async () => {
+  test('rejects a file of a newer version and leaves it unchanged', async () => {
     const file = join(folder, 'newer.db')
     const database = new DatabaseSync(file)
     database.exec('PRAGMA user_version = 99')
@@ -161,7 +161,7 @@ describe('the embedded file', () => {
     again.close()
   })
 
-  test('that is no database is refused, and left as it is', async () => {
+  test('rejects a file that is not a database and leaves it unchanged', async () => {
     const file = join(folder, 'text.db')
     writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
     await expect(open(`sqlite:${file}`)).rejects.toThrow(/not a database/)
@@ -185,7 +185,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('forgets what has expired, a slice with each write', async () => {
+  test('deletes some expired counts with each write', async () => {
     const file = join(folder, 'sweep.db')
     const store = await open(`sqlite:${file}`)
     for (let at = 0; at < 250; at++) await store.add(`${at}`, 1, NOW)
@@ -201,7 +201,7 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: FailedAttemptStore, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
     const client = createRedisClient(redis.url, () => undefined)
@@ -215,7 +215,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }
   }
 
-  test('a count has a key of its own, which goes away by itself, and two indexes know of it', () =>
+  test('writes one expiring key for each count, and two indexes', () =>
     withRedis(async (store, client) => {
       await store.add('a', 60_000, NOW)
       const keys = ['trimint:failures', 'trimint:failures-by-end', 'trimint:failures:a']
@@ -225,7 +225,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(left).toBeLessThanOrEqual(60_000)
     }))
 
-  test('a count that is removed leaves nothing behind, and neither does one that never was', () =>
+  test('leaves no keys after removing a count, whether it existed or not', () =>
     withRedis(async (store, client) => {
       await store.extend('never', NOW + 60_000, NOW)
       await store.remove('never', 10)
@@ -235,7 +235,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(await client.dbSize()).toBe(0)
     }))
 
-  test('a count that ends by itself is not listed, and once its time is over the indexes forget it', () =>
+  test('omits an expired count from the list and then removes it from the indexes', () =>
     withRedis(async (store, client) => {
       await store.add('a', 1, NOW)
       await expect.poll(() => client.exists('trimint:failures:a')).toBe(0)
@@ -246,8 +246,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }))
 })
 
-describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
-  test('fails fast, and comes back by itself', { timeout: 30_000 }, async () => {
+describe.skipIf(!hasProgram('redis-server'))('an unavailable Redis', () => {
+  test('rejects quickly while Redis is down, and recovers once it returns', { timeout: 30_000 }, async () => {
     const redis = await startRedis()
     const errors: Error[] = []
     const store = await openStore('failures', redis.url, { onError: (error) => errors.push(error) })
@@ -271,7 +271,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
     await store.close()
   })
 
-  test('or hangs: fails within a second, and so does closing', async () => {
+  test('rejects calls and closes within a second while Redis hangs', async () => {
     await using redis = await startRedis()
     const store = await openStore('failures', redis.url)
     await store.add('a', 60_000, NOW)
@@ -282,7 +282,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
     expect(performance.now() - asked).toBeLessThan(3_000)
   })
 
-  test('at the start is no error', async () => {
+  test('opens the store although Redis is unreachable', async () => {
     const store = await openStore('failures', 'redis://127.0.0.1:1/0')
     await expect(store.list(NOW, 1)).rejects.toThrow()
     await store.close()
