@@ -5,7 +5,7 @@ import { openStores, type StoreOptions, type Stores } from '../../src/store/open
 
 type Name = Exclude<keyof Stores, 'close'>
 
-/** Opens one of the stores of a name; closing it closes them all. */
+/** Opens one of the stores behind a name. Closing it closes all of them. */
 export async function openStore<Kind extends Name>(
   kind: Kind,
   store: string,
@@ -15,7 +15,7 @@ export async function openStore<Kind extends Name>(
   return { ...stores[kind], close: () => stores.close() }
 }
 
-/** Creates a folder for files of stores: in memory where the system allows, since each commit waits for the disk. */
+/** Creates a folder for store files, in memory where possible, because each commit waits for the disk. */
 export function createStoreFolder(name: string): string {
   return mkdtempSync(join(isWritable(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), `trimint-${name}-`))
 }
