@@ -5,7 +5,7 @@ export interface Group {
   readonly tests: readonly string[]
   /** Programs to treat as missing, since tests that need them do not cover these sources. */
   readonly without?: readonly string[]
-  /** Whether the tests measure time. Each then waits until the machine has time for it (quiet.ts). */
+  /** Whether the tests measure time. If so, each waits until the machine is idle (quiet.ts). */
   readonly timed?: boolean
   /** Modules to load before any test: Stryker attributes code that runs at import to the test that imports it first. */
   readonly preload?: readonly string[]

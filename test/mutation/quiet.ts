@@ -15,7 +15,7 @@ const timed = process.env.TRIMINT_MUTATION_TIMED === 'true'
 
 while (timed && measureShare() < MIN_SHARE) await sleep(PAUSE_MS)
 
-/** Works for a moment. @returns the share of that time in which it had a core */
+/** Measures the share of a core that this process gets by working for a moment. */
 function measureShare(): number {
   const begin = performance.now()
   const before = process.threadCpuUsage()
