@@ -20,8 +20,8 @@ export function serveGatewayCheck<Params extends z.ZodType>(
 ): void {
   const compiledParams = z.compile(params)
 
-  // In a hook, since Fastify reads the body before it calls a handler. By callback that is never called: after an async hook,
-  // Fastify would go on to the body while the reply waits for its batch.
+  // A hook, because Fastify reads the body before it calls a handler. It is not async, and does not call `done` after a reply:
+  // Fastify would read the body while the reply waits for its batch.
   function answer(request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): void {
     const parsed = compiledParams.safeParse(request.params)
     if (!parsed.success) return void reply.callNotFound()

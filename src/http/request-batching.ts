@@ -13,8 +13,8 @@ export type Batch = (step: Step) => void
  *
  * An error that escapes from a step is thrown after all of them have run.
  *
- * @param schedule `setImmediate` for steps that arrive with events of their own, `process.nextTick` for steps that one batch
- *   hands to the next.
+ * @param schedule `setImmediate` for steps that arrive in separate events, `process.nextTick` for steps that one batch passes to
+ *   the next.
  */
 export function createBatch(schedule: (run: () => void) => void): Batch {
   let waiting: Step[] = []

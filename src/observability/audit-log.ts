@@ -4,7 +4,7 @@ import { clientIp } from '../http/client-ip.ts'
 import type { RefusalReason } from '../http/refusal.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What every line of the audit log says. */
+/** The fields of every line of the audit log. */
 export interface Decision {
   /** `service` for introspection and revocation. */
   readonly contract: 'bws' | 'idscan' | 'nevisfido' | 'service'

@@ -17,9 +17,9 @@ export interface LogDestination extends DestinationStream {
   off(event: 'drain' | 'error', listener: () => void): unknown
   /** Returns false when the buffer is full until `drain`. */
   write(lines: string): boolean
-  /** Writes what is buffered, or gives up after a time. */
+  /** Writes the buffered lines, or gives up after a time. */
   close(timeoutMs: number): Promise<void>
-  /** Gives up what is buffered, so that the process can end at once. */
+  /** Discards the buffered lines, so that the process can end at once. */
   abandon(): void
 }
 

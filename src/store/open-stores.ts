@@ -5,7 +5,7 @@ import type { TokenStore } from '../core/ports/token-store.ts'
 import type { UsageStore } from '../core/ports/usage-store.ts'
 import { openSqlite } from './sqlite/open.ts'
 
-/** Everything that outlives a process and is shared with others. Closing one store of a file closes them all. */
+/** The state that outlives a process and that processes share. Closing one store of a file closes them all. */
 export interface Stores {
   readonly failures: FailedAttemptStore
   readonly tokens: TokenStore

@@ -19,7 +19,7 @@ import { grantType, idscanTokenForm, idscanTokenFormWithArea, readIdscanForm } f
 
 const CSRF_BYTES = 24
 
-/** An OAuth 2.0 password grant (RFC 6749 section 4.3): grant type, parameters, password, area. */
+/** Serves an OAuth 2.0 password grant (RFC 6749 section 4.3): grant type, parameters, password, area. */
 export const tokenRoutes: FastifyPluginAsync<IdscanOptions> = async (app, options) => {
   const { login, issuer, audit, corsOrigins, idleTimeout } = options
   const form = z.compile(options.requireArea ? idscanTokenFormWithArea : idscanTokenForm)

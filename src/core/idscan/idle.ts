@@ -5,12 +5,12 @@ import type { IdscanClaims } from './verify.ts'
 /** A token's uses are written once in this part of the time-out, so the store is at most that much behind (I33). */
 const WRITE_INTERVAL_RATIO = 1 / 10
 
-/** So that one write does not block the store for long. */
+/** A larger write would block the store for too long. */
 const MAX_USES_PER_WRITE = 1_000
 
 /** Ends tokens that have not been used on any instance for too long. */
 export interface IdleTimeout {
-  /** Tells whether a token has been unused for the whole time-out. Asks the store only where this process knows of no recent use. */
+  /** Tells whether a token has been unused for the whole time-out. Reads the store only if this process knows no recent use. */
   isIdle(claims: IdscanClaims): Promise<boolean>
   /** Notes a use in memory; {@link flush} writes it. */
   use(claims: IdscanClaims): void

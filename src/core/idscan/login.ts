@@ -11,7 +11,7 @@ import type { IdscanAccount } from './account.ts'
 /** How long a successful password check is cached. */
 const PASSWORD_CACHE_TTL_MS = 300_000
 
-/** A hash of no known password. Unknown names are checked against it where no account is configured. */
+/** A hash whose password is unknown. It is the decoy for unknown names when no account is configured. */
 const DECOY_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 

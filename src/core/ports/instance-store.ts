@@ -26,7 +26,7 @@ export interface InstanceStore {
   leave(id: string, neededUntil: NeededUntil): Promise<void>
   /** Lists announcements that have not expired. */
   running(now: number): Promise<Announcement[]>
-  /** Returns every known signing key. */
+  /** Returns until when each known signing key is needed. */
   neededUntil(): Promise<NeededUntil>
   /** Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were needed. */
   sweep(now: number): Promise<void>

@@ -7,7 +7,7 @@ const GROUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const
 
 /** The primary, as a worker sees it. */
 export interface PrimaryLink {
-  /** This worker's number, which no other worker has or had. */
+  /** This worker's number. Numbers are never reused. */
   readonly worker: number
   readonly ignoredSignals: typeof GROUP_SIGNALS
   reportListening(listening: Listening, banner: string | undefined): void

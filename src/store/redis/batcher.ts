@@ -1,6 +1,6 @@
 import { afterMicrotasks } from '../after-microtasks.ts'
 
-/** So that one step does not block the server for long. */
+/** A larger step would block the server for too long. */
 const MAX_BATCH_SIZE = 64
 
 /** Later items wait for one of these steps: the server works on one while the next is on its way. */

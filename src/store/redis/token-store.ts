@@ -25,7 +25,7 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         keepMs: record.expiresAt + RETENTION_MS - record.createdAt,
         record: formatNewRecord(record),
       })
-      if (!isNew) throw new Error('there is a token of this digest already')
+      if (!isNew) throw new Error('a token with this digest already exists')
     },
     redeem: (tokenDigest, operation, now) =>
       withTimeout(async () => {

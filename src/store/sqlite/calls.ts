@@ -3,7 +3,7 @@ import type { Reader } from './reader.ts'
 /** A call of an operation: the store, the operation, and its arguments. */
 export type Call = readonly [store: string, operation: string, ...values: unknown[]]
 
-/** What became of a call. */
+/** The result of a call. */
 export type Outcome = { readonly value: unknown } | { readonly error: Error }
 
 type Operation = (...values: never[]) => unknown
@@ -17,11 +17,11 @@ export type Caller<Callable extends Operations> = <Name extends keyof Callable &
   ...values: Parameters<Callable[Name]>
 ) => Promise<ReturnType<Callable[Name]>>
 
-/** What a store works with. */
+/** The connections that a store uses. */
 export interface Connections<Callable extends Operations> {
   readonly reader: Reader
   /** Calls an operation in a transaction. */
   readonly write: Caller<Callable>
-  /** Calls an operation that only reads, where the writing connection has to answer it. */
+  /** Calls an operation that only reads but needs the writing connection. */
   readonly read: Caller<Callable>
 }

@@ -5,7 +5,7 @@ import type { Connections } from './calls.ts'
 
 /** Prepares the writes of {@link createSqliteRevocationStore}. */
 export function prepareRevocationWrites(database: DatabaseSync) {
-  // The table replaces the row of the same subject by the new one, which has a new number: readers that have passed the old one see it.
+  // The new row replaces the one of the same subject and has a new number, so readers that saw the old one see it too.
   const add = database.prepare(
     `INSERT INTO revocations (subject, issued_until, expires)
      SELECT $subject, max($issuedUntil, coalesce(max(issued_until), 0)), max($expires, coalesce(max(expires), 0))
