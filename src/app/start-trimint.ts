@@ -107,7 +107,8 @@ const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
  * await using trimint = await startTrimint()
  * const response = await fetch(`${trimint.url}/healthz`)
  *
- * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened on.
+ * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened
+ *   on.
  */
 export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
   const { host = '127.0.0.1', port = 0, metricsPort } = options

@@ -29,7 +29,10 @@ interface TokenServicesDependencies {
 }
 
 /** Creates the token services of a configuration, for the server and for the command line. */
-export function createTokenServices(configuration: Configuration, dependencies: TokenServicesDependencies): TokenServices {
+export function createTokenServices(
+  configuration: Configuration,
+  dependencies: TokenServicesDependencies,
+): TokenServices {
   const { publicUrl } = configuration
   const { keyring, stores, revocations, clock } = dependencies
   const bws = configuration.bws || undefined

@@ -79,8 +79,9 @@ export interface GuardDependencies {
 }
 
 /**
- * Creates a guard that blocks password guessing. It decides from memory and counts failures in the store, where other processes see
- * them with their next {@link Guard.refresh}. While the store is unavailable, failures count in this process only.
+ * Creates a guard that blocks password guessing. It decides from memory and counts failures in the store, where other
+ * processes see them with their next {@link Guard.refresh}. While the store is unavailable, failures count in this
+ * process only.
  */
 export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardDependencies): Guard {
   const windowMs = settings.window * 1000

@@ -8,7 +8,9 @@ export const HEARTBEAT_TTL_MS = 15_000
 /** A running process. It outlives each of its configurations. */
 export interface Instance {
   readonly id: string
-  /** Until when each signing key is needed (milliseconds since the epoch), by fingerprint. Holds what is not stored yet. */
+  /**
+   * Until when each signing key is needed (milliseconds since the epoch), by fingerprint. Holds what is not stored yet.
+   */
   readonly unreported: Map<string, number>
   /** Returns an id for the announcements of one more configuration. */
   nextAnnouncementId(): string

@@ -7,8 +7,8 @@ const TOLERANCE_MS = 1_000
 const HOLD_MS = 3_600_000
 
 /**
- * Creates a clock for work that cannot be undone, such as sweeping a store. It follows a jump ahead after an hour, and a jump back at
- * once. Otherwise a wrong clock could delete revocations of tokens that are still alive.
+ * Creates a clock for work that cannot be undone, such as sweeping a store. It follows a jump ahead after an hour, and
+ * a jump back at once. Otherwise a wrong clock could delete revocations of tokens that are still alive.
  *
  * @param uptime a monotonic clock: milliseconds since an arbitrary time.
  */

@@ -22,8 +22,8 @@ export interface HealthRoutesOptions {
 }
 
 /**
- * Serves `GET /healthz`, liveness, and `GET /readyz`, readiness. Liveness depends on nothing else: an unavailable store must
- * not get a healthy process killed.
+ * Serves `GET /healthz`, liveness, and `GET /readyz`, readiness. Liveness depends on nothing else: an unavailable store
+ * must not get a healthy process killed.
  */
 export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, { isDraining, revocations }) => {
   app.addHook('onRequest', async (_request, reply) => {

@@ -77,7 +77,10 @@ function countAnswer(this: ServerResponse): void {
   socket[PENDING_REQUESTS] = countPendingRequests(socket) - 1
 }
 
-/** Returns whether a proxy may see the end of a request elsewhere: HTTP/1.0 has no chunked coding (RFC 9112 section 6.1). */
+/**
+ * Returns whether a proxy may see the end of a request elsewhere: HTTP/1.0 has no chunked coding (RFC 9112 section
+ * 6.1).
+ */
 function hasFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolean {
   return httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined
 }

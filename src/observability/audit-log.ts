@@ -79,8 +79,8 @@ export interface AuditLog {
 }
 
 /**
- * Creates the audit log. Changes are written at level info and refusals at level warn. Look-ups are written at level debug, since
- * every request to a protected service causes one.
+ * Creates the audit log. Changes are written at level info and refusals at level warn. Look-ups are written at level
+ * debug, since every request to a protected service causes one.
  */
 export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
   // pino serializes a child's bindings once, not for every line.

@@ -24,8 +24,8 @@ export interface LogDestination extends DestinationStream {
 }
 
 /**
- * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a third of
- * its throughput. A full disk or a reader that has stopped costs lines, never requests.
+ * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a
+ * third of its throughput. A full disk or a reader that has stopped costs lines, never requests.
  */
 export function openLog(fd: number, { onError, onDrop }: LogProblems = {}): LogDestination {
   const destination = pino.destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES })

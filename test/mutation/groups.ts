@@ -1,4 +1,7 @@
-/** Sources that are mutated together, and the tests that must fail for a mutant. The tests run in one process; none is slow. */
+/**
+ * Sources that are mutated together, and the tests that must fail for a mutant. The tests run in one process; none is
+ * slow.
+ */
 export interface Group {
   readonly mutate: readonly string[]
   /** In order of speed: the first test that fails ends the run. */

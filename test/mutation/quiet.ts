@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// Waits before each test file until the machine has time for it: a test that fails for lack of processor time would count as one
-// that killed the mutant. Only groups whose tests measure time need it (groups.ts).
+// Waits before each test file until the machine has time for it: a test that fails for lack of processor time would
+// count as one that killed the mutant. Only groups whose tests measure time need it (groups.ts).
 
 /** The share of a core that these tests need. */
 const MIN_SHARE = 0.25

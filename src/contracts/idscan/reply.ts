@@ -31,7 +31,8 @@ export function createReply(
 }
 
 /**
- * Returns the two cookies that real clients rely on (I20). No `Expires`: its comma breaks clients that split headers by hand.
+ * Returns the two cookies that real clients rely on (I20). No `Expires`: its comma breaks clients that split headers by
+ * hand.
  *
  * @param csrf random bytes; never checked.
  */

@@ -76,6 +76,6 @@ function accountOf(result: LoginResult): IdscanAccount {
   if (!('refused' in result)) return result.account
   throw new Refusal(result.refused, {
     account: 'account' in result ? result.account?.username : undefined,
-    ...('retryAfter' in result ? { retryAfterMs: result.retryAfter } : {}),
+    ...('retryAfterMs' in result ? { retryAfterMs: result.retryAfterMs } : {}),
   })
 }

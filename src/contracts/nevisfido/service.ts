@@ -28,8 +28,8 @@ interface ServiceDescription {
 }
 
 /**
- * Serves POST at a path, with or without a trailing slash, in the order of N1: path, method, Content-Type, Accept, credentials, body.
- * The handler gets the body as bytes, see {@link readJson}.
+ * Serves POST at a path, with or without a trailing slash, in the order of N1: path, method, Content-Type, Accept,
+ * credentials, body. The handler gets the body as bytes, see {@link readJson}.
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
   const { url, mediaTypes, negotiation, exists, authenticate, handler } = service

@@ -10,13 +10,16 @@ const MAX_USES_PER_WRITE = 1_000
 
 /** Ends tokens that have not been used on any instance for too long. */
 export interface IdleTimeout {
-  /** Tells whether a token has been unused for the whole time-out. Reads the store only if this process knows no recent use. */
+  /**
+   * Tells whether a token has been unused for the whole time-out. Reads the store only if this process knows no recent
+   * use.
+   */
   isIdle(claims: IdscanClaims): Promise<boolean>
   /** Notes a use in memory; {@link flush} writes it. */
   use(claims: IdscanClaims): void
   /**
-   * Writes noted uses to the store: all, or those that are due. A token is due at most once in a tenth of the time-out. Its latest use
-   * is always written in the end, so another instance sees it before the time-out.
+   * Writes noted uses to the store: all, or those that are due. A token is due at most once in a tenth of the time-out.
+   * Its latest use is always written in the end, so another instance sees it before the time-out.
    *
    * @throws Error when the store fails; a later call writes the rest.
    */

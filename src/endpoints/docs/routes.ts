@@ -14,7 +14,9 @@ const FILES = {
   '/docs/favicon-32x32.png': [LIBRARY, 'favicon-32x32.png'],
 } as const
 
-/** Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs. */
+/**
+ * Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs.
+ */
 const POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",

@@ -11,7 +11,9 @@ type Operation = (...values: never[]) => unknown
 /** Operations on a connection, all of them synchronous. */
 export type Operations = Readonly<Record<string, Operation>>
 
-/** Calls an operation on the thread that has the writing connection. Rejects when the store cannot complete the call. */
+/**
+ * Calls an operation on the thread that has the writing connection. Rejects when the store cannot complete the call.
+ */
 export type Caller<Callable extends Operations> = <Name extends keyof Callable & string>(
   operation: Name,
   ...values: Parameters<Callable[Name]>

@@ -22,8 +22,8 @@ export function prepareRevocationWrites(database: DatabaseSync) {
 }
 
 /**
- * Keeps revocations in SQLite. The cursor is the number of the last revocation that was read. Numbers are assigned under the write lock and never
- * reused, so every later commit has a higher one.
+ * Keeps revocations in SQLite. The cursor is the number of the last revocation that was read. Numbers are assigned
+ * under the write lock and never reused, so every later commit has a higher one.
  */
 export function createSqliteRevocationStore({
   reader,

@@ -562,7 +562,7 @@ describe('SQLite', () => {
       expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
       expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
     }
-    await expect(store.create(fresh)).rejects.toThrow('a token with this digest exists')
+    await expect(store.create(fresh)).rejects.toThrow('a token with this digest already exists')
     expect((await store.redeem(redeemed.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
     expect((await store.redeem(revoked.tokenDigest, 'authentication', NOW)).outcome).toBe('spent')
     expect(await store.revoke(redeemed.tokenDigest, NOW)).toBe(true)
