@@ -105,7 +105,7 @@ function scheduleJobs(
     store: stores.replicas,
     instance,
     keyring,
-    lifetime: longestLifetime(configuration),
+    lifetimeSeconds: longestLifetime(configuration),
     clock,
   })
   schedule(intervals.guardRefreshMs, () => guard.refresh())

@@ -34,12 +34,18 @@ export interface HeartbeatDependencies {
   readonly store: InstanceStore
   readonly instance: Instance
   readonly keyring: Keyring
-  /** Seconds: the longest lifetime of tokens that this configuration signs. */
-  readonly lifetime: number
+  /** The longest lifetime of tokens that this configuration signs. */
+  readonly lifetimeSeconds: number
   readonly clock: Clock
 }
 
-export function createHeartbeat({ store, instance, keyring, lifetime, clock }: HeartbeatDependencies): Heartbeat {
+export function createHeartbeat({
+  store,
+  instance,
+  keyring,
+  lifetimeSeconds,
+  clock,
+}: HeartbeatDependencies): Heartbeat {
   const id = instance.nextAnnouncementId()
   let announcing: Promise<void> | undefined
   let hasLeft = false
@@ -48,7 +54,7 @@ export function createHeartbeat({ store, instance, keyring, lifetime, clock }: H
   function noteSigner(keys: readonly string[], now: number): void {
     const [signer] = keys
     if (signer === undefined) return
-    const neededUntil = now + lifetime * 1000 + HEARTBEAT_TTL_MS
+    const neededUntil = now + lifetimeSeconds * 1000 + HEARTBEAT_TTL_MS
     instance.unreported.set(signer, Math.max(neededUntil, instance.unreported.get(signer) ?? 0))
   }
 

@@ -36,9 +36,9 @@ interface KnownToken {
   writtenAt: number
 }
 
-/** Creates an idle time-out. @param timeout seconds. */
-export function createIdleTimeout(timeout: number, store: UsageStore, clock: Clock): IdleTimeout {
-  const timeoutMs = timeout * 1000
+/** Creates an idle time-out. */
+export function createIdleTimeout(timeoutSeconds: number, store: UsageStore, clock: Clock): IdleTimeout {
+  const timeoutMs = timeoutSeconds * 1000
   const writeIntervalMs = timeoutMs * WRITE_INTERVAL_RATIO
   const known = new Map<string, KnownToken>()
 

@@ -11,8 +11,8 @@ export interface FailureCount {
  * is treated as absent. Every step is atomic across processes. A store that fails rejects within a second.
  */
 export interface FailedAttemptStore {
-  /** Counts one failure. A new count expires after `lifetime` milliseconds; a running count keeps its expiry. */
-  add(key: string, lifetime: number, now: number): Promise<FailureCount>
+  /** Counts one failure. A new count expires after `lifetimeMs`; a running count keeps its expiry. */
+  add(key: string, lifetimeMs: number, now: number): Promise<FailureCount>
   /** Changes the expiry of a running count; does nothing for one that is gone. */
   extend(key: string, expires: number, now: number): Promise<void>
   /**

@@ -16,9 +16,9 @@ const MAX_EXPIRED_PER_LIST = 1_000
  */
 export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemptStore {
   return {
-    add: (key, lifetime, now) =>
+    add: (key, lifetimeMs, now) =>
       withTimeout(async () => {
-        const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetime)) }
+        const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetimeMs)) }
         await Promise.all([
           client.zAdd(BY_FAILURES, { value: key, score: count.failures }),
           client.zAdd(BY_EXPIRY, { value: key, score: count.expires }),
