@@ -14,7 +14,9 @@ export interface Cores {
 /** Lets the system choose the core of every process. */
 export const UNBOUND: Cores = { server: undefined, generator: undefined }
 
-/** Returns the last two cores that this process may use; {@link UNBOUND} with fewer than two cores or without taskset. */
+/**
+ * Returns the last two cores that this process may use; {@link UNBOUND} with fewer than two cores or without taskset.
+ */
 export async function chooseCores(): Promise<Cores> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '')
   const list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(status)?.[1] ?? ''

@@ -53,7 +53,10 @@ export async function measureStretch(
 /** Limits collecting tokens: on a slow store, the stretch then ends early. */
 const COLLECTION_TIMEOUT_S = 10
 
-/** Collects tokens for a stretch where the target needs them. Otherwise sends one request, which caches the password again. */
+/**
+ * Collects tokens for a stretch where the target needs them. Otherwise sends one request, which caches the password
+ * again.
+ */
 export async function prepare(generator: Generator, target: Target, answers: number): Promise<void> {
   const { port, tokens, requests } = target
   if (!tokens) {
@@ -74,7 +77,9 @@ export async function collectTokens(
   return runJob(generator, target, { kind: 'collect', port, connections: CONNECTIONS, requests, count, seconds })
 }
 
-/** Runs two measurements; which one comes first alternates with the round, so that drift of the machine hits both alike. */
+/**
+ * Runs two measurements; which one comes first alternates with the round, so that drift of the machine hits both alike.
+ */
 export async function measureInTurn<Result>(
   round: number,
   first: () => Promise<Result>,

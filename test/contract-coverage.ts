@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createOpenApi } from '../openapi/document.ts'
 
-// npm run check:contract-coverage fails unless every row of a contract page is named in the title of a test over real HTTP.
+// npm run check:contract-coverage fails unless every row of a contract page is named in the title of a test over real
+// HTTP.
 
 /** Maps each part of a contract page to its route in the OpenAPI document. */
 const SECTIONS = [

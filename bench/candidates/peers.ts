@@ -1,4 +1,5 @@
-// Other servers that issue tokens. They do less than Trimint: no audit log, no guard, no store on disk, plain passwords.
+// Other servers that issue tokens. They do less than Trimint: no audit log, no guard, no store on disk, plain
+// passwords.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

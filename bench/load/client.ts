@@ -7,7 +7,10 @@ import type { Job, Measured, Report } from './protocol.ts'
 const SCRIPT = fileURLToPath(import.meta.resolve('./generator.ts'))
 
 export interface Generator extends AsyncDisposable {
-  /** @throws Error for an unexpected or missing answer; its cause is the text of the request and its answer, if there was one */
+  /**
+   * @throws Error for an unexpected or missing answer; its cause is the text of the request and its answer, if there
+   *   was one
+   */
   run(job: Job): Promise<Measured>
 }
 

@@ -23,8 +23,9 @@ export interface Load {
   /** Requests a second, regardless of answers. Without a rate, each connection sends again after its answer. */
   readonly rate?: number
   /**
-   * Whether the generator polls instead of sleeping. The kernel charges a sender for waking a sleeping receiver: a server slower
-   * than the generator would pay for it, bare node:http would not. Must be false where another process needs the same core.
+   * Whether the generator polls instead of sleeping. The kernel charges a sender for waking a sleeping receiver: a
+   * server slower than the generator would pay for it, bare node:http would not. Must be false where another process
+   * needs the same core.
    */
   readonly awake: boolean
 }

@@ -114,7 +114,10 @@ export async function runStretch(load: Load, next: NextRequest, onToken?: (token
     }
   }
 
-  /** Requests become due at a steady rate; one without a free connection waits, and its latency counts from when it was due. */
+  /**
+   * Requests become due at a steady rate; one without a free connection waits, and its latency counts from when it was
+   * due.
+   */
   function openLoop(gapMs: number) {
     const nap = new Int32Array(new SharedArrayBuffer(4))
     let due = begin

@@ -1,4 +1,5 @@
-// What a million live tokens cost: FIDO create on a full store beside a store of a thousand, in turn, on SQLite and on Redis.
+// What a million live tokens cost: FIDO create on a full store beside a store of a thousand, in turn, on SQLite and on
+// Redis.
 
 import { join } from 'node:path'
 import type { Target } from '../candidates/candidate.ts'
@@ -62,7 +63,10 @@ async function compare(
   ]
 }
 
-/** Starts Trimint on a store with that many live tokens; another process filled it, so that both compared ones start cold. */
+/**
+ * Starts Trimint on a store with that many live tokens; another process filled it, so that both compared ones start
+ * cold.
+ */
 async function startFilled(environment: BenchEnvironment, kind: StoreKind, count: number): Promise<Target> {
   const folder = join(environment.folder, `live-${kind}-${count}`)
   const store = await openStoreUrl(kind, folder, environment)

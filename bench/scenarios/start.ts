@@ -1,5 +1,6 @@
-// Start-up and idle memory, beside an empty Fastify app. Start-up is the time from spawning Node to the first answer of 200:
-// a BWS token from Trimint, GET / from Fastify. "First start" disables the compile cache that earlier starts filled.
+// Start-up and idle memory, beside an empty Fastify app. Start-up is the time from spawning Node to the first answer of
+// 200: a BWS token from Trimint, GET / from Fastify. "First start" disables the compile cache that earlier starts
+// filled.
 
 import { once } from 'node:events'
 import { join } from 'node:path'

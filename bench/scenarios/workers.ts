@@ -1,6 +1,6 @@
-// What several workers on one port cost: the processor time of all their processes for an answer, beside that of one process.
-// Fewer connections for each worker make smaller batches, so few connections cost more. Processes are not bound to cores:
-// workers on one core evict each other's caches. On a busy machine, compare the least that each used.
+// What several workers on one port cost: the processor time of all their processes for an answer, beside that of one
+// process. Fewer connections for each worker make smaller batches, so few connections cost more. Processes are not
+// bound to cores: workers on one core evict each other's caches. On a busy machine, compare the least that each used.
 
 import type { Candidate } from '../candidates/candidate.ts'
 import { HEADLINES } from '../candidates/workloads.ts'

@@ -47,8 +47,8 @@ export function createStoreErrorLog({ clock, logger }: { clock: Clock; logger: L
 export type ScheduleJob = (intervalMs: number, job: () => Promise<void>) => void
 
 /**
- * Creates a scheduler for the life of an app: a job runs before the first request and then at its interval. A job that still
- * runs at its next turn is not started again.
+ * Creates a scheduler for the life of an app: a job runs before the first request and then at its interval. A job that
+ * still runs at its next turn is not started again.
  */
 export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreError): ScheduleJob {
   return (intervalMs, job) => {

@@ -24,7 +24,7 @@ export function toBwsApps(configuration: BwsConfiguration, publicUrl: string): R
       client: app.client ?? app.id,
       issuer,
       audience,
-      lifetime: app.lifetime ?? lifetime,
+      lifetimeSeconds: app.lifetime ?? lifetime,
       challengeClaim: app.challengeClaim ?? challengeClaim,
       tasks: new Set(app.tasks),
       partitions: toSet(app.bcids),
@@ -54,8 +54,8 @@ export function toNevisfidoSettings(
       ...dependencies,
       appId,
       policies: new Map(Object.entries(policies)),
-      tokenLifetime: configuration.tokenLifetime * 1000,
-      responseLifetime: {
+      tokenLifetimeMs: configuration.tokenLifetime * 1000,
+      responseLifetimeMs: {
         registration: responseLifetime.registration * 1000,
         authentication: responseLifetime.authentication * 1000,
         deregistration: responseLifetime.deregistration * 1000,

@@ -52,10 +52,10 @@ function createIdscan({ idscan, publicUrl }: Configuration, dependencies: Contra
   const { usernameCase, lifetime, idleTimeout, requireArea, corsOrigins } = idscan
   return bind('idscan', idscanRoutes, {
     login: createIdscanLogin({ accounts: toIdscanAccounts(idscan), usernameCase, passwords, guard, ...issuer }),
-    issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetime },
+    issuer: { ...issuer, issuer: publicUrl, audience: publicUrl, lifetimeSeconds: lifetime },
     tokens: tokens.idscan,
     audit,
-    idleTimeout,
+    idleTimeoutSeconds: idleTimeout,
     requireArea,
     corsOrigins: new Set(corsOrigins),
     secure: new URL(publicUrl).protocol === 'https:',

@@ -10,13 +10,13 @@ export type ReloadResult =
   | {
       /** The paths of all settings that differ; never their values. */
       readonly changed: readonly string[]
-      /** Those that take effect with the next start alone. */
+      /** The paths of settings that take effect only at the next start. */
       readonly restart: readonly string[]
     }
   /** The configuration is unusable, and the previous one stays in force. */
   | { readonly issues: readonly ConfigIssue[] }
 
-/** What is in force. */
+/** The app and the configuration in force. */
 export interface Active {
   app: FastifyInstance
   configuration: Configuration
@@ -29,7 +29,7 @@ export interface ReloadDependencies {
   readonly build: (configuration: Configuration) => Promise<FastifyInstance>
 }
 
-/** Replaces the configuration in force by another one: completely or, where anything is wrong with it, not at all. */
+/** Replaces the configuration in force by another one: completely, or not at all if it has an issue. */
 export async function reload(loaded: LoadResult, dependencies: ReloadDependencies): Promise<ReloadResult> {
   const { active, listener, logger, build } = dependencies
   if ('issues' in loaded) {
@@ -54,7 +54,7 @@ export async function reload(loaded: LoadResult, dependencies: ReloadDependencie
   return { changed, restart }
 }
 
-/** The store is open and the port speaks TLS or not: both stay as they are until the next start. */
+/** Keeps the store, and whether the port uses TLS: neither can change before the next start. */
 function keepOpened(next: Configuration, { store, tls }: Configuration): Configuration {
   const keepsTls = (tls === undefined) === (next.tls === undefined)
   return { ...next, store, tls: keepsTls ? next.tls : tls }

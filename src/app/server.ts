@@ -25,15 +25,15 @@ import { createContracts } from './contracts.ts'
 import { createFastifyApp } from './fastify-app.ts'
 import { createTokenServices } from './token-services.ts'
 
-/** What outlives a configuration: a reload builds a new server from the same dependencies. */
+/** Dependencies that survive a reload, which builds a new server from them. */
 export interface ServerDependencies {
   readonly clock: Clock
-  /** For what must not be undone: deletes expired records only when the clock has proved right. */
+  /** For deleting expired records, which cannot be undone (jump-resistant-clock.ts). */
   readonly jumpResistantClock: Clock
   readonly randomness: Randomness
   readonly logger: Logger
   readonly metrics: Metrics
-  /** Returns the text of `GET /metrics`; undefined where metrics have a port of their own. */
+  /** Returns the text of `GET /metrics`; undefined if metrics have a separate port. */
   readonly renderMetrics: (() => Promise<string>) | undefined
   readonly tracing: FastifyPluginCallback | undefined
   /** The caller opens and closes them. */
@@ -47,7 +47,7 @@ export interface ServerDependencies {
   readonly isDraining: () => boolean
 }
 
-/** Builds the app that answers requests under one configuration. The port is the listener's, and outlives it. */
+/** Builds the app that answers requests under one configuration. The listener keeps the port open through reloads. */
 export async function buildServer(
   configuration: Configuration,
   dependencies: ServerDependencies,
@@ -105,7 +105,7 @@ function scheduleJobs(
     store: stores.replicas,
     instance,
     keyring,
-    lifetime: longestLifetime(configuration),
+    lifetimeSeconds: longestLifetime(configuration),
     clock,
   })
   schedule(intervals.guardRefreshMs, () => guard.refresh())

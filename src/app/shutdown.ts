@@ -10,7 +10,7 @@ export interface DrainOptions {
   readonly delayMs: number
   /** Milliseconds until requests under way are abandoned; includes the delay. */
   readonly timeoutMs: number
-  /** For the log: what asked for the shutdown. */
+  /** The signal that requested the shutdown, for the log. */
   readonly signal?: NodeJS.Signals | undefined
   /** Ends the delay early. */
   readonly hurry: AbortSignal
@@ -19,13 +19,13 @@ export interface DrainOptions {
 /** Waits while the port still serves, then closes it and waits until every request is answered or the time is up. */
 export async function drain(listener: Listener, logger: Logger, options: DrainOptions): Promise<void> {
   const { timeoutMs, signal, hurry } = options
-  const delay = Math.min(options.delayMs, timeoutMs)
-  logger.info({ event: 'server.draining', signal, delay })
-  await sleep(delay, undefined, { signal: hurry }).catch(() => undefined)
+  const delayMs = Math.min(options.delayMs, timeoutMs)
+  logger.info({ event: 'server.draining', signal, delay: delayMs })
+  await sleep(delayMs, undefined, { signal: hurry }).catch(() => undefined)
   logger.info({ event: 'server.closing', signal })
   const deadline = new AbortController()
   const closed = listener.close().then(() => true)
-  const timedOut = sleep(timeoutMs - delay, false, { signal: deadline.signal }).catch(() => false)
+  const timedOut = sleep(timeoutMs - delayMs, false, { signal: deadline.signal }).catch(() => false)
   const isClosed = await Promise.race([closed, timedOut])
   deadline.abort()
   if (isClosed) return

@@ -26,7 +26,7 @@ import { StartError } from './start-error.ts'
 import { systemClock, systemUptime } from './system-clock.ts'
 import { systemRandomness } from './system-randomness.ts'
 
-/** How Trimint is started. Everything is optional: without any option, the built-in demo runs with a store in memory. */
+/** Options of {@link startTrimint}. Without any, the built-in demo runs with a store in memory. */
 export interface TrimintOptions {
   /** The configuration as an object: what `trimint.yaml` contains. */
   readonly configuration?: ConfigurationInput
@@ -49,7 +49,7 @@ export interface TrimintOptions {
   /** Replaces some of the stores that the configuration names, or all of them. The caller closes them. */
   readonly stores?: Partial<Stores>
   readonly clock?: Clock
-  /** Milliseconds since any moment: a clock that is never set. */
+  /** A monotonic clock: milliseconds since an arbitrary time. */
   readonly uptime?: Clock
   readonly randomness?: Randomness
   readonly intervals?: Partial<Intervals>
@@ -62,12 +62,12 @@ export interface TrimintOptions {
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
   readonly renderMetrics?: () => Promise<string>
   readonly tracing?: Tracing | undefined
-  /** Called when the store can no longer say what is durable. The process should end. */
+  /** Called after a failed sync: the store cannot tell which writes are durable. The process should end. */
   readonly onFatal?: (error: Error) => void
 }
 
 export interface CloseOptions {
-  /** Milliseconds of turning not ready before the port closes. */
+  /** Milliseconds between turning not ready and closing the port. */
   readonly delayMs?: number
   /** Milliseconds until requests under way are abandoned; 0 abandons them at once. */
   readonly timeoutMs?: number
@@ -79,16 +79,16 @@ export interface Trimint extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   readonly url: string
   readonly metricsUrl: string | undefined
-  /** Differs for each start: what other processes on the same store know it by. */
+  /** Differs for each start: identifies this instance to others that use the same store. */
   readonly instanceId: string
   /** The file in force; undefined for one given as an object, and for the demo. */
   readonly configFile: string | undefined
-  /** The configuration in force, every default in place. */
+  /** The configuration in force, with all defaults. */
   readonly configuration: Configuration
   /**
-   * Replaces the configuration without dropping a request: completely or, where anything is wrong with it, not at all.
+   * Replaces the configuration without dropping a request: completely, or not at all if it has an issue.
    *
-   * @param next in place of loading it from the same source again.
+   * @param next the new configuration; by default it is loaded from the same source again.
    */
   reload(next?: ConfigurationInput): Promise<ReloadResult>
   /**
@@ -101,13 +101,14 @@ export interface Trimint extends AsyncDisposable {
 const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
 
 /**
- * Starts a Trimint in this process. It neither reads nor changes anything of `process`, and several do not affect each other.
+ * Starts Trimint in this process. It neither reads nor changes `process`, so several can run independently.
  *
  * @example
  * await using trimint = await startTrimint()
  * const response = await fetch(`${trimint.url}/healthz`)
  *
- * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened on.
+ * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened
+ *   on.
  */
 export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
   const { host = '127.0.0.1', port = 0, metricsPort } = options
@@ -281,7 +282,7 @@ async function buildReadyServer(
   }
 }
 
-/** Outlives reloads and, so that a shutdown can be watched, the main port. */
+/** Creates a server for metrics. It serves through reloads, and during a shutdown until requests have been answered. */
 async function createMetricsServer(render: () => Promise<string>, limits: ConnectionLimits) {
   const app = Fastify()
   await app.register(metricsRoutes, { render })

@@ -11,7 +11,7 @@ import type { Origin } from '../endpoints/introspection-reply.ts'
 import type { Stores } from '../store/open-stores.ts'
 import { bwsAudience, toIdscanAccounts } from './contract-options.ts'
 
-/** What can be done with tokens after their issue, under each contract that is on and under all of them. */
+/** Operations on issued tokens, for each enabled contract and across all of them. */
 export interface TokenServices {
   readonly bws: BwsTokens | undefined
   readonly idscan: IdscanTokens | undefined
@@ -21,17 +21,20 @@ export interface TokenServices {
   readonly origin: Origin
 }
 
-interface Parts {
+interface TokenServicesDependencies {
   readonly keyring: Keyring
   readonly stores: Stores
   readonly revocations: Revocations
   readonly clock: Clock
 }
 
-/** Puts together what the configuration says, for the server and for the command line. */
-export function createTokenServices(configuration: Configuration, parts: Parts): TokenServices {
+/** Creates the token services of a configuration, for the server and for the command line. */
+export function createTokenServices(
+  configuration: Configuration,
+  dependencies: TokenServicesDependencies,
+): TokenServices {
   const { publicUrl } = configuration
-  const { keyring, stores, revocations, clock } = parts
+  const { keyring, stores, revocations, clock } = dependencies
   const bws = configuration.bws || undefined
   const bwsTokens =
     bws &&

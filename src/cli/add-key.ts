@@ -3,8 +3,8 @@ import { type CommandIo, randomSecret } from './io.ts'
 import { concealKey, type KeyFile, openKeyFile, writeKeys } from './key-file.ts'
 
 /**
- * Adds a new key at the end of the list, where it verifies and does not sign. Prints the edit instead if the file cannot be
- * edited.
+ * Adds a new key at the end of the list, where it verifies and does not sign. Prints the edit instead if the file
+ * cannot be edited.
  */
 export async function addKey(io: CommandIo): Promise<void> {
   const opened = openKeyFile(io)

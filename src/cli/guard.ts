@@ -49,7 +49,8 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
 const IPV6_PREFIX = '/64'
 
 /**
- * Returns the network under which the guard counts an address. Also accepts a network as `trimint guard list` prints it.
+ * Returns the network under which the guard counts an address. Also accepts a network as `trimint guard list` prints
+ * it.
  *
  * @throws InvalidArgumentError for other text: a usage error.
  */

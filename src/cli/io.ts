@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
-/** Everything outside itself that a command may use. */
+/** Everything that a command may use: input, output, variables, time and randomness. */
 export interface CommandIo {
   readonly stdin: Readable & { readonly isTTY?: boolean; setRawMode?(on: boolean): unknown }
   readonly stdout: Writable

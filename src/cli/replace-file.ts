@@ -21,8 +21,9 @@ export type Obstacle =
   | { readonly reason: 'busy'; readonly temporary: string }
 
 /**
- * Replaces a file atomically, unless it has changed: a reader, or a crash, sees either the old text or the new one. Keeps mode
- * and owner, and follows a link. The temporary file has a fixed name, so that it is a lock against other commands.
+ * Replaces a file atomically, unless it has changed: a reader, or a crash, sees either the old text or the new one.
+ * Keeps mode and owner, and follows a link. The temporary file has a fixed name, so that it is a lock against other
+ * commands.
  *
  * @param before the text that the file must still have.
  */

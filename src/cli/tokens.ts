@@ -51,10 +51,10 @@ function holderOf({ app, account, user }: RevokeOptions, { bws, idscan, nevisfid
     return `app ${app}`
   }
   if (account !== undefined) {
-    const isMeant = (username: string) =>
+    const hasName = (username: string) =>
       username === account ||
       (idscan && idscan.usernameCase === 'insensitive' && username.toLowerCase() === account.toLowerCase())
-    const known = (idscan ? idscan.accounts : []).find(({ username }) => isMeant(username))
+    const known = (idscan ? idscan.accounts : []).find(({ username }) => hasName(username))
     if (!known) throw new CommandError('unknown account; expected the name of a configured account')
     return `account ${known.username}`
   }

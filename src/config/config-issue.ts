@@ -48,7 +48,8 @@ export function check<Schema extends z.ZodType>(
 function flatten(issue: z.core.$ZodIssue, parent: Path): SchemaIssue[] {
   const path = [...parent, ...issue.path]
   if (issue.code === 'invalid_union') {
-    // An alternative that fails only inside the value is the intended one: its issues say more than "no alternative matches".
+    // An alternative that fails only inside the value is the intended one: its issues say more than "no alternative
+    // matches".
     const intended = issue.errors.find((errors) => errors.some((error) => error.path.length > 0 || isUnknownKey(error)))
     if (intended) return intended.flatMap((nested) => flatten(nested, path))
   }
@@ -66,7 +67,9 @@ function isUnknownKey(issue: z.core.$ZodIssue): issue is z.core.$ZodIssueUnrecog
   return issue.code === 'unrecognized_keys'
 }
 
-/** Returns the message for an issue that zod finds by itself. The schemas of value-schemas.ts have their own messages. */
+/**
+ * Returns the message for an issue that zod finds by itself. The schemas of value-schemas.ts have their own messages.
+ */
 function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const failure = issue.input === undefined ? 'missing value' : 'invalid value'
   switch (issue.code) {

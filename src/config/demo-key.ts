@@ -4,10 +4,10 @@ import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
 
 /**
- * Returns the key of the demo, which is kept between starts so that tokens outlive a restart. Processes that start at the
- * same time get the same key.
+ * Returns the key of the demo, which is kept between starts so that tokens outlive a restart. Processes that start at
+ * the same time get the same key.
  *
- * @param randomness makes the key if there is none; without it, a missing key is an error.
+ * @param randomness creates the key if there is none; without it, a missing key is an error.
  * @throws NodeJS.ErrnoException if the key cannot be read or written.
  */
 export function readDemoKey(folder: string, randomness: Randomness | undefined): string {

@@ -4,8 +4,8 @@ import { isMap, isScalar, isSeq, parseDocument, stringify, type YAMLMap, type YA
 export type WrittenKey = Readonly<Record<string, string>>
 
 /**
- * The list of keys in a configuration file. Editing it changes no other byte of the file. YAML can write a list in ways that
- * this does not understand: check the result. A method returns undefined if it cannot edit the list.
+ * The list of keys in a configuration file. Editing it changes no other byte of the file. Some ways to write a list in
+ * YAML are not supported: check the result. A method returns undefined if it cannot edit the list.
  */
 export interface KeyList {
   readonly keys: readonly WrittenKey[]

@@ -29,10 +29,10 @@ export type LoadResult =
 
 /**
  * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
- * built-in demo. Does not throw for what an operator wrote; returns every issue at once.
+ * built-in demo. Returns every issue at once instead of throwing.
  *
  * @param now milliseconds since the epoch.
- * @param randomness makes the key of the demo if there is none; without it, nothing is written.
+ * @param randomness creates the key of the demo if there is none; without it, nothing is written.
  */
 export function loadConfiguration(
   environment: Environment,

@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls'
 // OpenSSL decides what is PEM: it accepts a byte order mark, blank lines, bag attributes and the output of -text.
 
 /** NIST SP 800-131A; OpenSSL's default security level rejects shorter keys. */
-export const MINIMUM_RSA_BITS = 2048
+export const MIN_RSA_BITS = 2048
 
 /** Returns the length of an RSA key in bits; infinity for other kinds of key. */
 export function rsaBits({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): number {
@@ -16,7 +16,7 @@ export function rsaBits({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject):
 export function checkCertificateChain(text: string): string | undefined {
   try {
     const bits = rsaBits(new X509Certificate(text).publicKey)
-    if (bits < MINIMUM_RSA_BITS) return describeShortKey(bits)
+    if (bits < MIN_RSA_BITS) return describeShortKey(bits)
     createSecureContext({ cert: text })
     return undefined
   } catch {
@@ -31,7 +31,7 @@ const ENCRYPTED = ['ERR_MISSING_PASSPHRASE', 'ERR_OSSL_CRYPTO_INTERRUPTED_OR_CAN
 export function checkPrivateKey(text: string): string | undefined {
   try {
     const bits = rsaBits(createPrivateKey(text))
-    return bits < MINIMUM_RSA_BITS ? describeShortKey(bits) : undefined
+    return bits < MIN_RSA_BITS ? describeShortKey(bits) : undefined
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException
     return ENCRYPTED.includes(code)
@@ -41,7 +41,7 @@ export function checkPrivateKey(text: string): string | undefined {
 }
 
 function describeShortKey(bits: number): string {
-  return `RSA key of ${bits} bits; expected ${MINIMUM_RSA_BITS} or more`
+  return `RSA key of ${bits} bits; expected ${MIN_RSA_BITS} or more`
 }
 
 /** Returns whether a private key belongs to the first certificate of a chain, and both serve TLS. */

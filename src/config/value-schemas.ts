@@ -6,7 +6,8 @@ import { isPasswordHash } from '../core/crypto/passwords.ts'
 import { digestSecret } from '../core/crypto/secrets.ts'
 
 // The kinds of value a configuration consists of. Every message has the form "what failed; expected what". No message
-// repeats the value: it may be a secret, or stand where a secret belongs. `meta.type` is the type that docs/configuration.md shows.
+// repeats the value: it may be a secret, or be in the place of one. `meta.type` is the type that docs/configuration.md
+// shows.
 
 interface ErrorText {
   readonly error: (issue: { readonly input?: unknown }) => string
@@ -144,7 +145,9 @@ export const absoluteUrl = readText('an absolute http or https URL without crede
   parseAbsoluteUrl(value) ? value : undefined,
 )
 
-/** FIDO AppID and Facet Specification 1.1: clients reject other schemes; UAF 1.1 (3.1.2) limits an AppID to 512 characters. */
+/**
+ * In characters (FIDO UAF 1.1 protocol, section 3.1.2). Clients reject other schemes (AppID and Facet Specification).
+ */
 const MAX_APP_ID_LENGTH = 512
 
 /** Accepts a FIDO AppID; keeps it as written. */

@@ -35,7 +35,7 @@ interface TextIssue extends Position {
 
 /** A YAML file as plain data, with every `${NAME}` and `file:` replaced. */
 export interface ConfigurationDocument {
-  /** Undefined if the text has no meaning. */
+  /** Undefined if the text cannot be interpreted. */
   readonly value: unknown
   readonly issues: readonly TextIssue[]
   /** Returns the place of a path, or of its nearest ancestor that exists. */
@@ -65,7 +65,7 @@ export function readDocument(source: string, folder: string, variables: Variable
     message: SYNTAX_MESSAGES[code] ?? `invalid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
   }))
 
-  // A document with a duplicate key still has a meaning. After any other error, what the parser takes for a key may be half a secret.
+  // A document with a duplicate key can be interpreted. After any other error, a key may be half a secret.
   const isSound = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
   const report = (node: Node, ancestors: readonly unknown[], message: string): void => {
     issues.push({ ...positionOf(node), path: isSound ? pathOf(ancestors) : [], message })
@@ -73,7 +73,7 @@ export function readDocument(source: string, folder: string, variables: Variable
 
   let isReadable = isSound
   const anchors = new Map<string, Node>()
-  /** What each alias stands for. The library's own look-up walks through the document for every alias. */
+  /** The target of each alias. The library would search the whole document for every alias. */
   const targets = new Map<Alias, Node>()
   const noteAnchor = (node: Scalar | YAMLMap | YAMLSeq): void => {
     if (node.anchor) anchors.set(node.anchor, node)
@@ -103,7 +103,7 @@ export function readDocument(source: string, folder: string, variables: Variable
       if (role === 'key') return
       if (typeof node.value === 'object' && node.value !== null) {
         report(node, [...ancestors, node], 'tag for a value that is not text; expected a value without a tag')
-        // The schema would take the members of bytes or of a date for settings.
+        // The schema would treat the members of bytes or of a date as settings.
         node.value = null
         return
       }

@@ -5,8 +5,8 @@ import { z } from 'zod'
 export type Identity = Readonly<Record<`x-trimint-${string}`, string | number | undefined>>
 
 /**
- * Serves a check that a gateway makes before it passes a request to the vendor's other APIs. Every method is answered alike, since
- * some gateways send the method of the original request. Bodies are never read.
+ * Serves a check that a gateway makes before it passes a request to the vendor's other APIs. Every method is answered
+ * alike, since some gateways send the method of the original request. Bodies are never read.
  *
  * @param params schema of the path; a path that does not match is 404.
  * @param check returns what the token says, or throws the refusal.
@@ -20,8 +20,8 @@ export function serveGatewayCheck<Params extends z.ZodType>(
 ): void {
   const compiledParams = z.compile(params)
 
-  // In a hook, since Fastify reads the body before it calls a handler. By callback that is never called: after an async hook,
-  // Fastify would go on to the body while the reply waits for its batch.
+  // A hook, because Fastify reads the body before it calls a handler. It is not async, and does not call `done` after a
+  // reply: Fastify would read the body while the reply waits for its batch.
   function answer(request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): void {
     const parsed = compiledParams.safeParse(request.params)
     if (!parsed.success) return void reply.callNotFound()

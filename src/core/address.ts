@@ -5,8 +5,9 @@ import ipaddr from 'ipaddr.js'
 const UNREADABLE = 'unreadable'
 
 /**
- * Returns the network that an address is counted under: an IPv4 address, or the first 64 bits of an IPv6 address, because one
- * customer usually has that many. An IPv4-mapped IPv6 address is IPv4. A port, which some proxies append, is ignored.
+ * Returns the network that an address is counted under: an IPv4 address, or the first 64 bits of an IPv6 address,
+ * because one customer usually has that many. An IPv4-mapped IPv6 address is IPv4. A port, which some proxies append,
+ * is ignored.
  *
  * @param address undefined once the caller has closed the connection.
  */

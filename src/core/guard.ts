@@ -22,7 +22,7 @@ export interface Attempt {
 }
 
 export interface Guard {
-  /** Returns the milliseconds that an attempt is still blocked for; 0 where it is not. */
+  /** Returns for how many more milliseconds an attempt is blocked; 0 if it is not. */
   blockedFor(attempt: Attempt): number
   /** Counts a failure towards every block that it contributes to. Resolves once the store has it or has failed. */
   fail(attempt: Attempt): Promise<void>
@@ -79,12 +79,13 @@ export interface GuardDependencies {
 }
 
 /**
- * Creates a guard that blocks password guessing. It decides from memory and counts failures in the store, where other processes see
- * them with their next {@link Guard.refresh}. While the store is unavailable, failures count in this process only.
+ * Creates a guard that blocks password guessing. It decides from memory and counts failures in the store, where other
+ * processes see them with their next {@link Guard.refresh}. While the store is unavailable, failures count in this
+ * process only.
  */
 export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardDependencies): Guard {
-  const window = settings.window * 1000
-  const block = settings.block * 1000
+  const windowMs = settings.window * 1000
+  const blockMs = settings.block * 1000
 
   function running(key: string, now: number): FailureCount | undefined {
     const count = memory.counts.get(key)
@@ -106,15 +107,15 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
     // Memory first: concurrent attempts see the failure before the store has answered.
     const before = running(key, now)
     const failures = (before?.failures ?? 0) + 1
-    remember({ key, failures, expires: failures >= limit ? now + block : (before?.expires ?? now + window) })
+    remember({ key, failures, expires: failures >= limit ? now + blockMs : (before?.expires ?? now + windowMs) })
     if (failures === limit) onBlock(key)
     try {
-      const stored = await store.add(key, window, now)
+      const stored = await store.add(key, windowMs, now)
       const blocks = stored.failures >= limit
-      if (blocks) await store.extend(key, now + block, now)
+      if (blocks) await store.extend(key, now + blockMs, now)
       // This process may have counted more failures in memory during the step.
       const counted = Math.max(stored.failures, running(key, now)?.failures ?? 0)
-      remember({ key, failures: counted, expires: blocks ? now + block : stored.expires })
+      remember({ key, failures: counted, expires: blocks ? now + blockMs : stored.expires })
     } catch (error) {
       onStoreError(error)
     }

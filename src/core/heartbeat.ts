@@ -8,7 +8,9 @@ export const HEARTBEAT_TTL_MS = 15_000
 /** A running process. It outlives each of its configurations. */
 export interface Instance {
   readonly id: string
-  /** Fingerprints of signing keys that the store has not been told yet; the value is until when each is needed, in milliseconds since the epoch. */
+  /**
+   * Until when each signing key is needed (milliseconds since the epoch), by fingerprint. Holds what is not stored yet.
+   */
   readonly unreported: Map<string, number>
   /** Returns an id for the announcements of one more configuration. */
   nextAnnouncementId(): string
@@ -20,9 +22,9 @@ export function createInstance(id: string): Instance {
   return { id, unreported: new Map(), nextAnnouncementId: () => `${id}/${++configurations}` }
 }
 
-/** Announces to other instances which keys an instance holds under one configuration, and until when its signing keys are needed. */
+/** Announces to other instances which keys this one holds under a configuration, and until when they are needed. */
 export interface Heartbeat {
-  /** @throws Error when the store fails; the next heartbeat repeats what this one could not tell. */
+  /** @throws Error when the store fails; the next heartbeat then reports it again. */
   announce(): Promise<void>
   /** Withdraws the announcement for good. @throws Error as {@link announce}. */
   leave(): Promise<void>
@@ -32,21 +34,27 @@ export interface HeartbeatDependencies {
   readonly store: InstanceStore
   readonly instance: Instance
   readonly keyring: Keyring
-  /** Seconds: the longest lifetime of tokens that this configuration signs. */
-  readonly lifetime: number
+  /** The longest lifetime of tokens that this configuration signs. */
+  readonly lifetimeSeconds: number
   readonly clock: Clock
 }
 
-export function createHeartbeat({ store, instance, keyring, lifetime, clock }: HeartbeatDependencies): Heartbeat {
+export function createHeartbeat({
+  store,
+  instance,
+  keyring,
+  lifetimeSeconds,
+  clock,
+}: HeartbeatDependencies): Heartbeat {
   const id = instance.nextAnnouncementId()
   let announcing: Promise<void> | undefined
   let hasLeft = false
 
-  /** Notes how long tokens can live that are signed until the next heartbeat. */
+  /** Records until when a token that is signed before the next heartbeat can live. */
   function noteSigner(keys: readonly string[], now: number): void {
     const [signer] = keys
     if (signer === undefined) return
-    const neededUntil = now + lifetime * 1000 + HEARTBEAT_TTL_MS
+    const neededUntil = now + lifetimeSeconds * 1000 + HEARTBEAT_TTL_MS
     instance.unreported.set(signer, Math.max(neededUntil, instance.unreported.get(signer) ?? 0))
   }
 

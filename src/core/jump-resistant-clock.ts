@@ -7,10 +7,10 @@ const TOLERANCE_MS = 1_000
 const HOLD_MS = 3_600_000
 
 /**
- * Creates a clock for work that cannot be undone, such as sweeping a store. It follows a jump ahead after an hour, and a jump back at
- * once. Otherwise a wrong clock could delete revocations of tokens that are still alive.
+ * Creates a clock for work that cannot be undone, such as sweeping a store. It follows a jump ahead after an hour, and
+ * a jump back at once. Otherwise a wrong clock could delete revocations of tokens that are still alive.
  *
- * @param uptime milliseconds since any moment; does not jump with the clock.
+ * @param uptime a monotonic clock: milliseconds since an arbitrary time.
  */
 export function createJumpResistantClock(clock: Clock, uptime: Clock): Clock {
   let offset = clock() - uptime()

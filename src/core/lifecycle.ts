@@ -23,10 +23,14 @@ interface RevokedToken {
 }
 
 /**
- * Inspects and revokes tokens of every contract. Both methods throw StoreUnavailableError where they need the store and it fails.
+ * Inspects and revokes tokens of every contract. Both methods throw StoreUnavailableError where they need the store and
+ * it fails.
  */
 export interface Lifecycle {
-  /** Returns a token's contents, without counting a use. Resolves to undefined for an inactive token, whatever the reason. */
+  /**
+   * Returns a token's contents, without counting a use. Resolves to undefined for an inactive token, whatever the
+   * reason.
+   */
   inspect(token: string): Promise<Inspection | undefined>
   /** Revokes a token. Resolves to undefined for an unknown, expired or revoked one. */
   revoke(token: string): Promise<RevokedToken | undefined>

@@ -12,14 +12,14 @@ const MAX_LIFETIME_MS = { app: 366 * DAY_MS, account: 366 * DAY_MS, user: 2 * DA
 /** An entry outlives its token by this time, because clocks differ and are set back. */
 const CLOCK_MARGIN_MS = 60_000
 
-/** To whom tokens are issued: a subject that can be revoked without knowing its tokens. */
+/** The subject that tokens are issued to. It can be revoked without knowing the tokens. */
 export type Holder = `${keyof typeof MAX_LIFETIME_MS} ${string}`
 
 /** The properties of a token that decide on its revocation. */
 interface Revocable {
   readonly tokenId: string
   readonly holder: Holder | undefined
-  /** Milliseconds since the epoch. A signed token has only the second. */
+  /** Milliseconds since the epoch. Signed tokens round it down to a second. */
   readonly issuedAt: number
 }
 
@@ -57,7 +57,7 @@ export interface Revocations {
 export interface RevocationsDependencies {
   readonly store: RevocationStore
   readonly clock: Clock
-  /** Milliseconds since any moment; does not jump with the clock. */
+  /** A monotonic clock: milliseconds since an arbitrary time. */
   readonly uptime: Clock
 }
 

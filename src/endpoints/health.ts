@@ -17,14 +17,13 @@ const ALIVE: z.output<typeof health> = { status: 'ok' }
 
 export interface HealthRoutesOptions {
   readonly isDraining: () => boolean
-  /** Read from the store all the time, and so shows whether it is available. */
+  /** Refreshed continuously, so they show whether the store is available. */
   readonly revocations: Revocations
 }
 
 /**
- * `GET /healthz`: the process is alive. Depends on nothing else, so that an unavailable store never gets a healthy process killed.
- *
- * `GET /readyz`: whether this process should get requests.
+ * Serves `GET /healthz`, liveness, and `GET /readyz`, readiness. Liveness depends on nothing else: an unavailable store
+ * must not get a healthy process killed.
  */
 export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, { isDraining, revocations }) => {
   app.addHook('onRequest', async (_request, reply) => {

@@ -58,7 +58,7 @@ export const inactiveToken = z.object({ active: z.literal(false) })
 
 export type Introspection = z.output<typeof activeToken> | z.output<typeof inactiveToken>
 
-/** What introspection says of an opaque token, which carries no claims. */
+/** Issuer and audience in the introspection of opaque tokens, which have no claims. */
 export interface Origin {
   readonly issuer: string
   /** The nevisFIDO appId. */

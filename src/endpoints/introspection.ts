@@ -10,7 +10,7 @@ export interface IntrospectionOptions extends ResourceServerOptions {
   readonly origin: Origin
 }
 
-/** `POST /introspect`: tells resource servers what a token of any contract is (RFC 7662). */
+/** Serves `POST /introspect`, which describes a token of any contract to resource servers (RFC 7662). */
 export const introspectionRoutes: FastifyPluginAsync<IntrospectionOptions> = async (app, options) => {
   const { lifecycle, origin, audit } = options
   await serveTokenRequests(app, '/introspect', options, async ({ token, ...caller }, request) => {

@@ -6,7 +6,7 @@ export interface MetricsRoutesOptions {
   readonly render: () => Promise<string>
 }
 
-/** `GET /metrics`, in Prometheus' text format. */
+/** Serves `GET /metrics`, in Prometheus' text format. */
 export const metricsRoutes: FastifyPluginAsync<MetricsRoutesOptions> = async (app, { render }) => {
   app.get('/metrics', async (_request, reply) => {
     reply.header('content-type', Registry.PROMETHEUS_CONTENT_TYPE).header('cache-control', 'no-store')

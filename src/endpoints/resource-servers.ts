@@ -27,7 +27,7 @@ interface FormCredentials {
   readonly client_secret?: string | undefined
 }
 
-/** Returns what authenticates a resource server by HTTP Basic, or by id and secret in the form; not both. */
+/** Returns a function that authenticates a resource server, by HTTP Basic or in the form, but not by both. */
 export async function createResourceServerAuthentication(
   app: FastifyInstance,
   { resourceServers, guard, clock, audit }: ResourceServerOptions,

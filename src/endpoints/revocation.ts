@@ -8,7 +8,7 @@ export interface RevocationOptions extends ResourceServerOptions {
   readonly lifecycle: Lifecycle
 }
 
-/** `POST /revoke`: revokes a token of any contract for resource servers (RFC 7009). */
+/** Serves `POST /revoke`, which revokes a token of any contract for resource servers (RFC 7009). */
 export const revocationRoutes: FastifyPluginAsync<RevocationOptions> = async (app, options) => {
   const { lifecycle, audit } = options
   await serveTokenRequests(app, '/revoke', options, async ({ token, ...caller }, request, reply) => {

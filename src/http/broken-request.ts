@@ -8,7 +8,8 @@ const REPLIES: Readonly<Record<string, readonly [status: string, description: st
 /**
  * Answers bytes that are not HTTP and closes the connection. Logs nothing: the bytes may hold credentials.
  *
- * @param isAnswering whether an earlier request on the connection has no complete answer yet, which these bytes would become part of.
+ * @param isAnswering whether an earlier request on the connection has no complete answer yet, which these bytes would
+ *   become part of.
  */
 export function replyToBrokenRequest({ code }: { code: string }, socket: Duplex, isAnswering: boolean): void {
   if (code === 'ECONNRESET' || !socket.writable || isAnswering) return void socket.destroy()

@@ -4,7 +4,7 @@ import { PasswordQueueFullError } from '../core/crypto/passwords.ts'
 import { type AuditLog, type Decision, requestFields } from '../observability/audit-log.ts'
 import { OVERLOAD_RETRY_AFTER_MS, Refusal, type RefusalReason, storeUnavailableRefusal } from './refusal.ts'
 
-/** How a contract shows its refusals to the caller. */
+/** A contract's replies to refused requests. */
 export interface RefusalTable<Words extends readonly unknown[]> {
   readonly contract: Decision['contract']
   /** HTTP status and the words of the body for each reason. A reason without an entry looks like `internal_error`. */

@@ -19,8 +19,8 @@ const UPPER_CASE = /[A-Z]/
 export type ParameterReader = (text: string) => ReadParameters
 
 /**
- * Creates a reader of known parameters. Names match in any case; unknown names and names without `=` are ignored (B4, I5). `+` is a
- * space, and invalid percent-encoding is kept as it is (I4).
+ * Creates a reader of known parameters. Names match in any case; unknown names and names without `=` are ignored (B4,
+ * I5). `+` is a space, and invalid percent-encoding is kept as it is (I4).
  *
  * @param names the known names, in lower case.
  */

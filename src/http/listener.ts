@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import { replyToBrokenRequest } from './broken-request.ts'
 import { createBatch } from './request-batching.ts'
 
-/** What one connection may cost. Each is a limit on what a stranger can make Trimint hold. */
+/** Limits of one connection. They bound the resources that an unauthenticated client can use. */
 export interface ConnectionLimits {
   /** Bytes of a request's line and headers. */
   readonly maxHeaderBytes: number
@@ -77,7 +77,10 @@ function countAnswer(this: ServerResponse): void {
   socket[PENDING_REQUESTS] = countPendingRequests(socket) - 1
 }
 
-/** RFC 9112 section 6.1: HTTP/1.0 has no chunked coding, so a proxy may see the end of this request elsewhere. */
+/**
+ * Returns whether a proxy may see the end of a request elsewhere: HTTP/1.0 has no chunked coding (RFC 9112 section
+ * 6.1).
+ */
 function hasFaultyFraming({ httpVersionMinor, headers }: IncomingMessage): boolean {
   return httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Refusal } from './refusal.ts'
 
-/** Refuses every method but those given, in a hook: before credentials and body are looked at. */
+/** Refuses all other methods, in a hook that runs before credentials and body are read. */
 export function refuseOtherMethods(app: FastifyInstance, url: string, methods: readonly string[]): void {
   const others = app.supportedMethods.filter((method) => !methods.includes(method))
   app.route({ method: others, url, exposeHeadRoute: false, onRequest: refuse, handler: refuse })

@@ -61,7 +61,7 @@ interface RefusalDetails {
   readonly retryAfterMs?: number
 }
 
-/** A request that is refused. A contract's table of refusals says what the caller gets to see. */
+/** A refused request. The contract's table of refusals defines the reply. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
   readonly code: RefusalReason

@@ -8,13 +8,13 @@ export type Batch = (step: Step) => void
 /**
  * Creates a batch: steps that arrive in the same turn of the event loop run one directly after the other, in order.
  *
- * One request runs through more code than a processor's caches hold. Running each stretch of it for all waiting requests
- * raises BWS from 0.29 to 0.51 of bare `node:http` (docs/decisions).
+ * One request runs through more code than a processor's caches hold. Running each stretch of it for all waiting
+ * requests raises BWS from 0.29 to 0.51 of bare `node:http` (docs/decisions).
  *
  * An error that escapes from a step is thrown after all of them have run.
  *
- * @param schedule `setImmediate` for steps that arrive with events of their own, `process.nextTick` for steps that one batch
- *   hands to the next.
+ * @param schedule `setImmediate` for steps that arrive in separate events, `process.nextTick` for steps that one batch
+ *   passes to the next.
  */
 export function createBatch(schedule: (run: () => void) => void): Batch {
   let waiting: Step[] = []

@@ -4,7 +4,7 @@ import { clientIp } from '../http/client-ip.ts'
 import type { RefusalReason } from '../http/refusal.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What every line of the audit log says. */
+/** The fields of every line of the audit log. */
 export interface Decision {
   /** `service` for introspection and revocation. */
   readonly contract: 'bws' | 'idscan' | 'nevisfido' | 'service'
@@ -79,8 +79,8 @@ export interface AuditLog {
 }
 
 /**
- * Creates the audit log. Changes are written at level info and refusals at level warn. Look-ups are written at level debug, since
- * every request to a protected service causes one.
+ * Creates the audit log. Changes are written at level info and refusals at level warn. Look-ups are written at level
+ * debug, since every request to a protected service causes one.
  */
 export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
   // pino serializes a child's bindings once, not for every line.

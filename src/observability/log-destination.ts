@@ -17,15 +17,15 @@ export interface LogDestination extends DestinationStream {
   off(event: 'drain' | 'error', listener: () => void): unknown
   /** Returns false when the buffer is full until `drain`. */
   write(lines: string): boolean
-  /** Writes what is buffered, or gives up after a time. */
+  /** Writes the buffered lines, or gives up after a time. */
   close(timeoutMs: number): Promise<void>
-  /** Gives up what is buffered, so that the process can end at once. */
+  /** Discards the buffered lines, so that the process can end at once. */
   abandon(): void
 }
 
 /**
- * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a third of
- * its throughput. A full disk or a reader that has stopped costs lines, never requests.
+ * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a
+ * third of its throughput. A full disk or a reader that has stopped costs lines, never requests.
  */
 export function openLog(fd: number, { onError, onDrop }: LogProblems = {}): LogDestination {
   const destination = pino.destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES })

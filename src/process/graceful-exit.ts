@@ -2,7 +2,7 @@ import closeWithGrace from 'close-with-grace'
 import type { LogDestination } from '../observability/log-destination.ts'
 import { releaseSignal } from './signals.ts'
 
-/** Beyond the drain, the steps of a shutdown may take this long until the process is ended. */
+/** The steps of a shutdown after the drain may take this long. Then the process is ended. */
 export const FORCE_EXIT_AFTER_MS = 8_000
 
 const LOG_CLOSE_TIMEOUT_MS = 1_000
@@ -13,10 +13,10 @@ export interface Cause {
 }
 
 export interface GracefulExitOptions {
-  /** Milliseconds until the process is ended however far the shutdown is. */
+  /** Milliseconds until the process is ended, even if the shutdown has not finished. */
   readonly timeoutMs: number
   readonly log: LogDestination
-  /** Signals that another process acts upon. */
+  /** Signals that another process handles. */
   readonly ignoredSignals?: readonly ('SIGINT' | 'SIGTERM' | 'SIGQUIT')[]
 }
 

@@ -17,7 +17,7 @@ import { onSignal } from './signals.ts'
 /**
  * Serves in this process, as its environment and configuration say, until a signal ends it.
  *
- * @param primary where this process is one of several workers.
+ * @param primary the primary, if this process is a worker.
  */
 export async function serve(primary?: PrimaryLink): Promise<void> {
   const { environment, issues } = readEnvironment(process.env)
@@ -63,7 +63,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
     },
   )
 
-  /** The store's last state is for its recovery to decide: nothing else may be written. */
+  /** Exits without another write: the store's recovery decides which writes are durable. */
   async function exitNow(): Promise<never> {
     await log.close(1_000)
     process.exit(1)
@@ -91,7 +91,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
   }
 }
 
-/** Counts problems of the log, and says the first of them on standard error. */
+/** Counts problems of the log, and reports the first one on standard error. */
 export function reportLogProblems(errors: { inc(): void }, dropped: { inc(): void }) {
   let isReported = false
   const report = (problem: string): void => {

@@ -1,6 +1,7 @@
 type Handler = (signal: NodeJS.Signals) => void
 
-// Without a listener, these signals end the process; as process 1 of a container, they are lost. So this file is loaded first.
+// Without a listener, these signals end the process; as process 1 of a container, they are lost. So this file is loaded
+// first.
 const SIGNALS = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
 type HandledSignal = (typeof SIGNALS)[number]
 

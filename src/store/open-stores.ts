@@ -5,7 +5,7 @@ import type { TokenStore } from '../core/ports/token-store.ts'
 import type { UsageStore } from '../core/ports/usage-store.ts'
 import { openSqlite } from './sqlite/open.ts'
 
-/** Everything that outlives a process and is shared with others. Closing one store of a file closes them all. */
+/** The state that outlives a process and that processes share. Closing one store of a file closes them all. */
 export interface Stores {
   readonly failures: FailedAttemptStore
   readonly tokens: TokenStore
@@ -19,8 +19,8 @@ export interface StoreOptions {
   /** Called when a connection to a server is lost. It is re-established without further calls. */
   readonly onError?: ((error: Error) => void) | undefined
   /**
-   * Called once, after a failed sync of a file. From then on every call of these stores rejects. The process has to end: SQLite's
-   * recovery at the next start decides what the file holds.
+   * Called once, after a failed sync of a file. From then on every call of these stores rejects. The process has to
+   * end: SQLite's recovery at the next start decides what the file holds.
    */
   readonly onFatal?: ((error: Error) => void) | undefined
   /** Milliseconds after which a call to a file rejects that was not answered. */
@@ -34,7 +34,8 @@ const STORE_TIMEOUT_MS = 800
 /**
  * Opens the stores that the configuration's `store` names.
  *
- * @throws Error for a file that cannot be opened. A Redis that is unavailable is not an error: calls reject until it is available.
+ * @throws Error for a file that cannot be opened. A Redis that is unavailable is not an error: calls reject until it is
+ *   available.
  */
 export async function openStores(store: string, options: StoreOptions = {}): Promise<Stores> {
   const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS } = options

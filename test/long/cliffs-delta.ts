@@ -7,8 +7,8 @@ export interface Comparison {
   /** The difference of the medians, in the unit of the values. */
   readonly difference: number
   /**
-   * Cliff's delta: the probability that a value of the first sample is greater than one of the second, minus the probability of
-   * the opposite. 0 means no difference; below 0.147 it is called negligible (Romano et al. 2006).
+   * Cliff's delta: the probability that a value of the first sample is greater than one of the second, minus the
+   * probability of the opposite. 0 means no difference; below 0.147 it is called negligible (Romano et al. 2006).
    */
   readonly delta: number
   /** Half the width of delta's 95 % interval. */
@@ -25,7 +25,10 @@ export function compare(left: readonly number[], right: readonly number[]): Comp
   }
 }
 
-/** Returns, for each value, the share of the others that are smaller minus the share that are greater; their mean is delta. */
+/**
+ * Returns, for each value, the share of the others that are smaller minus the share that are greater; their mean is
+ * delta.
+ */
 function dominance(values: readonly number[], others: readonly number[]): number[] {
   const sorted = others.toSorted((left, right) => left - right)
   return values.map((value) => {

@@ -11,11 +11,11 @@ import { compare } from './cliffs-delta.ts'
 
 // Whether the time of a refusal tells an unknown id from a wrong secret, wherever Trimint checks credentials.
 //
-// One connection, one request at a time, in rounds: each round sends one request of each class in random order, so that other load
-// on the machine hits all classes alike. Two classes are of unknown ids: the difference between these two is chance (A/A). Another
-// class differs if its effect size excludes 0 and exceeds the A/A effect with its margin. A 95 % interval errs once in twenty times,
-// so a class fails only if it differs in each of three measurements.
-// Figures for a quiet machine: TRIMINT_TIMING_ROUNDS=20000.
+// One connection, one request at a time, in rounds: each round sends one request of each class in random order, so that
+// other load on the machine hits all classes alike. Two classes are of unknown ids: the difference between these two is
+// chance (A/A). Another class differs if its effect size excludes 0 and exceeds the A/A effect with its margin. A 95 %
+// interval errs once in twenty times, so a class fails only if it differs in each of three measurements. Figures for a
+// quiet machine: TRIMINT_TIMING_ROUNDS=20000.
 
 const ROUNDS = Number(process.env.TRIMINT_TIMING_ROUNDS ?? 5_000)
 /** argon2id makes a login cost 12 ms, whatever the name. */

@@ -1,11 +1,14 @@
-/** Sources that are mutated together, and the tests that must fail for a mutant. The tests run in one process; none is slow. */
+/**
+ * Sources that are mutated together, and the tests that must fail for a mutant. The tests run in one process; none is
+ * slow.
+ */
 export interface Group {
   readonly mutate: readonly string[]
   /** In order of speed: the first test that fails ends the run. */
   readonly tests: readonly string[]
   /** Programs to treat as missing, since tests that need them do not cover these sources. */
   readonly without?: readonly string[]
-  /** Whether the tests measure time. Each then waits until the machine has time for it (quiet.ts). */
+  /** Whether the tests measure time. If so, each waits until the machine is idle (quiet.ts). */
   readonly timed?: boolean
   /** Modules to load before any test: Stryker attributes code that runs at import to the test that imports it first. */
   readonly preload?: readonly string[]

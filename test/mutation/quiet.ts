@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// Waits before each test file until the machine has time for it: a test that fails for lack of processor time would count as one
-// that killed the mutant. Only groups whose tests measure time need it (groups.ts).
+// Waits before each test file until the machine has time for it: a test that fails for lack of processor time would
+// count as one that killed the mutant. Only groups whose tests measure time need it (groups.ts).
 
 /** The share of a core that these tests need. */
 const MIN_SHARE = 0.25
@@ -15,7 +15,7 @@ const timed = process.env.TRIMINT_MUTATION_TIMED === 'true'
 
 while (timed && measureShare() < MIN_SHARE) await sleep(PAUSE_MS)
 
-/** Works for a moment. @returns the share of that time in which it had a core */
+/** Measures the share of a core that this process gets by working for a moment. */
 function measureShare(): number {
   const begin = performance.now()
   const before = process.threadCpuUsage()

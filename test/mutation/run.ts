@@ -45,7 +45,8 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: reportOf(group) },
       tempDirName: '.stryker-tmp',
-      // Includes the wait for a quiet machine (quiet.ts). A test's own time-out ends a mutant that waits; this one ends an endless loop.
+      // Includes the wait for a quiet machine (quiet.ts). A test's own time-out ends a mutant that waits; this one ends
+      // an endless loop.
       timeoutMS: 1_200_000,
       dryRunTimeoutMinutes: 30,
       ignorePatterns: ['/coverage', '/data', '/docs'],

@@ -4,8 +4,8 @@ import { DEMO_PASSWORD, DEMO_SECRET } from '../../src/config/demo-config.ts'
 import { readLeakRecords } from '../support/leak-recorder.ts'
 import { findSecrets } from '../support/search.ts'
 
-// Runs after all other tests and searches everything that they made the service log and store. With `npm run test:secret-leaks`,
-// every store is a file and every process logs at level trace.
+// Runs after all other tests and searches everything that they made the service log and store. With `npm run
+// test:secret-leaks`, every store is a file and every process logs at level trace.
 
 const TIMEOUT = 300_000
 

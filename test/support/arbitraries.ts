@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 
 /**
- * Generates one character of any plane, surrogates excepted, for `fc.string({ unit })`. fast-check's own `unit: 'binary'`
- * builds its tables for two seconds of processor time in every process that uses it.
+ * Generates one character of any plane, surrogates excepted, for `fc.string({ unit })`. fast-check's own `unit:
+ * 'binary'` builds its tables for two seconds of processor time in every process that uses it.
  */
 export const codePoint = fc
   .oneof(

@@ -1,4 +1,4 @@
-/** A self-signed certificate for trimint.test, for tests alone; it runs out in a hundred years. */
+/** A self-signed certificate for trimint.test, for tests alone. It is valid for one hundred years. */
 export const cert = `-----BEGIN CERTIFICATE-----
 MIIBnjCCAUSgAwIBAgIUQwZ/18Cu/dmwUYpu2N/WSPzNo7QwCgYIKoZIzj0EAwIw
 FzEVMBMGA1UEAwwMdHJpbWludC50ZXN0MCAXDTI2MTEyMjE4MTgzNloYDzIxMjYx
@@ -19,7 +19,7 @@ YyhS1YVzr8eIGeTq/vHXQiS1tv6hRANCAAT7r2AyyUdsh1KY004VHmy0PfIQPPkZ
 -----END PRIVATE KEY-----
 `
 
-/** Another one, for other.trimint.test. */
+/** A second certificate, for other.trimint.test. */
 export const otherCert = `-----BEGIN CERTIFICATE-----
 MIIBsTCCAVagAwIBAgIUP8MgEQ+NA+NAVZlF9dIsp/brHvMwCgYIKoZIzj0EAwIw
 HTEbMBkGA1UEAwwSb3RoZXIudHJpbWludC50ZXN0MCAXDTI2MTEyMjIxMjExOVoY

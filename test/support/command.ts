@@ -15,12 +15,12 @@ export interface Given {
   readonly variables?: CommandIo['variables']
   /** Milliseconds since the epoch. */
   readonly now?: number
-  /** In place of a clock that stands still. */
+  /** Replaces the default fixed clock. */
   readonly clock?: CommandIo['clock']
   readonly randomness?: CommandIo['randomness']
 }
 
-/** Runs `trimint` with these words, as a list or with blanks between, in this process. */
+/** Runs `trimint` in this process with these arguments: a list, or text that is split at spaces. */
 export async function runTrimint(
   words: string | readonly string[],
   { input = '', variables = {}, now = FROZEN_TIME, clock, randomness = createPredictableRandomness() }: Given = {},

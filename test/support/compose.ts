@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
 
-/** What the tests look at in a service of docker-compose.yml. */
+/** The parts of a service in docker-compose.yml that tests check. */
 export interface ComposeService {
   readonly profiles?: readonly string[]
   readonly image?: string
@@ -27,6 +27,6 @@ export interface Compose {
 
 export async function readCompose(): Promise<Compose> {
   const text = await readFile(resolve(import.meta.dirname, '../../docker-compose.yml'), 'utf8')
-  // As docker compose reads it: `<<` takes over what stands elsewhere.
+  // Docker Compose also resolves `<<` merge keys.
   return parse(text, { merge: true }) as Compose
 }

@@ -6,15 +6,15 @@ import { join } from 'node:path'
 import { findFreePort } from './ports.ts'
 import { REDIS_FILES, recordStores } from './traces.ts'
 
-/** A Redis that answers only after what it has written is on the disk, and that can be lost and come back. */
+/** A Redis that acknowledges a write once it is on disk, and that can be killed and restarted. */
 export interface DurableRedis extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  /** Starts it (again) on its folder and its port. */
+  /** Starts it, again or for the first time, with the same folder and port. */
   start(): Promise<void>
-  /** SIGKILL: ends it at once, whatever it is doing. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** Keeps its connections and answers nobody. */
+  /** Suspends the process: connections stay open and get no answers. */
   freeze(): void
   thaw(): void
 }
@@ -22,8 +22,8 @@ export interface DurableRedis extends AsyncDisposable {
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always']
 
 /**
- * @param prepare puts into its folder what it should find there.
- * @param flags what makes it durable.
+ * @param prepare creates files in the folder before the start.
+ * @param flags replace those that make it durable.
  */
 export async function startDurableRedis(
   prepare: (folder: string) => Promise<void> = async () => undefined,

@@ -1,5 +1,5 @@
-/** Whether tests that prove by numbers use the full ones (minutes) instead of a sample (seconds). */
+/** Whether tests that need volume run for minutes instead of seconds. */
 export const FULL = process.env.TRIMINT_TEST_FULL === '1'
 
-/** Whether a run leaves behind all that can be searched for secrets: everything logs at level trace, every store is a file. */
+/** Whether everything is kept for the leak search: services log at level trace and every store is a file. */
 export const TRACED = process.env.TRIMINT_TEST_TRACED === '1'

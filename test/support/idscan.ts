@@ -7,7 +7,7 @@ export const PATH = '/idscanenterprisesvc/token'
 
 type Account = Exclude<ConfigurationInput['idscan'], false | undefined>['accounts'][number]
 
-/** The vendor's sample account. Its password is in plain here, so that tests do not wait for argon2. */
+/** The vendor's sample account. The password is in plain text so that tests do not wait for argon2. */
 export const ACCOUNT: Account = {
   username: 'psc',
   password: `plain:${PASSWORD}`,
@@ -19,10 +19,10 @@ export const ACCOUNT: Account = {
   branchCode: '0042',
 }
 
-/** What a right login sends. */
+/** A login that is accepted. */
 export const LOGIN = { grant_type: 'password', username: 'psc', password: PASSWORD, area: 'scanning' }
 
-/** The form as text; a pair for each value. */
+/** Encodes a form, with one pair for each value. */
 export function encodeForm(form: Record<string, string | string[]>): string {
   const pairs = Object.entries(form).flatMap(([name, values]) => [values].flat().map((value) => [name, value]))
   return new URLSearchParams(pairs).toString()
@@ -45,7 +45,7 @@ export function login(
   })
 }
 
-/** The reply's JSON; notes the token in it as a secret. */
+/** Returns the JSON of a reply, and records its token as a secret. */
 export function jsonOf({ body }: Reply): Record<string, unknown> {
   const json = JSON.parse(body) as Record<string, unknown>
   if (typeof json.access_token === 'string') trackSecret(json.access_token)

@@ -7,11 +7,11 @@ import { jsonOf, LOGIN, login } from './idscan.ts'
 import { trackSecret } from './leak-recorder.ts'
 import { type Answerer, KEY, type Reply, type RequestOptions } from './service.ts'
 
-/** Who may introspect and revoke, and the configuration that says so. */
+/** The only resource server, and the configuration that lists it. */
 export const RESOURCE_SERVER = { id: 'verify-api', secret: 'resource server secret 7f3a' }
 export const RESOURCE_SERVERS = [{ id: RESOURCE_SERVER.id, secret: `plain:${RESOURCE_SERVER.secret}` }]
 
-/** 32 bytes, base64url: a key that no service here is configured with. */
+/** A key (32 bytes, base64url) that no service in the tests is configured with. */
 export const FOREIGN_KEY = 'YS1mb3JlaWduLWtleS1vZi10aGlydHktdHdvLWJ5dGU'
 
 export type BwsOperation = BwsTask | 'upload'
@@ -36,7 +36,7 @@ function sendToken(service: Answerer, path: string, token: string, options: Requ
   })
 }
 
-/** What a gateway asks for a caller of BWS who sent this token. */
+/** Sends the check that a gateway sends for a BWS client with this token. */
 export function checkBws(
   service: Answerer,
   operation: BwsOperation,
@@ -49,7 +49,7 @@ export function checkBws(
   })
 }
 
-/** What a gateway asks for a caller of IDscan who sent this token, raw. */
+/** Sends the check that a gateway sends for an IDscan client with this token, unencoded. */
 export function checkIdscan(
   service: Answerer,
   area: IdscanArea,
@@ -82,7 +82,7 @@ export interface Forgery {
   readonly hash?: string
 }
 
-/** Signs any claims as an attacker would; with everything left out, exactly as the service does. */
+/** Signs any claims, as an attacker would. Without options, the result equals a token of the service. */
 export function forge(
   claims: Claims,
   { header = { alg: 'HS256', typ: 'JWT' }, key = KEY, hash = 'sha256' }: Forgery = {},
@@ -94,20 +94,20 @@ export function forge(
   return token
 }
 
-/** The token with the character at one place changed, the last by default. */
+/** Returns the token with one character changed, by default the last. */
 export function alter(token: string, at = token.length - 1): string {
   const altered = `${token.slice(0, at)}${token[at] === '0' ? '1' : '0'}${token.slice(at + 1)}`
   trackSecret(altered)
   return altered
 }
 
-/** A reply's headers, without those that differ from one reply to the next or tell of the connection. */
+/** Returns a reply's headers without those that describe the connection or differ from reply to reply. */
 export function steadyHeaders({ headers }: Reply): Reply['headers'] {
   const { 'x-request-id': _id, date: _date, connection: _connection, 'keep-alive': _alive, ...steady } = headers
   return steady
 }
 
-/** The `X-Trimint-…` headers of a reply, without that beginning. */
+/** Returns a reply's `X-Trimint-…` headers, without that prefix. */
 export function identityOf({ headers }: Reply): Record<string, unknown> {
   const named = Object.entries(headers).filter(([name]) => name.startsWith('x-trimint-'))
   return Object.fromEntries(named.map(([name, value]) => [name.slice('x-trimint-'.length), value]))

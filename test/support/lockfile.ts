@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** A package in a lockfile (npm, lockfileVersion 3), as far as it matters here. */
+/** The fields of a package in a lockfile (npm, lockfileVersion 3) that are checked. */
 export interface Locked {
   readonly version?: string
   readonly resolved?: string
@@ -12,7 +12,7 @@ export interface Locked {
   readonly hasInstallScript?: boolean
 }
 
-/** By its path; the empty one is the package itself. */
+/** Packages by path. The empty path is the project itself. */
 export type Lockfile = Readonly<Record<string, Locked>>
 
 export function readLockfile(file: string): Lockfile {
@@ -21,7 +21,11 @@ export function readLockfile(file: string): Lockfile {
 
 const REGISTRY = 'https://registry.npmjs.org/'
 
-/** What is wrong with a lockfile, a line for each fault. @param scripts names of packages whose install scripts may run. */
+/**
+ * Returns one line for each fault of a lockfile.
+ *
+ * @param scripts names of packages that may run install scripts.
+ */
 export function faultsOf(lockfile: Lockfile, scripts: readonly string[]): string[] {
   return Object.entries(lockfile).flatMap(([path, locked]) =>
     path === '' ? [] : faultsOfPackage(path, locked, scripts).map((fault) => `${path}: ${fault}`),
@@ -32,9 +36,9 @@ function faultsOfPackage(path: string, locked: Locked, scripts: readonly string[
   const { resolved, integrity, link, inBundle, hasInstallScript } = locked
   const faults: string[] = []
   if (link || inBundle) faults.push('not from the registry')
-  // Without an address, it is the configured registry that is asked.
+  // Without `resolved`, npm uses the configured registry.
   if (resolved !== undefined && !resolved.startsWith(REGISTRY)) faults.push(`resolved from ${resolved}`)
-  // Exactly one hash: of several, npm takes the best that it knows.
+  // Require exactly one hash: of several, npm uses the strongest that it knows.
   if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? '')) faults.push(`integrity ${integrity}`)
   const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
   if (hasInstallScript && !scripts.includes(name)) faults.push('an install script that allowScripts does not name')

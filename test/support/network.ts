@@ -3,21 +3,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { pipeline, Transform } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A network between two programs, which can be as bad as one likes. */
+/** A proxy between two programs that simulates a bad network. */
 export interface Network extends AsyncDisposable {
   readonly port: number
-  /** Lets everything wait for so many milliseconds, either way. */
-  slowDown(delay: number): void
-  /** Swallows everything, for as long as it is not resumed, and then hands it on. */
+  /** Delays everything in both directions. */
+  slowDown(delayMs: number): void
+  /** Holds everything back until `resume`. */
   hold(): void
   resume(): void
-  /** Ends every connection, and leads those that come to another port. */
+  /** Closes every connection, and forwards new ones to another port. */
   leadTo(port: number): void
 }
 
 export async function startNetwork(to: number): Promise<Network> {
   let target = to
-  let delay = 0
+  let delayMs = 0
   let gate = Promise.withResolvers<void>()
   gate.resolve()
   const sockets = new Set<Socket>()
@@ -26,8 +26,8 @@ export async function startNetwork(to: number): Promise<Network> {
     let last: Promise<unknown> = Promise.resolve()
     return new Transform({
       transform(chunk, _encoding, done) {
-        // What follows is under way at the same time: a long way, not a narrow one.
-        const way = delay > 0 ? sleep(delay) : undefined
+        // Delay each chunk from its own arrival: this adds latency and does not limit the bandwidth.
+        const way = delayMs > 0 ? sleep(delayMs) : undefined
         last = Promise.all([last, way])
           .then(() => gate.promise)
           .then(() => this.push(chunk))
@@ -43,7 +43,7 @@ export async function startNetwork(to: number): Promise<Network> {
       sockets.add(socket)
       socket.once('close', () => sockets.delete(socket))
     }
-    // What ends on one side ends on the other; that it ends is all there is to know.
+    // When one side closes, close the other. Errors are expected.
     pipeline(near, createWay(), far, () => near.destroy())
     pipeline(far, createWay(), near, () => far.destroy())
   })
@@ -57,7 +57,7 @@ export async function startNetwork(to: number): Promise<Network> {
   return {
     port: (server.address() as AddressInfo).port,
     slowDown(milliseconds) {
-      delay = milliseconds
+      delayMs = milliseconds
     },
     hold() {
       gate = Promise.withResolvers()

@@ -7,7 +7,7 @@ export const CLIENT = { id: 'backend', secret: CLIENT_SECRET }
 
 type Nevisfido = Exclude<ConfigurationInput['nevisfido'], false | undefined>
 
-/** Nothing protected, every user name: what most tests are about is neither. */
+/** Nothing is protected and every user name is accepted: few tests are about either. */
 export const OPEN: Nevisfido = {
   appId: 'https://fido.example.com/nevisfido/uaf/1.1/facets',
   protect: [],
@@ -25,7 +25,7 @@ export type Operation = (typeof OPERATIONS)[number]['operation']
 
 export const opOf = (operation: Operation) => OPERATIONS.find((entry) => entry.operation === operation)?.op ?? ''
 
-/** A well-formed body for an operation. */
+/** Returns a well-formed body for an operation. */
 export function bodyFor(operation: Operation, context: unknown = { username: 'jeff' }): string {
   return JSON.stringify({ op: opOf(operation), context: JSON.stringify(context) })
 }
@@ -43,7 +43,7 @@ export function create(
   })
 }
 
-/** Creates a token, and notes both ids as secrets. */
+/** Creates a token, and records both ids as secrets. */
 export async function createToken(
   service: Answerer,
   operation: Operation,

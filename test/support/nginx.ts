@@ -13,11 +13,11 @@ const EXAMPLES = resolve(import.meta.dirname, '../../examples')
 
 export interface StartedNginx extends AsyncDisposable {
   readonly url: string
-  /** All that it has logged: accesses and errors. */
+  /** Returns its access and error logs. */
   log(): Promise<string>
 }
 
-/** Starts the gateway of the example, with addresses (`host:port`) of the caller's in place of the example's. */
+/** Starts nginx on the example's configuration, with the caller's addresses (`host:port`) instead of the example's. */
 export function startNginx({ trimint, backend }: { trimint: string; backend: string }): Promise<StartedNginx> {
   return startExample('nginx', 'listen 127.0.0.1:8081;', [
     ['server 127.0.0.1:8080;', `server ${trimint};`],
@@ -28,8 +28,8 @@ export function startNginx({ trimint, backend }: { trimint: string; backend: str
 /**
  * Starts nginx on an example's configuration, on a free port.
  *
- * @param listen where the example listens.
- * @param edits what is replaced by what; an error unless each stands there exactly once.
+ * @param listen the address in the example.
+ * @param edits replacements. Throws unless each text occurs exactly once.
  */
 export async function startExample(
   example: 'nginx' | 'scale',
@@ -41,13 +41,13 @@ export async function startExample(
   return runNginx(`http://${address}`, { 'nginx.conf': text })
 }
 
-/** Runs nginx in a folder with these files, `nginx.conf` among them, and waits until it answers at a URL. */
+/** Runs nginx in a folder with these files, including `nginx.conf`. Waits until it answers at a URL. */
 export async function runNginx(url: string, files: Readonly<Record<string, string>>): Promise<StartedNginx> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-nginx-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
 
   const words = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']
-  // Files: nginx opens /dev/stdout by its name, which is refused where that is a socket.
+  // Log to files: nginx opens /dev/stdout by name, and that fails when it is a socket.
   const outputs = await Promise.all(['stdout', 'stderr'].map((name) => open(join(folder, name), 'w')))
   const child = spawn('nginx', words, { stdio: ['ignore', ...outputs.map(({ fd }) => fd)] })
   const exit = once(child, 'close')
@@ -65,7 +65,7 @@ export async function runNginx(url: string, files: Readonly<Record<string, strin
     url,
     log,
     async [Symbol.asyncDispose]() {
-      // Not SIGKILL, which would leave its workers behind.
+      // SIGKILL would leave its workers behind.
       child.kill('SIGTERM')
       await exit
       await rm(folder, { recursive: true, force: true })
@@ -73,14 +73,14 @@ export async function runNginx(url: string, files: Readonly<Record<string, strin
   }
 }
 
-/** @throws Error unless `from` stands there exactly once. */
+/** @throws Error unless `from` occurs exactly once. */
 export function replaceOnce(text: string, from: string, to: string): string {
   const parts = text.split(from)
-  if (parts.length !== 2) throw new Error(`there is \`${from}\` ${parts.length - 1} times, not once`)
+  if (parts.length !== 2) throw new Error(`\`${from}\` occurs ${parts.length - 1} times; expected once`)
   return parts.join(to)
 }
 
-/** A file of `examples/` with some of its text replaced; an error unless each part stands there exactly once. */
+/** Returns a file of `examples/` with some of its text replaced. Throws unless each text occurs exactly once. */
 export async function readExample(
   name: string,
   edits: readonly (readonly [from: string, to: string])[],
@@ -101,7 +101,7 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-/** What has arrived at the backend. */
+/** What the backend received. */
 export interface Echo {
   readonly method: string
   readonly path: string
@@ -111,11 +111,11 @@ export interface Echo {
 }
 
 export interface EchoBackend extends AsyncDisposable {
-  /** host:port */
+  /** As `host:port`. */
   readonly address: string
 }
 
-/** A backend that answers every request with what has arrived, an Echo. */
+/** Starts a backend that answers every request with what it received, as JSON. */
 export async function startEchoBackend(): Promise<EchoBackend> {
   const server = createServer(async (request, response) => {
     const hash = createHash('sha256')

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 
-/** A port of this machine that nobody listens on. */
+/** Returns a port of this machine on which nothing listens. */
 export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -13,8 +13,8 @@ export async function findFreePort(): Promise<number> {
 }
 
 /**
- * A free port for a server that is stopped and started again on it: none of those that systems hand out by themselves, which
- * may be somebody else's by then.
+ * Returns a free port for a server that is stopped and started again. It is outside the range that systems assign, so
+ * that no other program gets it in between.
  */
 export async function findLastingPort(): Promise<number> {
   for (;;) {

@@ -2,8 +2,8 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /**
- * Whether a program is on the PATH, for `test.skipIf`. With CI=true a missing one is a failure: there, .ci/run installs
- * what is missing.
+ * Returns whether a program is on the PATH, for `test.skipIf`. With CI=true it throws when one is missing, because
+ * .ci/run installs them all.
  */
 export function hasProgram(name: string): boolean {
   const found = findProgram(name) !== undefined
@@ -12,10 +12,10 @@ export function hasProgram(name: string): boolean {
   return found
 }
 
-/** Programs that this run does as if there were none (test/mutation). */
+/** Programs that this run treats as missing (test/mutation). */
 const WITHOUT = (process.env.TRIMINT_TEST_WITHOUT ?? '').split(',')
 
-/** Where a program is on the PATH. */
+/** Returns the path of a program on the PATH. */
 export function findProgram(name: string): string | undefined {
   if (WITHOUT.includes(name)) return undefined
   const folders = (process.env.PATH ?? '').split(delimiter)

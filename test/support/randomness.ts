@@ -1,6 +1,6 @@
 import type { Randomness } from '../../src/core/randomness.ts'
 
-/** Bytes that count up, and UUIDs that count up: the same in every run. */
+/** Returns bytes and UUIDs that count up, the same in every run. */
 export function createPredictableRandomness(): Randomness {
   let drawn = 0
   const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, () => drawn++ % 256)

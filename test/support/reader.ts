@@ -6,13 +6,16 @@ import { findFreePort } from './ports.ts'
 import { startProcess } from './process.ts'
 import { findProgram } from './programs.ts'
 
-/** What a reader's commands may call: whatever is not here is not found, and so no document can touch the machine that tests it. */
+/**
+ * The commands that documents may use. All others are missing, so that no document can change the machine that tests
+ * it.
+ */
 const PROGRAMS = ['bash', 'sh', 'cat', 'cp', 'curl', 'expr', 'grep', 'ls', 'mkdir', 'mv', 'rm', 'sed', 'sqlite3']
 
-/** What a clone has that commands in documents need. */
+/** The parts of a clone that commands in documents need. */
 const PARTS = ['docs', 'examples', 'src', 'package.json', 'trimint.example.yaml']
 
-/** npm, as far as it is of use where node_modules are borrowed. A start ends as soon as it is alive. */
+/** Replaces npm, because node_modules is shared. `npm start` ends once the server is up. */
 const npm = (path: string, port: number) => `#!/bin/bash
 PATH=$PATH:/usr/bin:/bin
 case "$*" in
@@ -31,15 +34,15 @@ cat start.log >&2
 exit 1
 `
 
-/** Somebody who follows the documents: in a clone where `npm start` is running, with a shell. */
+/** A shell in a clone where `npm start` is running, for a reader who follows the documents. */
 export interface Reader extends AsyncDisposable {
   readonly folder: string
-  /** Of the server: what documents call http://127.0.0.1:8080. */
+  /** The URL of the server. Documents call it http://127.0.0.1:8080. */
   readonly url: string
   /**
-   * Runs commands as if they were pasted, up to the first that fails; a curl that is answered with an error fails.
+   * Runs commands as if they were pasted, until one fails. A curl command fails on an error status.
    *
-   * @returns what they have written to standard output.
+   * @returns the standard output.
    */
   run(commands: string): Promise<string>
 }
@@ -71,7 +74,7 @@ function prepare(folder: string, port: number): void {
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
   const programs = join(folder, 'home/bin')
   mkdirSync(programs, { recursive: true })
-  // A machine that is busy with other tests may well be told to come back.
+  // On a busy machine the server may answer 503.
   writeFileSync(join(folder, 'home/.curlrc'), 'fail-with-body\nretry 5\n')
   symlinkSync(process.execPath, join(programs, 'node'))
   for (const name of PROGRAMS) {

@@ -10,12 +10,12 @@ export interface StartedRedis extends AsyncDisposable {
   readonly url: string
   readonly port: number
   flush(): Promise<void>
-  /** Stops it from answering, without closing a connection. */
+  /** Suspends the process without closing a connection. */
   freeze(): void
   stop(): Promise<void>
 }
 
-/** Starts a Redis of our own in an empty folder, on a free port unless told which. */
+/** Starts Redis in an empty folder, by default on a free port. */
 export async function startRedis(port?: number): Promise<StartedRedis> {
   const chosen = port ?? (await findFreePort())
   const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))

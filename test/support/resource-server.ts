@@ -2,12 +2,12 @@ import { expect } from 'vitest'
 import { encodeForm } from './idscan.ts'
 import { basic, type Reply, type RequestOptions, type Service } from './service.ts'
 
-/** What is said of a token that is not valid, for whatever reason. */
+/** The introspection reply for every token that is not active. */
 export const INACTIVE = '{"active":false}'
 
 export type Form = Readonly<Record<string, string | string[]>>
 
-/** Posts a form, with no credentials unless told. Whatever comes back, nobody may keep it. */
+/** Posts a form, by default without credentials, and expects a reply that may not be cached. */
 export async function post(
   service: Service,
   path: string,
@@ -24,12 +24,12 @@ export async function post(
   return reply
 }
 
-/** A value as a form writes it (RFC 6749, appendix B): every odd character escaped, a blank as `+`. */
+/** Encodes a value as `application/x-www-form-urlencoded` (RFC 6749, appendix B). */
 export function formEncode(text: string): string {
   return encodeURIComponent(text)
     .replace(/[-_.!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%20', '+')
 }
 
-/** HTTP Basic as OAuth clients write it (RFC 6749, section 2.3.1). */
+/** Encodes HTTP Basic credentials as OAuth clients do (RFC 6749, section 2.3.1). */
 export const oauthBasic = (id: string, secret: string): string => basic(formEncode(id), formEncode(secret))

@@ -11,8 +11,8 @@ import { findLastingPort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
 import { type Answerer, KEY } from './service.ts'
 
-// The topology of docker-compose.yml's profile `scale` as plain processes: its nginx.conf, trimint.yaml and Redis flags, with other
-// addresses.
+// The profile `scale` of docker-compose.yml as plain processes. They use the same nginx.conf, trimint.yaml and Redis
+// flags with other addresses.
 
 /** The clients in examples/scale/trimint.yaml. */
 export const DEMO_APP = { id: 'demo-app', secret: 'demo-secret' }

@@ -1,10 +1,10 @@
-/** Which of these secrets stand in some bytes, as they are or as JSON, URLs and forms write them. */
+/** Returns the secrets that occur in some bytes: verbatim, or encoded as JSON, URLs and forms do. */
 export function findSecrets(bytes: Buffer, secrets: readonly string[]): string[] {
   const wanted = index(secrets)
   const hints = new Uint8Array(1 << HINT_BITS)
   for (const end of wanted.keys()) hints[hintOf(end)] = 1
   const found = new Set<string>()
-  // One pass, whatever the number of secrets: looking for thousands one after the other takes minutes.
+  // One pass for all secrets: one search for each of thousands takes minutes.
   let end = 0
   for (let at = 0; at < bytes.length; at++) {
     end = (end << 8) | (bytes[at] ?? 0)
@@ -17,19 +17,19 @@ export function findSecrets(bytes: Buffer, secrets: readonly string[]): string[]
   return [...found]
 }
 
-/** Most ends are none of a secret's, and a table of this many bits says so sooner than a map. */
+/** Few positions end a secret, and a bit table of this size rules out the others faster than a map. */
 const HINT_BITS = 20
 
 function hintOf(end: number): number {
   return Math.imul(end, 0x9e3779b1) >>> (32 - HINT_BITS)
 }
 
-/** Shorter ones are words, which stand everywhere. */
+/** Forms with fewer bytes than this are ordinary words, found everywhere. */
 const SHORTEST = 4
 
 type Wanted = ReadonlyMap<number, { readonly secret: string; readonly form: Buffer }[]>
 
-/** By their last four bytes: tokens begin alike and end differently. */
+/** Indexes secrets by their last four bytes: tokens begin alike and end differently. */
 function index(secrets: readonly string[]): Wanted {
   const wanted = new Map<number, { secret: string; form: Buffer }[]>()
   for (const secret of secrets) {

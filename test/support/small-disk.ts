@@ -3,21 +3,21 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A disk of its own that can really be full. */
+/** A small disk that can be filled. */
 export interface SmallDisk extends Disposable {
   readonly folder: string
-  /** Takes all the room that is left. */
+  /** Uses up the free space. */
   fill(): void
-  /** Gives it back. */
+  /** Frees it again. */
   clear(): void
 }
 
-/** First by large pieces, then to the last byte. */
+/** Large pieces first, then small ones, so that the disk is full to the last page. */
 const PIECES = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 12)]
 
 /**
  * @param size in MiB.
- * @returns nothing where this process may not mount one.
+ * @returns undefined when this process may not mount one.
  */
 export function mountSmallDisk(size = 4): SmallDisk | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'trimint-disk-'))
@@ -35,7 +35,7 @@ export function mountSmallDisk(size = 4): SmallDisk | undefined {
         try {
           for (;;) writeFileSync(ballast, piece, { flag: 'a' })
         } catch {
-          // Full.
+          // The disk is full.
         }
       }
     },
@@ -47,9 +47,9 @@ export function mountSmallDisk(size = 4): SmallDisk | undefined {
   }
 }
 
-/** Whether this process may mount one. */
+/** Returns whether this process may mount a small disk. */
 export function canMount(): boolean {
   using disk = mountSmallDisk()
-  if (!disk) process.stderr.write('left out: a disk that is really full, since nothing can be mounted here\n')
+  if (!disk) process.stderr.write('skipped: a full disk, because this process cannot mount one\n')
   return disk !== undefined
 }

@@ -5,24 +5,24 @@ import { encodeForm } from './idscan.ts'
 import { GATEWAY, type Instance, issueAt, redeemAt } from './instances.ts'
 import { trackSecret } from './leak-recorder.ts'
 
-/** What callers were told about one token of nevisFIDO. */
+/** The outcomes of one nevisFIDO token that callers saw. */
 interface Fate {
-  /** How often it was redeemed. */
+  /** The number of successful redemptions. */
   redeemed: number
-  /** A redemption was not answered, or answered that nobody can say: it may have happened. */
+  /** A redemption failed or got no answer, so the token may be redeemed. */
   isOpen: boolean
 }
 
-/** What callers were told. */
+/** The outcomes that callers saw. */
 export interface Told {
   readonly fates: ReadonlyMap<string, Fate>
   /** BWS tokens that were revoked. */
   readonly revoked: readonly string[]
-  /** BWS tokens of one try: how many checks passed. */
+  /** Passed checks of BWS tokens that allow one. */
   readonly passes: ReadonlyMap<string, number>
-  /** Calls that were answered as they should be. */
+  /** Calls that succeeded. */
   served(): number
-  /** Calls that failed, for whatever reason. */
+  /** Calls that failed for any reason. */
   failed(): number
 }
 
@@ -32,7 +32,7 @@ export interface SteadyLoad extends Told {
 
 const CALLERS = 6
 
-/** Milliseconds that a caller waits after a failure, as a good one does. */
+/** The pause after a failure, in milliseconds. */
 const PAUSE = 20
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -51,9 +51,10 @@ const checkBws = async (instance: Instance, token: string): Promise<number> =>
   (await instance.request('/authz/bws/verify', { headers: { authorization: `Bearer ${token}` } })).status
 
 /**
- * Callers that issue, redeem, check and revoke without a pause, go on whatever happens, and remember what they were told.
+ * Starts callers that issue, redeem, check and revoke tokens without a pause. They continue through failures and record
+ * the outcomes.
  *
- * @param current which process is to be asked.
+ * @param current returns the instance to call.
  */
 export function startSteadyLoad(current: () => Instance): SteadyLoad {
   const fates = new Map<string, Fate>()
@@ -77,7 +78,7 @@ export function startSteadyLoad(current: () => Instance): SteadyLoad {
     trackSecret(token)
     const fate: Fate = { redeemed: 0, isOpen: false }
     fates.set(token, fate)
-    // Some stay as they are, the others are wanted twice at a time.
+    // Leave some tokens unredeemed; redeem the others twice at the same time.
     if (turn % 4 !== 0) await Promise.all([redeem(token, fate), redeem(token, fate)])
   }
 
@@ -122,21 +123,21 @@ export function startSteadyLoad(current: () => Instance): SteadyLoad {
   }
 }
 
-/** What is not as callers were told, by what it is; nothing where all is well. */
+/** Counts contradictions between the outcomes that callers saw and the state of the service. */
 export interface Breaches {
-  /** Redeemed more than once. */
+  /** Tokens that were redeemed more than once. */
   readonly redeemedTwice: number
-  /** Created, as far as anybody was told redeemed by nobody, and yet not to be redeemed. */
+  /** Tokens that no caller redeemed and that cannot be redeemed. */
   readonly lost: number
-  /** More checks passed than there were tries. */
+  /** Tokens with more passed checks than uses. */
   readonly triesGivenBack: number
-  /** Revoked, and good. */
+  /** Tokens that are active after they were revoked. */
   readonly alive: number
 }
 
 export const NO_BREACH: Breaches = { redeemedTwice: 0, lost: 0, triesGivenBack: 0, alive: 0 }
 
-/** Holds what callers were told against what a process says now: everything is tried once more. */
+/** Repeats every call, and compares the replies with what callers saw. */
 export async function findBreaches(instance: Instance, { fates, revoked, passes }: Told): Promise<Breaches> {
   const limit = pLimit(16)
   let lost = 0

@@ -1,5 +1,5 @@
-// The entry of a process that opens stores and performs the calls that its parent sends. It sends `ready` first, or why it could not open them. After
-// a fatal error of the store it ends with exit code 1, as the server does.
+// The entry of a process that opens stores and performs the calls that its parent sends. It first sends `ready`, or
+// why it could not open them. After a fatal error of the store it ends with exit code 1, as the server does.
 
 import { openStores } from '../../src/store/open-stores.ts'
 

@@ -6,7 +6,7 @@ import { openStores, type StoreOptions, type Stores } from '../../src/store/open
 
 type Name = Exclude<keyof Stores, 'close'>
 
-/** Opens one of the stores of a name; closing it closes them all. */
+/** Opens one of the stores behind a name. Closing it closes all of them. */
 export async function openStore<Kind extends Name>(
   kind: Kind,
   store: string,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts'
 
-/** A time that stands still until a test moves it. */
+/** A clock that only a test moves. */
 export interface FrozenClock extends Clock {
   /** Milliseconds since the epoch. */
   set(now: number): void

@@ -11,7 +11,7 @@ interface Exchange {
   readonly response: ServerResponse
 }
 
-/** Records every refusal that a server of this process sends. Returns a function that ends this. */
+/** Records every refusal that servers in this process send. Returns a function that stops it. */
 export function recordRefusalsOf(port: number): () => void {
   const onRequest = (message: unknown): void => {
     const { request, response } = message as Exchange
@@ -23,7 +23,7 @@ export function recordRefusalsOf(port: number): () => void {
 
 function recordReplyIfRefusal(response: ServerResponse): void {
   const said: string[] = []
-  // Headers that are passed together with the status are in no list of headers.
+  // Node does not list headers that were passed together with the status.
   for (const step of ['setHeader', 'writeHead', 'write', 'end'] as const) {
     const original = response[step] as (...values: unknown[]) => unknown
     Object.defineProperty(response, step, {
@@ -36,7 +36,7 @@ function recordReplyIfRefusal(response: ServerResponse): void {
   response.once('finish', () => recordRefusal(response.statusCode, said.join('\n')))
 }
 
-/** Counts the open connections to a port of this process, from now on. */
+/** Counts the open connections to a port of this process from now on. */
 export function watchConnections(port: number): { count(): number; stop(): void } {
   const sockets = new Set<Socket>()
   const onSocket = (message: unknown): void => {
@@ -54,7 +54,7 @@ function toText(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
-/** Records the bytes of every file below a folder whose name matches. */
+/** Records the bytes of every matching file below a folder. */
 export async function recordStores(folder: string, pattern: RegExp): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   for (const entry of entries) {

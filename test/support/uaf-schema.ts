@@ -1,9 +1,10 @@
 import { z } from 'zod'
 
-// FIDO UAF protocol specification 1.1, written down a second time and shared with nothing in src: the dictionaries that a
-// server sends, and the rules for making them. Lengths as there: of bytes where it says byte[], else of characters.
+// FIDO UAF protocol specification 1.1, written a second time without sharing anything with src: the dictionaries that
+// a server sends, and the rules for creating them. Lengths count bytes for byte[] and characters otherwise, as in the
+// specification.
 
-/** Section 1, Notation: base64url without padding and without bits that mean nothing. */
+/** Section 1, Notation: base64url without padding and without unused bits set. */
 function base64url(minimum: number, maximum: number) {
   return z.string().refine((text) => {
     const bytes = Buffer.from(text, 'base64url')
@@ -30,7 +31,7 @@ function header<Operation extends string>(operation: Operation) {
     upv: z.strictObject({ major: z.literal(1), minor: z.literal(1) }),
     op: z.literal(operation),
     appID: z.url({ protocol: /^https$/ }).max(512),
-    // string[1..1536]; that it is base64url is N25's.
+    // string[1..1536]. N25 tests that it is base64url.
     serverData: base64url(1, 1152),
   })
 }
@@ -55,7 +56,7 @@ const matchCriteria = z
     attestationTypes: z.array(unsignedShort).min(1).optional(),
     authenticatorVersion: unsignedShort.optional(),
   })
-  // The rules for making a policy: an AAID stands with few other members; without one, two others have to be there.
+  // The rules for a policy: an AAID allows few other members; without one, two others are required.
   .refine((criteria) =>
     criteria.aaid
       ? Object.keys(criteria).every((name) => BESIDE_AAID.has(name))
@@ -109,14 +110,14 @@ const deregistrationRequest = z.strictObject({
     .array(
       z.union([
         z.strictObject({ aaid, keyID: z.union([keyID, z.literal('')]) }),
-        // Every key of the app.
+        // Any key of the app.
         z.strictObject({ aaid: z.literal(''), keyID: z.literal('') }),
       ]),
     )
     .min(1),
 })
 
-/** The JSON text of a request for UAF 1.1 alone. */
+/** Returns the JSON text of a request for UAF 1.1 alone. */
 export const uafRequestText = z
   .string()
   .transform((text): unknown => JSON.parse(text))

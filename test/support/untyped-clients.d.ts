@@ -1,4 +1,4 @@
-// What the tests use of packages that come without types.
+// Types for the parts that tests use of packages without types.
 
 declare module 'simple-oauth2' {
   export class ResourceOwnerPassword {

@@ -12,7 +12,9 @@ import { hasProgram } from '../support/programs.ts'
 const ROUNDS = FULL ? 200 : 2
 const TIMEOUT = FULL ? 900_000 : 60_000
 
-/** Calls of each kind that are under way when something dies: more than one, so that some are answered and some are not. */
+/**
+ * Calls of each kind that are under way when something dies: more than one, so that some are answered and some are not.
+ */
 const UNDER_WAY = 24
 
 /** What callers have been told, before it died. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
-// The rules that the linter has of ours. All cases are linted in one go, each in a file of its own.
+// The linter's rules in lint/ and biome.json. One run checks all cases, each in a separate file.
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-lint-'))
 cpSync('lint', join(folder, 'lint'), { recursive: true })
@@ -12,7 +12,7 @@ cpSync('biome.json', join(folder, 'biome.json'))
 
 let files = 0
 
-/** Writes code into a file below this place, and gives the file's name. */
+/** Writes code to a new file in a folder, or to the given file. Returns its path. */
 function write(code: string, place = 'src/core'): string {
   const file = place.endsWith('.ts') ? place : `${place}/case-${files++}.ts`
   mkdirSync(dirname(join(folder, file)), { recursive: true })
@@ -21,7 +21,7 @@ function write(code: string, place = 'src/core'): string {
 }
 
 const comparison = (expression: string) => write(`export const f = () => ${expression}\n`)
-const refusedComparisons = [
+const rejectedComparisons = [
   'a.secret === b',
   'b !== password',
   'app?.passwordDigest == b',
@@ -35,7 +35,7 @@ const refusedComparisons = [
   'expected.equals(signature)',
   'Buffer.compare(digest, other) === 0',
 ].map((expression) => ({ expression, file: comparison(expression) }))
-const goodComparisons = [
+const acceptedComparisons = [
   'secret === undefined',
   'a.tokens === 1',
   'tokenId === b',
@@ -56,13 +56,13 @@ const calls = [
   'globalThis.crypto.getRandomValues(x)',
   'process.hrtime.bigint()',
 ]
-const refusedCalls = calls.map((call) => ({ call, file: write(`export const f = () => ${call}\n`, 'src/service') }))
+const rejectedCalls = calls.map((call) => ({ call, file: write(`export const f = () => ${call}\n`, 'src/service') }))
 const system = write(
   calls.map((call, at) => `export const f${at} = () => ${call}\n`).join(''),
   'src/app/system-clock.ts',
 )
 
-const refusedImports = [
+const rejectedImports = [
   'fastify',
   '../app/server.ts',
   '../config/schema.ts',
@@ -74,34 +74,34 @@ const words = ['lint', '--vcs-enabled=false', '--max-diagnostics=none', '--repor
 const { stdout } = spawnSync(resolve('node_modules/.bin/biome'), words, { cwd: folder, encoding: 'utf8' })
 rmSync(folder, { recursive: true })
 
-/** What the linter said of a file. */
-function saidOf(file: string): string {
+/** Returns the linter's output about a file. */
+function outputAbout(file: string): string {
   return stdout
     .split('\n')
     .filter((line) => line.includes(`file=${file},`) || line.includes(`${file},`))
     .join('\n')
 }
 
-describe('secrets are never compared with ===', () => {
-  test.each(refusedComparisons)('$expression', ({ file }) => {
-    expect(saidOf(file)).toContain('Compare secrets with matchSecret')
+describe('the rule for comparing secrets', () => {
+  test.each(rejectedComparisons)('rejects $expression', ({ file }) => {
+    expect(outputAbout(file)).toContain('Compare secrets with matchSecret')
   })
 
-  test.each(goodComparisons)('$expression is fine', ({ file }) => {
-    expect(saidOf(file)).not.toContain('Compare secrets with matchSecret')
-  })
-})
-
-describe('time and randomness come in as parameters', () => {
-  test.each(refusedCalls)('$call', ({ file }) => {
-    expect(saidOf(file)).toContain('Take a Clock or a Randomness')
-  })
-
-  test('src/app/system-clock.ts is where they begin', () => {
-    expect(saidOf(system)).not.toContain('Take a Clock or a Randomness')
+  test.each(acceptedComparisons)('accepts $expression', ({ file }) => {
+    expect(outputAbout(file)).not.toContain('Compare secrets with matchSecret')
   })
 })
 
-test.each(refusedImports)('the core does not import $source', ({ file }) => {
-  expect(saidOf(file)).toContain('knows no HTTP')
+describe('the rule for time and randomness', () => {
+  test.each(rejectedCalls)('rejects $call', ({ file }) => {
+    expect(outputAbout(file)).toContain('Take a Clock or a Randomness')
+  })
+
+  test('accepts every call in src/app/system-clock.ts', () => {
+    expect(outputAbout(system)).not.toContain('Take a Clock or a Randomness')
+  })
+})
+
+test.each(rejectedImports)('rejects an import of $source in the core', ({ file }) => {
+  expect(outputAbout(file)).toContain('knows no HTTP')
 })

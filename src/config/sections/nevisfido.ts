@@ -1,7 +1,7 @@
 import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
-import { MINIMUM_RSA_BITS, rsaBits } from '../pem.ts'
+import { MIN_RSA_BITS, rsaBits } from '../pem.ts'
 import { appId, jwksUrl, label, seconds, text } from '../value-schemas.ts'
 import { listOf, oneOf, uniqueList, wildcardOr } from './combinators.ts'
 import { withSecrets } from './credentials.ts'
@@ -33,8 +33,8 @@ const publicKey = z.looseObject({ kty: oneOf('RSA', 'EC', 'OKP') }).superRefine(
   const key = parsePublicKey(jwk)
   if (!key) {
     context.addIssue({ code: 'custom', message: 'malformed key; expected a public key as a JSON Web Key (RFC 7517)' })
-  } else if (rsaBits(key) < MINIMUM_RSA_BITS) {
-    context.addIssue({ code: 'custom', message: `short RSA key; expected ${MINIMUM_RSA_BITS} bits or more` })
+  } else if (rsaBits(key) < MIN_RSA_BITS) {
+    context.addIssue({ code: 'custom', message: `short RSA key; expected ${MIN_RSA_BITS} bits or more` })
   }
 })
 

@@ -4,7 +4,7 @@ import type { BwsOptions } from './options.ts'
 import { tokenRoutes } from './token.ts'
 
 /**
- * BioID's BWS Token Web API, and the check of its tokens for gateways.
+ * Serves BioID's BWS Token Web API, and the check of its tokens for gateways.
  *
  * @see docs/contracts/bws.md
  */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseBcid } from '../../core/bws/bcid.ts'
-import { CHALLENGES } from '../../core/bws/challenges.ts'
-import { BWS_TASKS, MAX_TRIES } from '../../core/bws/task.ts'
+import { CHALLENGES_RANGE } from '../../core/bws/challenges.ts'
+import { BWS_TASKS, MAXTRIES_RANGE } from '../../core/bws/task.ts'
 import { BWS_TRAITS } from '../../core/bws/traits.ts'
 import { createParameterReader } from '../../http/form-parameters.ts'
 
@@ -50,14 +50,14 @@ const parameters = z.object({
     .enum(BWS_TASKS, { error: `one of ${BWS_TASKS.join(', ')}` })
     .default('verify')
     .meta({ description: 'The task that the token permits.' }),
-  maxtries: wholeNumber(MAX_TRIES).prefault(3).meta({ description: 'How often the token may be used.' }),
+  maxtries: wholeNumber(MAXTRIES_RANGE).prefault(3).meta({ description: 'How often the token may be used.' }),
   livedetection: boolean.prefault(true).meta({
     description: 'Whether liveness is checked. Always on for `livenessdetection`.',
   }),
   challenge: boolean.prefault(false).meta({
     description: 'Whether the subject is asked to move the head. Only with liveness detection.',
   }),
-  challenges: wholeNumber(CHALLENGES).prefault(3).meta({ description: 'Number of movements in a challenge.' }),
+  challenges: wholeNumber(CHALLENGES_RANGE).prefault(3).meta({ description: 'Number of movements in a challenge.' }),
   autoenroll: boolean.prefault(false).meta({
     description: 'Whether a successful verification also enrolls. Only with `verify`.',
   }),

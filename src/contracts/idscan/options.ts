@@ -8,8 +8,8 @@ export interface IdscanOptions {
   readonly issuer: IdscanIssuer
   readonly tokens: IdscanTokens
   readonly audit: AuditLog
-  /** Seconds, as the reply tells the client. */
-  readonly idleTimeout: number
+  /** As the reply reports it to the client. */
+  readonly idleTimeoutSeconds: number
   readonly requireArea: boolean
   readonly corsOrigins: ReadonlySet<string>
   /** Whether callers use https even where a proxy ends it before Trimint. */

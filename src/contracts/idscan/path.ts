@@ -2,8 +2,8 @@
 export const IDSCAN_PATH = '/idscanenterprisesvc/token'
 
 /**
- * Returns {@link IDSCAN_PATH} for any spelling of it, with or without a trailing slash (I1), and every other target unchanged. Drops
- * the query, which is neither read nor logged (I14).
+ * Returns {@link IDSCAN_PATH} for any spelling of it, with or without a trailing slash (I1), and every other target
+ * unchanged. Drops the query, which is neither read nor logged (I14).
  */
 export function canonicalTarget(target: string): string {
   // Most requests end here. RFC 9112 section 3.2.2: a target may also be a whole URL.

@@ -2,15 +2,11 @@ import type { IdscanAccount } from '../../core/idscan/account.ts'
 import type { IdscanToken } from '../../core/idscan/issue.ts'
 import type { IdscanTokenReply } from './schema.ts'
 
-/**
- * Returns the vendor's reply to a login (I16 to I19).
- *
- * @param idleTimeout seconds.
- */
+/** Returns the vendor's reply to a login (I16 to I19). */
 export function createReply(
   account: IdscanAccount,
   { token, issuedAt, expiresAt }: IdscanToken,
-  idleTimeout: number,
+  idleTimeoutSeconds: number,
 ): IdscanTokenReply {
   return {
     access_token: token,
@@ -21,7 +17,7 @@ export function createReply(
     FullName: account.fullName ?? '',
     AbbeyServiceCentre: '',
     JourneyId: '',
-    IdleSessionTimeout: String(Math.floor(idleTimeout / 60)),
+    IdleSessionTimeout: String(Math.floor(idleTimeoutSeconds / 60)),
     'http://schemas.microsoft.com/ws/2008/06/identity/claims/role': account.role ?? '',
     memberOf: account.memberOf.join(','),
     tenant: account.tenant ?? '',
@@ -31,7 +27,8 @@ export function createReply(
 }
 
 /**
- * Returns the two cookies that real clients rely on (I20). No `Expires`: its comma breaks clients that split headers by hand.
+ * Returns the two cookies that real clients rely on (I20). No `Expires`: its comma breaks clients that split headers by
+ * hand.
  *
  * @param csrf random bytes; never checked.
  */

@@ -4,7 +4,7 @@ import type { IdscanOptions } from './options.ts'
 import { tokenRoutes } from './token.ts'
 
 /**
- * GBG IDscan Enterprise's token authentication, and the check of its tokens for gateways.
+ * Serves GBG IDscan Enterprise's token authentication, and the check of its tokens for gateways.
  *
  * @see docs/contracts/idscan.md
  */

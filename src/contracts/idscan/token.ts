@@ -19,9 +19,9 @@ import { grantType, idscanTokenForm, idscanTokenFormWithArea, readIdscanForm } f
 
 const CSRF_BYTES = 24
 
-/** An OAuth 2.0 password grant (RFC 6749 section 4.3): grant type, parameters, password, area. */
+/** Serves an OAuth 2.0 password grant (RFC 6749 section 4.3): grant type, parameters, password, area. */
 export const tokenRoutes: FastifyPluginAsync<IdscanOptions> = async (app, options) => {
-  const { login, issuer, audit, corsOrigins, idleTimeout } = options
+  const { login, issuer, audit, corsOrigins, idleTimeoutSeconds } = options
   const form = z.compile(options.requireArea ? idscanTokenFormWithArea : idscanTokenForm)
 
   app.setErrorHandler(createErrorHandler(tokenRefusals, audit))
@@ -57,7 +57,7 @@ export const tokenRoutes: FastifyPluginAsync<IdscanOptions> = async (app, option
     audit.issued({ contract: 'idscan', account: account.username, tokenId, ...requestFields(request) })
     const isSecure = options.secure || request.protocol.toLowerCase() === 'https'
     reply.header('set-cookie', createCookies(token, issuer.randomness.bytes(CSRF_BYTES), isSecure))
-    return JSON.stringify(createReply(account, issued, idleTimeout))
+    return JSON.stringify(createReply(account, issued, idleTimeoutSeconds))
   }
 }
 
@@ -76,6 +76,6 @@ function accountOf(result: LoginResult): IdscanAccount {
   if (!('refused' in result)) return result.account
   throw new Refusal(result.refused, {
     account: 'account' in result ? result.account?.username : undefined,
-    ...('retryAfter' in result ? { retryAfterMs: result.retryAfter } : {}),
+    ...('retryAfterMs' in result ? { retryAfterMs: result.retryAfterMs } : {}),
   })
 }

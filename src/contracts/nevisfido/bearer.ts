@@ -16,7 +16,7 @@ const KEYS_COOLDOWN_MS = 30_000
 /** Between a failed fetch of the keys and the next. */
 const KEYS_RETRY_DELAY_MS = 2_000
 
-/** Returns what verifies the JWTs of an issuer. */
+/** Returns a function that verifies the JWTs of an issuer. */
 export function createBearerVerification({ issuer, audience, keys }: BearerIssuer, clock: Clock) {
   const getKey =
     'url' in keys

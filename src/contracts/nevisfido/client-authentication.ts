@@ -4,8 +4,8 @@ import type { Caller } from './caller.ts'
 import type { NevisfidoOptions } from './options.ts'
 
 /**
- * Returns what authenticates a request: `Authorization: Basic` of a configured client, or `Authorization: Bearer` with a JWT of the
- * configured issuer (N8).
+ * Returns a function that authenticates a request: `Authorization: Basic` of a configured client, or `Authorization:
+ * Bearer` with a JWT of the configured issuer (N8).
  */
 export async function createClientAuthentication(
   app: FastifyInstance,

@@ -13,7 +13,7 @@ import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UA
 
 const CALLER = 'nevisfidoCaller'
 
-/** The Create Token Service (N1 to N16). */
+/** Serves the Create Token Service (N1 to N16). */
 export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, options) => {
   const { issuer, audit, sessions, negotiation, protect, users } = options
   const authenticate = await createClientAuthentication(app, options)

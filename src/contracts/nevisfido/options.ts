@@ -33,7 +33,7 @@ export type Users = ReadonlySet<string> | '*'
 /** A caller that authenticates with HTTP Basic. */
 interface Client {
   readonly secrets: readonly SecretSlot[]
-  /** Whom it may act for. */
+  /** The users that it may act for. */
   readonly users: Users
 }
 

@@ -5,7 +5,7 @@ import { redeemService } from './redeem.ts'
 import { statusService } from './status.ts'
 
 /**
- * nevisFIDO's Create Token Service, and the services that redeem its tokens and tell the status of its sessions.
+ * Serves nevisFIDO's Create Token Service, and the services that redeem tokens and return the status of sessions.
  *
  * @see docs/contracts/nevisfido.md
  */

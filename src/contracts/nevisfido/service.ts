@@ -28,20 +28,20 @@ interface ServiceDescription {
 }
 
 /**
- * Serves POST at a path, with or without a trailing slash, in the order of N1: path, method, Content-Type, Accept, credentials, body.
- * The handler gets the body as bytes, see {@link readJson}.
+ * Serves POST at a path, with or without a trailing slash, in the order of N1: path, method, Content-Type, Accept,
+ * credentials, body. The handler gets the body as bytes, see {@link readJson}.
  */
 export function serve(app: FastifyInstance, service: ServiceDescription): void {
   const { url, mediaTypes, negotiation, exists, authenticate, handler } = service
   const matcher = createMediaTypeMatcher(mediaTypes, negotiation)
   app.setErrorHandler(createErrorHandler(service.refusals, service.audit))
   app.removeAllContentTypeParsers()
-  // Also by name: Fastify caches no look-up that ends at the wildcard.
+  // Also by name, because Fastify does not cache look-ups that end at the wildcard.
   for (const type of [mediaTypes.consumes, '*']) {
     app.addContentTypeParser(type, { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => body)
   }
 
-  // By callback that is never called: after an async hook, Fastify would go on while the reply waits for its batch.
+  // Not async, and does not call `done` after a reply: Fastify would go on while the reply waits for its batch.
   app.addHook('onRequest', (request, reply, done) => {
     if (exists && !exists(request)) reply.callNotFound()
     else done()

@@ -6,7 +6,7 @@ import type { NevisfidoOptions } from './options.ts'
 import { type StatusReply, statusBody } from './schema.ts'
 import { JSON_TYPE, readJson, serve, setJson } from './service.ts'
 
-/** Tells the status of sessions (N26 to N33). */
+/** Returns the status of sessions (N26 to N33). */
 export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
   app,
   { issuer, tokens, audit, negotiation },

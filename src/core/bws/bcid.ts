@@ -9,7 +9,9 @@ export interface Bcid {
 
 const FORM = /^([A-Za-z0-9_-]+)[./](-?[0-9]+)[./](-?[0-9]+)$/
 
-/** Parses `storage.partition.classid`, where each separator may be `.` or `/` (B7). Returns undefined for anything else. */
+/**
+ * Parses `storage.partition.classid`, where each separator may be `.` or `/` (B7). Returns undefined for anything else.
+ */
 export function parseBcid(text: string): Bcid | undefined {
   const match = FORM.exec(text)
   if (!match) return undefined

@@ -6,7 +6,7 @@ const DIRECTIONS = ['up', 'down', 'left', 'right'] as const
 export type Direction = (typeof DIRECTIONS)[number]
 
 /** How many movements a row may have (B14). */
-export const CHALLENGES = { minimum: 2, maximum: 7 } as const
+export const CHALLENGES_RANGE = { minimum: 2, maximum: 7 } as const
 
 /**
  * Creates the `challenge` claim: one row of head movements for each try (B30).

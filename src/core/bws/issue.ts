@@ -16,8 +16,7 @@ export interface BwsApp {
   readonly client: string
   readonly issuer: string
   readonly audience: string
-  /** Seconds. */
-  readonly lifetime: number
+  readonly lifetimeSeconds: number
   /** Format of the `challenge` claim: an array, or JSON text (B30). */
   readonly challengeClaim: 'array' | 'string'
   readonly tasks: ReadonlySet<BwsTask>
@@ -69,7 +68,7 @@ export function issueBwsToken(app: BwsApp, request: BwsTokenRequest, issuer: Bws
     challenge: challengeClaim(app, request, issuer.randomness),
     iss: app.issuer,
     aud: app.audience,
-    exp: notBefore + app.lifetime,
+    exp: notBefore + app.lifetimeSeconds,
     nbf: notBefore,
   }
   return { token: signJws(claims, signingKey(issuer.keyring, now)), tokenId }

@@ -9,7 +9,7 @@ export type BwsTask = keyof typeof TASK_BITS
 export const BWS_TASKS = Object.keys(TASK_BITS) as [BwsTask, ...BwsTask[]]
 
 /** How often a token can be used: a nibble of the `task` claim, never 0 (B11). */
-export const MAX_TRIES = { minimum: 1, maximum: 15 } as const
+export const MAXTRIES_RANGE = { minimum: 1, maximum: 15 } as const
 
 export interface TaskOptions {
   readonly task: BwsTask
@@ -20,8 +20,8 @@ export interface TaskOptions {
 }
 
 /**
- * Returns the options that a request results in. Liveness detection is always on for its own task (B12), a challenge requires
- * liveness detection (B13), and only a verification can enrol automatically (B15).
+ * Returns the options that a request results in. Liveness detection is always on for its own task (B12), a challenge
+ * requires liveness detection (B13), and only a verification can enrol automatically (B15).
  */
 export function effectiveOptions(asked: TaskOptions): TaskOptions {
   const livedetection = asked.livedetection || asked.task === 'livenessdetection'
@@ -41,8 +41,10 @@ export function effectiveOptions(asked: TaskOptions): TaskOptions {
  */
 export function encodeTask(asked: TaskOptions): number {
   const { task, maxtries, livedetection, challenge, autoenroll } = effectiveOptions(asked)
-  if (!Number.isInteger(maxtries) || maxtries < MAX_TRIES.minimum || maxtries > MAX_TRIES.maximum) {
-    throw new RangeError(`maxtries out of range: expected an integer from ${MAX_TRIES.minimum} to ${MAX_TRIES.maximum}`)
+  if (!Number.isInteger(maxtries) || maxtries < MAXTRIES_RANGE.minimum || maxtries > MAXTRIES_RANGE.maximum) {
+    throw new RangeError(
+      `maxtries out of range: expected an integer from ${MAXTRIES_RANGE.minimum} to ${MAXTRIES_RANGE.maximum}`,
+    )
   }
   return (
     TASK_BITS[task] |

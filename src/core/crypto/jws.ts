@@ -51,8 +51,9 @@ export function decodeJws(token: string): { header: Claims; claims: Claims } | u
 }
 
 /**
- * Encodes claims as text that is both base64url and base64, because some BWS clients decode the payload as base64 (B27).
- * The alphabets differ in digits 62 and 63. Only `>`, `?`, `~`, DEL and characters beyond ASCII produce those: they become JSON escapes.
+ * Encodes claims as text that is both base64url and base64, because some BWS clients decode the payload as base64
+ * (B27). The alphabets differ in digits 62 and 63. Only `>`, `?`, `~`, DEL and characters beyond ASCII produce those:
+ * they become JSON escapes.
  */
 function encodePayload(claims: Claims): string {
   const json = JSON.stringify(claims)

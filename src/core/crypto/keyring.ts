@@ -53,7 +53,9 @@ export function signingKey(keyring: Keyring, now: number): Key {
 /** Cannot be the signing input of a token, which begins with a header. */
 const FINGERPRINT_INPUT = 'trimint key fingerprint'
 
-/** Returns 128 bits in hexadecimal that identify a key without revealing it: only a holder of the key can compute them. */
+/**
+ * Returns 128 bits in hexadecimal that identify a key without revealing it: only a holder of the key can compute them.
+ */
 export function fingerprintOf({ hmac }: Key): string {
   return hmac(FINGERPRINT_INPUT).toString('hex', 0, 16)
 }

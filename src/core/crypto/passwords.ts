@@ -32,7 +32,8 @@ export interface PasswordChecker {
   /**
    * Checks a password against a stored hash, off the event loop.
    *
-   * @param proceed called when the check leaves the queue; where it returns false the check is skipped and resolves to false.
+   * @param proceed called when the check leaves the queue; where it returns false the check is skipped and resolves to
+   *   false.
    * @throws PasswordQueueFullError at once when the queue is full.
    */
   check(stored: string, password: string, proceed: () => boolean): Promise<boolean>
@@ -45,7 +46,10 @@ export interface PasswordCheckerLimits {
   readonly waiting: number
 }
 
-/** Creates a checker with bounded processor and memory use, so that a flood of wrong passwords does not slow other requests. */
+/**
+ * Creates a checker with bounded processor and memory use, so that a flood of wrong passwords does not slow other
+ * requests.
+ */
 export function createPasswordChecker({ concurrency, waiting }: PasswordCheckerLimits): PasswordChecker {
   const limit = pLimit(concurrency)
   return {

@@ -55,8 +55,8 @@ const members = z.compile(
 )
 
 /**
- * Parses and validates the `context` of a GetUAFRequest (N10): JSON text of an object. Unknown members are ignored. `policy` and
- * `transaction` are validated for every operation, even for one that does not use them.
+ * Parses and validates the `context` of a GetUAFRequest (N10): JSON text of an object. Unknown members are ignored.
+ * `policy` and `transaction` are validated for every operation, even for one that does not use them.
  *
  * @param policies the names that `policy` may have.
  * @returns undefined for an invalid context.
@@ -87,7 +87,9 @@ const PNG_START = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')
 /** Signature and IHDR with its checksum. */
 const MIN_PNG_BYTES = 33
 
-/** Reads IHDR, which has the fields of DisplayPNGCharacteristicsDescriptor (FIDO metadata statements) in the same order. */
+/**
+ * Reads IHDR, which has the fields of DisplayPNGCharacteristicsDescriptor (FIDO metadata statements) in the same order.
+ */
 function readPngCharacteristics(image: Buffer): PngCharacteristics | undefined {
   if (image.length < MIN_PNG_BYTES || !image.subarray(0, PNG_START.length).equals(PNG_START)) return undefined
   return {

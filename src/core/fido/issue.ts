@@ -14,10 +14,10 @@ export interface FidoIssuer {
   readonly appId: string
   /** By name. `default` applies where a caller names none; unless configured, it accepts every authenticator. */
   readonly policies: ReadonlyMap<string, Policy>
-  /** Milliseconds that a token can be redeemed for. */
-  readonly tokenLifetime: number
-  /** Milliseconds that the client has to respond after redemption. */
-  readonly responseLifetime: Readonly<Record<FidoOperation, number>>
+  /** How long a token can be redeemed. */
+  readonly tokenLifetimeMs: number
+  /** How long the FIDO client has to respond after redemption. */
+  readonly responseLifetimeMs: Readonly<Record<FidoOperation, number>>
 }
 
 export interface FidoToken {
@@ -59,8 +59,8 @@ export async function issueFidoToken(
     client,
     uafRequest: createUafRequest({ ...context, appId, policy }, randomness),
     createdAt,
-    expiresAt: createdAt + issuer.tokenLifetime,
-    responseLifetime: issuer.responseLifetime[context.operation],
+    expiresAt: createdAt + issuer.tokenLifetimeMs,
+    responseLifetime: issuer.responseLifetimeMs[context.operation],
     redeemedAt: undefined,
     revokedAt: undefined,
   }

@@ -10,7 +10,8 @@ export interface SessionStatus {
 }
 
 /**
- * Derives the status of a session at a time (milliseconds since the epoch). Nothing is stored, so a query changes nothing (N28).
+ * Derives the status of a session at a time (milliseconds since the epoch). Nothing is stored, so a query changes
+ * nothing (N28).
  */
 export function statusOf(record: TokenRecord, now: number): SessionStatus {
   const { operation, createdAt, expiresAt, redeemedAt, revokedAt, responseLifetime } = record

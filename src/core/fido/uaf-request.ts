@@ -1,8 +1,8 @@
 import type { Randomness } from '../randomness.ts'
 import { UAF_OPERATIONS } from './operation.ts'
 
-// Names, spelling and order follow the FIDO UAF protocol specification 1.1: section 3.1 for the common parts; 3.4, 3.5 and 3.6
-// for registration, authentication and deregistration.
+// Names, spelling and order follow the FIDO UAF protocol specification 1.1: section 3.1 for the common parts; 3.4, 3.5
+// and 3.6 for registration, authentication and deregistration.
 
 /** Criteria that an authenticator matches where it matches every member. */
 interface MatchCriteria {
@@ -67,12 +67,12 @@ export type UafRequestDetails =
 /**
  * Accepts every authenticator.
  *
- * Without an `aaid`, clients reject a policy that lacks `authenticationAlgorithms` or `assertionSchemes` (sections 3.4 and 3.5,
- * "Request Generation Rules for FIDO Server"). So it lists every algorithm of the FIDO registry of predefined values, and UAF 1.1's
- * only scheme. One listed value has to match, so values that a client does not know do no harm.
+ * Without an `aaid`, clients reject a policy that lacks `authenticationAlgorithms` or `assertionSchemes` (sections 3.4
+ * and 3.5, "Request Generation Rules for FIDO Server"). So it lists every algorithm of the FIDO registry of predefined
+ * values, and UAF 1.1's only scheme. One listed value has to match, so values that a client does not know do no harm.
  *
- * `userVerification` is left out, which matches every method. The common value 1023, every method's flag, would exclude authenticators
- * that require several methods at once (USER_VERIFY_ALL) and those with newer flags.
+ * `userVerification` is left out, which matches every method. The common value 1023, every method's flag, would exclude
+ * authenticators that require several methods at once (USER_VERIFY_ALL) and those with newer flags.
  */
 export const DEFAULT_POLICY: Policy = {
   accepted: [
@@ -92,8 +92,8 @@ const CHALLENGE_BYTES = 32
 const SERVER_DATA_BYTES = 32
 
 /**
- * Creates a UAF 1.1 request (N17, N25): JSON text of an array with one element for the one protocol version offered. Challenge and
- * server data are random.
+ * Creates a UAF 1.1 request (N17, N25): JSON text of an array with one element for the one protocol version offered.
+ * Challenge and server data are random.
  */
 export function createUafRequest(details: UafRequestDetails, randomness: Randomness): string {
   const header = {

@@ -5,18 +5,21 @@ import type { IdscanClaims } from './verify.ts'
 /** A token's uses are written once in this part of the time-out, so the store is at most that much behind (I33). */
 const WRITE_INTERVAL_RATIO = 1 / 10
 
-/** So that one write does not block the store for long. */
+/** A larger write would block the store for too long. */
 const MAX_USES_PER_WRITE = 1_000
 
 /** Ends tokens that have not been used on any instance for too long. */
 export interface IdleTimeout {
-  /** Tells whether a token has been unused for the whole time-out. Asks the store only where this process knows of no recent use. */
+  /**
+   * Tells whether a token has been unused for the whole time-out. Reads the store only if this process knows no recent
+   * use.
+   */
   isIdle(claims: IdscanClaims): Promise<boolean>
   /** Notes a use in memory; {@link flush} writes it. */
   use(claims: IdscanClaims): void
   /**
-   * Writes noted uses to the store: all, or those that are due. A token is due at most once in a tenth of the time-out. Its latest use
-   * is always written in the end, so another instance sees it before the time-out.
+   * Writes noted uses to the store: all, or those that are due. A token is due at most once in a tenth of the time-out.
+   * Its latest use is always written in the end, so another instance sees it before the time-out.
    *
    * @throws Error when the store fails; a later call writes the rest.
    */
@@ -33,9 +36,9 @@ interface KnownToken {
   writtenAt: number
 }
 
-/** Creates an idle time-out. @param timeout seconds. */
-export function createIdleTimeout(timeout: number, store: UsageStore, clock: Clock): IdleTimeout {
-  const timeoutMs = timeout * 1000
+/** Creates an idle time-out. */
+export function createIdleTimeout(timeoutSeconds: number, store: UsageStore, clock: Clock): IdleTimeout {
+  const timeoutMs = timeoutSeconds * 1000
   const writeIntervalMs = timeoutMs * WRITE_INTERVAL_RATIO
   const known = new Map<string, KnownToken>()
 

@@ -10,8 +10,7 @@ export interface IdscanIssuer {
   readonly randomness: Randomness
   readonly issuer: string
   readonly audience: string
-  /** Seconds. */
-  readonly lifetime: number
+  readonly lifetimeSeconds: number
 }
 
 export interface IdscanToken {
@@ -31,11 +30,11 @@ export interface IdscanToken {
 export function issueIdscanToken(
   account: IdscanAccount,
   area: IdscanArea | undefined,
-  { keyring, clock, randomness, issuer, audience, lifetime }: IdscanIssuer,
+  { keyring, clock, randomness, issuer, audience, lifetimeSeconds }: IdscanIssuer,
 ): IdscanToken {
   const now = clock()
   const issuedAt = numericDate(now)
-  const expiresAt = issuedAt + lifetime
+  const expiresAt = issuedAt + lifetimeSeconds
   const tokenId = randomness.uuid()
   const claims = {
     jti: tokenId,

@@ -11,7 +11,7 @@ import type { IdscanAccount } from './account.ts'
 /** How long a successful password check is cached. */
 const PASSWORD_CACHE_TTL_MS = 300_000
 
-/** A hash of no known password. Unknown names are checked against it where no account is configured. */
+/** A hash whose password is unknown. It is the decoy for unknown names when no account is configured. */
 const DECOY_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
@@ -19,7 +19,7 @@ export type LoginResult =
   | { readonly account: IdscanAccount }
   | { readonly refused: 'unknown_account' }
   | { readonly refused: 'bad_password' | 'account_disabled'; readonly account: IdscanAccount }
-  | { readonly refused: 'blocked'; readonly account: IdscanAccount | undefined; readonly retryAfter: number }
+  | { readonly refused: 'blocked'; readonly account: IdscanAccount | undefined; readonly retryAfterMs: number }
 
 export interface IdscanLoginDependencies {
   readonly accounts: readonly IdscanAccount[]
@@ -32,7 +32,8 @@ export interface IdscanLoginDependencies {
 }
 
 /**
- * Checks a username and a password from an address. Unknown names, disabled accounts and wrong passwords take the same time.
+ * Checks a username and a password from an address. Unknown names, disabled accounts and wrong passwords take the same
+ * time.
  *
  * @throws PasswordQueueFullError when too many checks wait.
  */
@@ -51,7 +52,10 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
   // The signing key, not the cache's: every instance has to count an unknown name under the same digest.
   const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac(`account name\0${name}`)
 
-  /** Returns a configured hash for an unknown name, the same one each time, so that the check takes as long as for an account. */
+  /**
+   * Returns a configured hash for an unknown name, the same one each time, so that the check takes as long as for an
+   * account.
+   */
   function decoyFor(name: string): string {
     return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? DECOY_PASSWORD_HASH
   }
@@ -68,7 +72,7 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     const counted = account ? account.username : `unknown-${digestName(name).toString('hex', 0, 8)}`
     const attempt = { address: clientNetwork(address), account: counted }
     const blocked = () => guard.blockedFor(attempt)
-    const refuseBlocked = () => ({ refused: 'blocked', account, retryAfter: blocked() }) as const
+    const refuseBlocked = () => ({ refused: 'blocked', account, retryAfterMs: blocked() }) as const
     if (blocked() > 0) return refuseBlocked()
 
     const stored = account?.password ?? decoyFor(name)

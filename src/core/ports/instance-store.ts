@@ -1,6 +1,6 @@
 /**
- * What an instance announces for one configuration, every few seconds. While it changes configurations, it has an announcement for
- * each of them.
+ * What an instance announces for one configuration, every few seconds. While it changes configurations, it has an
+ * announcement for each of them.
  */
 export interface Announcement {
   /** Identifies the instance's configuration. */
@@ -16,8 +16,8 @@ export interface Announcement {
 export type NeededUntil = ReadonlyMap<string, number>
 
 /**
- * Stores which instances run with which keys, and until when each key is needed. All times come from the caller's clock, in
- * milliseconds since the epoch. A store that fails rejects within a second.
+ * Stores which instances run with which keys, and until when each key is needed. All times come from the caller's
+ * clock, in milliseconds since the epoch. A store that fails rejects within a second.
  */
 export interface InstanceStore {
   /** Replaces the announcement with the same id. A key's `neededUntil` never decreases. */
@@ -26,9 +26,12 @@ export interface InstanceStore {
   leave(id: string, neededUntil: NeededUntil): Promise<void>
   /** Lists announcements that have not expired. */
   running(now: number): Promise<Announcement[]>
-  /** Returns every known signing key. */
+  /** Returns until when each known signing key is needed. */
   neededUntil(): Promise<NeededUntil>
-  /** Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were needed. */
+  /**
+   * Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were
+   * needed.
+   */
   sweep(now: number): Promise<void>
   close(): Promise<void>
 }

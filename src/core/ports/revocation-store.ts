@@ -20,8 +20,8 @@ interface RevocationPage {
 export const REVOCATIONS_PER_PAGE = 1_000
 
 /**
- * Stores revocations, which each process caches in full (core/revocations.ts). An added revocation is durable once the promise
- * resolves. A store that fails rejects within a second.
+ * Stores revocations, which each process caches in full (core/revocations.ts). An added revocation is durable once the
+ * promise resolves. A store that fails rejects within a second.
  */
 export interface RevocationStore {
   /** @param now milliseconds since the epoch. */

@@ -1,8 +1,8 @@
 import type { FidoOperation } from '../fido/operation.ts'
 
 /**
- * A nevisFIDO token and its session. All times come from the caller's clock, in milliseconds since the epoch. Token and session are
- * identified by digests: reading the store does not allow a redemption.
+ * A nevisFIDO token and its session. All times come from the caller's clock, in milliseconds since the epoch. Token and
+ * session are identified by digests: reading the store does not allow a redemption.
  */
 export interface TokenRecord {
   /** Digest of the token. */
@@ -25,8 +25,8 @@ export interface TokenRecord {
 }
 
 /**
- * The outcome of a redemption. Losing a race is an ordinary outcome. Where several apply, the first in this order is returned (N19 to
- * N22): unknown, spent, expired, misdirected.
+ * The outcome of a redemption. Losing a race is an ordinary outcome. Where several apply, the first in this order is
+ * returned (N19 to N22): unknown, spent, expired, misdirected.
  */
 export type Redemption =
   | { readonly outcome: 'redeemed'; readonly record: TokenRecord }
@@ -41,8 +41,9 @@ export type Redemption =
 export const RETENTION_MS = 3_600_000
 
 /**
- * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis). A store that
- * fails rejects within a second. A record is treated as unknown `RETENTION_MS` after its `expiresAt`, even before it is deleted.
+ * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis).
+ * A store that fails rejects within a second. A record is treated as unknown `RETENTION_MS` after its `expiresAt`, even
+ * before it is deleted.
  */
 export interface TokenStore {
   /** Adds a record that has been neither redeemed nor revoked. */

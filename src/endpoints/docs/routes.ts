@@ -14,7 +14,9 @@ const FILES = {
   '/docs/favicon-32x32.png': [LIBRARY, 'favicon-32x32.png'],
 } as const
 
-/** Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs. */
+/**
+ * Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs.
+ */
 const POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",
@@ -27,7 +29,7 @@ interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 }
 
-/** `GET /docs`: the API reference, a page that can send every request to this server. */
+/** Serves `GET /docs`, the API reference: a page that can send every request to this server. */
 export const docsRoutes: FastifyPluginAsync = async (app) => {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('content-security-policy', POLICY)
@@ -37,7 +39,7 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
 
   for (const [url, [root, file]] of Object.entries(FILES)) {
     app.get(url, async (request, reply) => {
-      // Loaded with the first reader, so that a start does not wait for it.
+      // Loaded for the first request, so that a start does not wait for it.
       const { default: send } = await import('@fastify/send')
       const { statusCode, headers, stream } = await send(request.raw, file, { root })
       return reply.code(statusCode).headers(headers).send(stream)
@@ -50,7 +52,7 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
   app.get('/docs/openapi.json', async (_request, reply) => {
     const document = JSON.parse(await readFile(DOCUMENT, 'utf8')) as OpenApi
     reply.header('cache-control', 'no-cache')
-    // Relative to the document: this server, by whatever name and path the reader reached it.
+    // Relative to the document, so that requests go to the address that the reader used.
     return { ...document, servers: [{ url: '..', description: 'this server' }], paths: served(document.paths) }
   })
 

@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client'
 /** The metrics of one process, as prom-client's JSON. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
-/** What a worker serves, as the log says it. */
+/** What a worker serves, as fields of a log line. */
 export interface Listening {
   readonly url: string
   readonly metrics: string | undefined

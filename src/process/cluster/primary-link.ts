@@ -7,7 +7,7 @@ const GROUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const
 
 /** The primary, as a worker sees it. */
 export interface PrimaryLink {
-  /** This worker's number, which no other worker has or had. */
+  /** This worker's number. Numbers are never reused. */
   readonly worker: number
   readonly ignoredSignals: typeof GROUP_SIGNALS
   reportListening(listening: Listening, banner: string | undefined): void
@@ -21,7 +21,8 @@ export interface PrimaryLink {
 /** Connects a worker to its primary. Call it once in a process. */
 export function connectToPrimary(): PrimaryLink {
   for (const signal of GROUP_SIGNALS) process.on(signal, () => undefined)
-  // Without its primary, a worker has no port and no log. SIGKILL, because an exit would wait for the log to be written.
+  // Without its primary, a worker has no port and no log. SIGKILL, because an exit would wait for the log to be
+  // written.
   process.prependOnceListener('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   const handlers: { reload?: () => void; shutdown?: (signal: NodeJS.Signals | undefined) => void } = {}
   let registry: Registry | undefined

@@ -7,7 +7,7 @@ import type { Announcement, Exit, WorkerHandle } from './worker-handle.ts'
 /** A worker that lived this long is replaced at once. */
 const STABLE_AFTER_MS = 10_000
 
-/** Any other is replaced after a pause that doubles from the first to the longest. */
+/** Other workers are replaced after a pause that doubles each time, between these two values. */
 const FIRST_RESTART_PAUSE_MS = 1_000
 const MAX_RESTART_PAUSE_MS = 30_000
 
@@ -66,15 +66,15 @@ export function createSupervisor({ size, startWorker, logger, uptime }: Supervis
   }
 
   async function keepReplacing(first: WorkerHandle): Promise<void> {
-    let pause = 0
+    let pauseMs = 0
     for (let worker = first; ; worker = launch()) {
       const startedAt = uptime()
       const { code, signal } = await worker.exited
       if (isShuttingDown) return
       const isStable = uptime() - startedAt >= STABLE_AFTER_MS
-      pause = isStable ? 0 : Math.min(MAX_RESTART_PAUSE_MS, Math.max(FIRST_RESTART_PAUSE_MS, 2 * pause))
-      logger.error({ event: 'worker.ended', worker: worker.id, code, signal, pause })
-      await sleep(pause)
+      pauseMs = isStable ? 0 : Math.min(MAX_RESTART_PAUSE_MS, Math.max(FIRST_RESTART_PAUSE_MS, 2 * pauseMs))
+      logger.error({ event: 'worker.ended', worker: worker.id, code, signal, pause: pauseMs })
+      await sleep(pauseMs)
       if (isShuttingDown) return
     }
   }

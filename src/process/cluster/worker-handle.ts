@@ -16,10 +16,10 @@ export interface Exit {
 /** A worker, as the primary sees it. */
 export interface WorkerHandle {
   readonly id: number
-  /** What it serves, as soon as it does; undefined when it has exited before. */
+  /** Resolves to what it serves once it listens, or to undefined if it exits first. */
   readonly listening: Promise<Announcement | undefined>
   readonly exited: Promise<Exit>
-  /** Resolved when its log has been forwarded to the end. */
+  /** Resolves once its whole log has been forwarded. */
   readonly closed: Promise<void>
   isListening(): boolean
   /** Returns its latest snapshot. */
@@ -32,7 +32,7 @@ export interface WorkerHandle {
 
 /** Sets how workers are started: with this process's command line, and their log in a pipe. */
 export function setUpWorkers(): void {
-  // Left to itself, the kernel gives most connections to few processes.
+  // Without round robin, the kernel gives most connections to few processes.
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
 }

@@ -32,7 +32,8 @@ export function createRedisClient(url: string, onError: (error: Error) => void) 
 }
 
 /**
- * Rejects when a step takes longer than 800 ms. Redis may hang, or a network may drop packets, after a command has been written.
+ * Rejects when a step takes longer than 800 ms. Redis may hang, or a network may drop packets, after a command has been
+ * written.
  *
  * @throws Error on timeout, or the step's error.
  */

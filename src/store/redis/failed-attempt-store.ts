@@ -10,12 +10,15 @@ const BY_EXPIRY = 'trimint:failures-by-end'
 /** How many expired counts one listing removes from both sets. */
 const MAX_EXPIRED_PER_LIST = 1_000
 
-/** Creates a store that counts failures in Redis. Each step changes one count; the sorted sets follow and may lag behind. */
+/**
+ * Creates a store that counts failures in Redis. Each step changes one count; the sorted sets follow and may lag
+ * behind.
+ */
 export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemptStore {
   return {
-    add: (key, lifetime, now) =>
+    add: (key, lifetimeMs, now) =>
       withTimeout(async () => {
-        const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetime)) }
+        const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetimeMs)) }
         await Promise.all([
           client.zAdd(BY_FAILURES, { value: key, score: count.failures }),
           client.zAdd(BY_EXPIRY, { value: key, score: count.expires }),

@@ -11,8 +11,8 @@ const OPEN_TIMEOUT_MS = 5_000
 /**
  * Opens all stores of a Redis, each over a separate connection so that none waits behind another.
  *
- * Resolves once every connection is ready, has failed for the first time or has timed out: the clients go on connecting in the
- * background.
+ * Resolves once every connection is ready, has failed for the first time or has timed out: the clients go on connecting
+ * in the background.
  */
 export async function openRedis(url: string, onError: (error: Error) => void) {
   const connect = async (): Promise<RedisClient> => {

@@ -9,8 +9,8 @@ const REVOCATIONS = 'trimint:revocations'
 const BY_EXPIRY = 'trimint:revocations-by-end'
 
 /**
- * Creates a store that keeps revocations in Redis. A cursor is the id of the last entry read, and is valid for one connection: after
- * a reconnect the server may be one that lost entries and has assigned smaller ids.
+ * Creates a store that keeps revocations in Redis. A cursor is the id of the last entry read, and is valid for one
+ * connection: after a reconnect the server may be one that lost entries and has assigned smaller ids.
  */
 export function createRedisRevocationStore(client: RedisClient): RevocationStore {
   let connections = 0

@@ -29,8 +29,8 @@ export interface NewToken {
 }
 
 /**
- * The atomic steps of all stores. node-redis sends a script as its digest, and in full only after a NOSCRIPT reply, which means that
- * nothing has been done.
+ * The atomic steps of all stores. node-redis sends a script as its digest, and in full only after a NOSCRIPT reply,
+ * which means that nothing has been done.
  */
 export const redisScripts = {
   /** Counts a failure; a count that has expired starts again. Replies failures and expiry. */
@@ -101,7 +101,10 @@ redis.call('ZADD', KEYS[2], ARGV[3], id)`,
     transformReply: ignore,
   }),
 
-  /** Deletes announcements that have expired, and keys that no announcement holds and that were last needed until the second time. */
+  /**
+   * Deletes announcements that have expired, and keys that no announcement holds and that were last needed until the
+   * second time.
+   */
   sweepInstances: defineScript({
     NUMBER_OF_KEYS: 2,
     SCRIPT: `

@@ -2,9 +2,9 @@ import type { FidoOperation } from '../../core/fido/operation.ts'
 import type { TokenRecord } from '../../core/ports/token-store.ts'
 
 /**
- * The key of a record. Its value is one text, fields separated by a space: when the token was redeemed, when it was revoked, when it
- * expires, its operation, and JSON of the fields that never change. A hash would cost Redis more time and memory: a UAF
- * request is too long for its compact encoding.
+ * The key of a record. Its value is one text, fields separated by a space: when the token was redeemed, when it was
+ * revoked, when it expires, its operation, and JSON of the fields that never change. A hash would cost Redis more time
+ * and memory: a UAF request is too long for its compact encoding.
  */
 export const RECORD_KEY = 'trimint:record:'
 
@@ -29,7 +29,11 @@ export function formatNewRecord(record: TokenRecord): string {
   return `${NEVER} ${NEVER} ${record.expiresAt} ${record.operation} ${JSON.stringify(fields)}`
 }
 
-/** Parses the value of a record's key. @throws Error for a value that {@link formatNewRecord} and the scripts never write. */
+/**
+ * Parses the value of a record's key.
+ *
+ * @throws Error for a value that {@link formatNewRecord} and the scripts never write.
+ */
 export function parseRecord(tokenDigest: string, text: string): TokenRecord {
   const [, redeemedAt, revokedAt, expiresAt, operation, json] = RECORD_PATTERN.exec(text) ?? []
   if (json === undefined) throw new Error(`the value of ${RECORD_KEY}${tokenDigest} is not a token record`)

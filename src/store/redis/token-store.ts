@@ -5,8 +5,8 @@ import type { NewToken } from './scripts.ts'
 import { formatNewRecord, parseRecord, RECORD_KEY, SESSION_KEY } from './token-record.ts'
 
 /**
- * Creates a store that keeps tokens in Redis, which expires them. Each atomic step is one script. All times come from the caller,
- * so the server's clock does not matter.
+ * Creates a store that keeps tokens in Redis, which expires them. Each atomic step is one script. All times come from
+ * the caller, so the server's clock does not matter.
  */
 export function createRedisTokenStore(client: RedisClient): TokenStore {
   const creations = createBatcher((tokens: readonly NewToken[]) => withTimeout(() => client.createTokens(tokens)))
@@ -25,7 +25,7 @@ export function createRedisTokenStore(client: RedisClient): TokenStore {
         keepMs: record.expiresAt + RETENTION_MS - record.createdAt,
         record: formatNewRecord(record),
       })
-      if (!isNew) throw new Error('there is a token of this digest already')
+      if (!isNew) throw new Error('a token with this digest already exists')
     },
     redeem: (tokenDigest, operation, now) =>
       withTimeout(async () => {

@@ -9,8 +9,9 @@ const OPEN_TIMEOUT_MS = 10_000
 const RETRY_PAUSE_MS = 20
 
 /**
- * Opens the embedded store for writing, readable by its owner only, and migrates it to this version. A commit returns after SQLite has synced
- * it: `synchronous = FULL` also syncs the folder when SQLite creates the log (sqlite.org/pragma.html#pragma_synchronous).
+ * Opens the embedded store for writing, readable by its owner only, and migrates it to this version. A commit returns
+ * after SQLite has synced it: `synchronous = FULL` also syncs the folder when SQLite creates the log
+ * (sqlite.org/pragma.html#pragma_synchronous).
  *
  * @param path a file, or `:memory:`.
  * @throws Error for a file of a newer version, and for a file that is not a database.
@@ -77,8 +78,8 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * Returns whether the operating system failed to sync. It reports lost writes once, so only a recovery from the file can tell what
- * is durable. After any other failure SQLite rolls back, and the connection can go on.
+ * Returns whether the operating system failed to sync. It reports lost writes once, so only a recovery from the file
+ * can tell what is durable. After any other failure SQLite rolls back, and the connection can go on.
  */
 export function isSyncFailure(error: unknown): boolean {
   return SYNC_FAILURES.includes((error as { errcode?: number } | undefined)?.errcode)

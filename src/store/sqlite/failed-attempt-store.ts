@@ -21,9 +21,9 @@ export function prepareFailedAttemptWrites(database: DatabaseSync) {
   )
 
   return {
-    add(key: string, lifetime: number, now: number): FailureCount {
+    add(key: string, lifetimeMs: number, now: number): FailureCount {
       sweep.run({ now })
-      return toCount(add.get({ key, now, expires: now + lifetime }))
+      return toCount(add.get({ key, now, expires: now + lifetimeMs }))
     },
     extend: (key: string, expires: number, now: number): void => void extend.run({ key, expires, now }),
     remove: (key: string, limit: number): boolean => remove.run({ key, limit }).changes > 0,
@@ -40,7 +40,7 @@ export function createSqliteFailedAttemptStore({
   )
 
   return {
-    add: (key, lifetime, now) => write('add', key, lifetime, now),
+    add: (key, lifetimeMs, now) => write('add', key, lifetimeMs, now),
     extend: (key, expires, now) => write('extend', key, expires, now),
     remove: (key, limit) => write('remove', key, limit),
     list: (now, limit) => reader.run(() => list.all({ now, limit }).map(toCount)),

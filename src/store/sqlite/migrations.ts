@@ -40,8 +40,8 @@ export const MIGRATIONS = [
      expires INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE signing_keys (fingerprint TEXT PRIMARY KEY, needed_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
-  // Digests are found in memory (token-lookup.ts). AUTOINCREMENT lets each process continue after the last row it has read.
-  // Table and column names stay: processes of the previous version continue to use them.
+  // Digests are found in memory (token-lookup.ts). AUTOINCREMENT lets each process continue after the last row it has
+  // read. Table and column names stay: processes of the previous version continue to use them.
   `CREATE TABLE tokens_in_order (
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      token_digest TEXT NOT NULL,
@@ -63,8 +63,8 @@ export const MIGRATIONS = [
    DROP TABLE tokens;
    ALTER TABLE tokens_in_order RENAME TO tokens;
    CREATE INDEX tokens_by_expiry ON tokens (expires_at);`,
-  // One row for each subject. ON CONFLICT REPLACE also applies to inserts by processes of the previous version that still run.
-  // The number of the sequence is kept: cursors refer to it.
+  // One row for each subject. ON CONFLICT REPLACE also applies to inserts by processes of the previous version that
+  // still run. The number of the sequence is kept: cursors refer to it.
   `CREATE TABLE revocations_by_subject (
      number INTEGER PRIMARY KEY AUTOINCREMENT,
      subject TEXT NOT NULL UNIQUE ON CONFLICT REPLACE,

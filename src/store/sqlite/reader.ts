@@ -2,10 +2,10 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from './database.ts'
 
-/** Reads on the event loop. A query sees every commit that was acknowledged before, and waits neither for writers nor for the disk. */
+/** Reads on the event loop. A query sees all acknowledged commits, and waits neither for writers nor for the disk. */
 export interface Reader {
   prepare(sql: string): StatementSync
-  /** Runs a query, again while another process recovers the file. */
+  /** Runs a query, and repeats it while another process recovers the file. */
   run<Result>(query: () => Result): Promise<Result>
   close(): void
 }

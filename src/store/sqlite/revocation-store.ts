@@ -5,7 +5,7 @@ import type { Connections } from './calls.ts'
 
 /** Prepares the writes of {@link createSqliteRevocationStore}. */
 export function prepareRevocationWrites(database: DatabaseSync) {
-  // The table replaces the row of the same subject by the new one, which has a new number: readers that have passed the old one see it.
+  // The new row replaces the one of the same subject and has a new number, so readers that saw the old one see it too.
   const add = database.prepare(
     `INSERT INTO revocations (subject, issued_until, expires)
      SELECT $subject, max($issuedUntil, coalesce(max(issued_until), 0)), max($expires, coalesce(max(expires), 0))
@@ -22,8 +22,8 @@ export function prepareRevocationWrites(database: DatabaseSync) {
 }
 
 /**
- * Keeps revocations in SQLite. The cursor is the number of the last revocation that was read. Numbers are assigned under the write lock and never
- * reused, so every later commit has a higher one.
+ * Keeps revocations in SQLite. The cursor is the number of the last revocation that was read. Numbers are assigned
+ * under the write lock and never reused, so every later commit has a higher one.
  */
 export function createSqliteRevocationStore({
   reader,

@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 
 /**
- * Finds rows of tokens by their digests in a table in memory, some 90 bytes a row. In the file, an index of random digests writes one more page for
- * each digest: with a million rows an insert takes 107 µs instead of 32 (docs/decisions/002-sqlite-token-lookup.md). The table belongs to the connection's
- * transactions, so a rollback undoes both.
+ * Finds rows of tokens by their digests in a table in memory, some 90 bytes a row. In the file, an index of random
+ * digests writes one more page for each digest: with a million rows an insert takes 107 µs instead of 32
+ * (docs/decisions/002-sqlite-token-lookup.md). The table belongs to the connection's transactions, so a rollback undoes
+ * both.
  */
 export interface TokenLookup {
   /** Reads the rows that were added since, by this process or another. Call it before every look-up. */

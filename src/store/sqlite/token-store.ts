@@ -11,7 +11,7 @@ const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, o
 
 type TokenOperations = ReturnType<typeof prepareTokenOperations>
 
-/** Prepares what the writing connection does for tokens. Reads are among it, since the look-up table belongs to the connection. */
+/** Prepares the operations on the writing connection. They include reads, which need its look-up table. */
 export function prepareTokenOperations(database: DatabaseSync) {
   const lookup = createTokenLookup(database)
   const isTaken = database.prepare(`SELECT 1 FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')}`)
@@ -54,7 +54,7 @@ export function prepareTokenOperations(database: DatabaseSync) {
   return {
     create(record: TokenRecord): void {
       lookup.catchUp()
-      if (isTaken.get({ tokenDigest: record.tokenDigest })) throw new Error('a token with this digest exists')
+      if (isTaken.get({ tokenDigest: record.tokenDigest })) throw new Error('a token with this digest already exists')
       insert.run(...toRow(record))
     },
     redeem(tokenDigest: string, operation: FidoOperation, now: number): Redemption {

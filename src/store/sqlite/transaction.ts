@@ -3,14 +3,14 @@ import type { Call, Outcome } from './calls.ts'
 import { isBusy, isSyncFailure } from './database.ts'
 
 /**
- * Runs calls on the writing connection. Both functions throw after a failed sync: only SQLite's recovery can tell what is
- * durable, so the connection must not be used again.
+ * Runs calls on the writing connection. Both functions throw after a failed sync: only SQLite's recovery can tell what
+ * is durable, so the connection must not be used again.
  */
 export interface Transactions {
   read(call: Call): Outcome
   /**
-   * Takes the write lock, performs calls and commits them together. A call that fails leaves the others alone. When the commit fails, all calls have
-   * failed.
+   * Takes the write lock, performs calls and commits them together. A call that fails leaves the others alone. When the
+   * commit fails, all calls have failed.
    *
    * @param takeCalls is called once, with the lock taken.
    * @returns one outcome for each call; undefined while another process has the lock.

@@ -4,7 +4,7 @@ import { prepareOperations } from './operations.ts'
 import { createTransactions } from './transaction.ts'
 import type { Batch, Reply, WriterThreadData } from './writer.ts'
 
-// A thread that has the writing connection of a store. What it throws ends it, and with it the store: a failed sync above all.
+// The thread with the writing connection of a store. An uncaught error, such as a failed sync, ends it and the store.
 
 /** Calls that share a transaction at most: beyond that, the first of them would wait too long. */
 const MAX_CALLS = 256
@@ -65,7 +65,7 @@ function commitWaiting(): boolean {
   return true
 }
 
-/** Their callers have been told that the store did not answer. */
+/** Drops batches that have timed out: their calls were rejected. */
 function dropRefused(): void {
   const refused = Number(Atomics.load(refusedUpTo, 0))
   if (refused > 0) waiting = waiting.filter(({ id }) => id > refused)

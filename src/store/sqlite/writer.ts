@@ -22,13 +22,13 @@ export interface Reply {
 
 export interface WriterThreadData {
   readonly path: string
-  /** Holds the highest id of a batch that was refused. The thread does not begin writes up to it any more. */
+  /** Holds the highest id of a batch that was refused. The thread starts no writes up to it. */
   readonly refusedUpTo: BigInt64Array<SharedArrayBuffer>
 }
 
-/** The one way to the writing connection. */
+/** The only access to the writing connection. */
 export interface Writer {
-  /** Performs a call in a transaction that it shares with others. Fulfils after SQLite has synced the commit. */
+  /** Performs a call in a transaction that it shares with others. Resolves once SQLite has synced the commit. */
   write(call: Call): Promise<unknown>
   /** Performs a call that only reads. */
   read(call: Call): Promise<unknown>
@@ -50,7 +50,7 @@ export interface WriterOptions {
 /** How a writer reaches the connection. */
 interface Link {
   send(batch: Batch): void
-  /** Prevents that a write begins which was refused. */
+  /** Prevents a refused write from starting. */
   refuse(id: number): void
   close(): Promise<void>
 }

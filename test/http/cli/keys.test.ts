@@ -68,7 +68,7 @@ function run(words: string, { variables, ...given }: Given = {}) {
 async function announce(name: string, keyring: Keyring, now = FROZEN_TIME): Promise<void> {
   const store = await openStore('replicas', storeName())
   const clock = createFrozenClock(now)
-  await createHeartbeat({ store, instance: createInstance(name), keyring, lifetime: 600, clock }).announce()
+  await createHeartbeat({ store, instance: createInstance(name), keyring, lifetimeSeconds: 600, clock }).announce()
   await store.close()
 }
 
@@ -401,7 +401,7 @@ describe('keys promote', () => {
   test('fails while a replica has the key in only one of its configurations', async () => {
     configure(BOTH)
     const store = await openStore('replicas', storeName())
-    const parts = { store, instance: createInstance('a'), lifetime: 600, clock: createFrozenClock() }
+    const parts = { store, instance: createInstance('a'), lifetimeSeconds: 600, clock: createFrozenClock() }
     const replaced = createHeartbeat({ ...parts, keyring: [first] })
     await replaced.announce()
     await createHeartbeat({ ...parts, keyring: [first, second] }).announce()

@@ -7,8 +7,8 @@ import { type Block, documents, readBlocks } from '../../support/markdown.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startReader } from '../../support/reader.ts'
 
-// Runs every shell command in the documents. A block that another file runs carries `<!-- run by: file -->`; a block that
-// no test can run carries `<!-- not run: reason -->`.
+// Runs every shell command in the documents. A block that another file runs carries `<!-- run by: file -->`; a block
+// that no test can run carries `<!-- not run: reason -->`.
 
 /** Pages whose blocks clients.test.ts runs. */
 const CLIENT_PAGES = 'docs/clients/'

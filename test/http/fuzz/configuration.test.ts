@@ -6,14 +6,14 @@ import { formatConfigIssue } from '../../../src/config/config-issue.ts'
 import { readEnvironment } from '../../../src/config/environment.ts'
 import { checkConfiguration, type LoadResult } from '../../../src/config/load.ts'
 import { FULL } from '../../support/full.ts'
-import { CAMPAIGN, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
+import { CAMPAIGN_MS, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { oddText } from '../../support/fuzz/values.ts'
 import { FROZEN_TIME } from '../../support/time.ts'
 
-// Whatever is changed in a configuration file, the result is a configuration, or a list of issues with their places. No issue
-// repeats a secret.
+// Any change to a configuration file results in a configuration or in issues with their places. No issue repeats a
+// secret.
 
-/** Part of every secret: no issue may contain it. */
+/** A part of every secret, which no issue may contain. */
 const MARK = 'hunter2secret'
 const KEY = Buffer.from(`${MARK}${MARK}${MARK}`).toString('base64url')
 const DIGEST = Buffer.from(`${MARK}0123456789012345678`).toString('hex')
@@ -58,7 +58,7 @@ trustProxy: [10.0.0.0/8, loopback]
 
 const sources = fc.constantFrom(EXAMPLE, WRITTEN_OUT, WRITTEN_OUT)
 
-/** One change of a text. */
+/** One change to a text, with a description for counterexamples. */
 interface Edit {
   readonly what: string
   edit(source: string): string
@@ -234,7 +234,7 @@ const nodeEdits = fc
     }),
   )
 
-/** Returns the source as it was if the document cannot be written, such as an alias without its anchor. */
+/** Returns the source unchanged when the document cannot be written, such as an alias without its anchor. */
 function writeOut(document: Document, before: string): string {
   try {
     return document.toString()
@@ -329,7 +329,7 @@ test.each([
 })
 
 test('returns a configuration or issues with places and without secrets, for a file with changes', {
-  timeout: CAMPAIGN + 60_000,
+  timeout: CAMPAIGN_MS + 60_000,
 }, () => {
   let [valid, invalid] = [0, 0]
   const isReportedWell = fc.property(mutated, ({ source, nodes, texts, production }) => {
@@ -344,7 +344,7 @@ test('returns a configuration or issues with places and without secrets, for a f
   fc.assert(isReportedWell, {
     seed: SEED,
     numRuns: FULL ? 30_000 : 250,
-    interruptAfterTimeLimit: CAMPAIGN,
+    interruptAfterTimeLimit: CAMPAIGN_MS,
     endOnFailure: true,
     reporter: reportFinding,
   })

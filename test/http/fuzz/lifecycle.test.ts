@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FULL } from '../../support/full.ts'
-import { CAMPAIGN, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
+import { CAMPAIGN_MS, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { type Conformance, createConformance } from '../../support/fuzz/conformance.ts'
 import { expectHealthy, expectQuiet } from '../../support/fuzz/healthy.ts'
 import { type Answer, type Connection, encodeRequest, openConnection, show } from '../../support/fuzz/http.ts'
@@ -10,17 +10,17 @@ import { type Draft, FUZZED, right } from '../../support/fuzz/requests.ts'
 import { startElsewhere, startHere } from '../../support/fuzz/target.ts'
 import { OPERATIONS } from '../../support/nevisfido.ts'
 
-// Tokens live through issue, check, redemption, introspection and revocation in every order, with changed requests in between. A model
-// says what each right request has to answer; a changed one may do what a right one may, and nothing else.
+// Issues, checks, redeems, introspects and revokes tokens in every order, with changed requests in between. A model
+// predicts each correct answer. A changed request may have the effect of the correct one or none.
 
 type Contract = 'bws' | 'idscan' | 'nevisfido'
 type Operation = (typeof OPERATIONS)[number]['operation']
 
-/** A token as the model knows it. */
+/** A token in the model. */
 interface Token {
   readonly contract: Contract
   readonly token: string
-  /** What it is for: a task, an area, an operation. */
+  /** The task, area or operation of the token. */
   readonly purpose: string
   readonly sessionId?: string
   triesLeft: number
@@ -32,7 +32,7 @@ interface Model {
   readonly tokens: Token[]
 }
 
-/** What a run acts on. */
+/** What commands act on. */
 interface Real {
   readonly connection: Connection
   readonly conformance: Conformance
@@ -44,7 +44,7 @@ const isActive = ({ triesLeft, redeemed, revoked }: Token): boolean => triesLeft
 async function ask({ connection, conformance, count }: Real, draft: Draft, changes: Changes = []): Promise<Answer> {
   const request = change({ draft, mutations: changes }, (text) => text)
   const [answer] = await connection.ask([request])
-  // A body that is too large, and the connection ended.
+  // The body was too large and the server closed the connection.
   if (!answer) return { status: 413, headers: new Map(), body: Buffer.alloc(0) }
   count(answer.status)
   const faults = conformance.faultsOf(request, answer)
@@ -58,13 +58,13 @@ type Changes = readonly Mutation[]
 const json = ({ body }: Answer): Record<string, unknown> => JSON.parse(String(body)) as Record<string, unknown>
 const statusCodeOf = (answer: Answer): unknown => json(answer).statusCode
 
-/** What is done with a token; `right` says what has to come of it. */
+/** An operation on a token. */
 interface Step {
   readonly name: string
   draft(token: Token): Draft | undefined
-  /** Holds the answer against the model, and moves the model on. */
+  /** Compares the answer with the model, and updates the model. */
   expect(token: Token, answer: Answer): void
-  /** What an answer to a changed request shows to have happened. */
+  /** Updates the model from the answer to a changed request. */
   learn(token: Token, answer: Answer): void
 }
 
@@ -91,7 +91,7 @@ const revoke: Step = {
     expect([answer.status, answer.body.length]).toEqual([200, 0])
     token.revoked = true
   },
-  // Whether it was this token that was revoked, nothing in the answer says: introspection does.
+  // The answer does not show whether this token was revoked. Introspection does.
   learn: nothing,
 }
 
@@ -149,7 +149,7 @@ const status: Step = {
   name: 'status',
   draft: ({ sessionId }) => (sessionId === undefined ? undefined : right.fidoStatus(sessionId)),
   expect({ redeemed, revoked, purpose }, answer) {
-    // What came first is what it has come to: nothing undoes a deregistration that was redeemed.
+    // The first outcome stays: revoking does not undo a redeemed deregistration.
     const whenRedeemed = revoked && purpose !== 'deregistration' ? 'failed' : STATUS_WHEN_REDEEMED[purpose]
     expect(json(answer).status).toBe(redeemed ? whenRedeemed : revoked ? 'failed' : 'tokenCreated')
   },
@@ -207,7 +207,7 @@ function command(name: string, run: Command['run'], check: Command['check'] = ()
 
 const pick = ({ tokens }: Readonly<Model>, where: number): Token | undefined => tokens[where % tokens.length]
 
-/** A right request about one of the tokens there are. */
+/** Generates a correct request about an existing token. */
 const rightSteps = fc.tuple(steps, fc.nat(99)).map(([step, where]) =>
   command(
     `${step.name} (${where})`,
@@ -220,14 +220,14 @@ const rightSteps = fc.tuple(steps, fc.nat(99)).map(([step, where]) =>
   ),
 )
 
-/** A token may be redeemed or used up, and revoked all the same: what shows it changes nothing. */
+/** Detects a revocation of a token that was already redeemed or used up, which introspection cannot show. */
 async function seemsRevoked({ contract, token, purpose, sessionId }: Token, real: Real): Promise<boolean> {
   if (contract === 'bws') return (await ask(real, right.checkBws('upload', token))).status === 401
   if (contract === 'idscan') return (await ask(real, right.checkIdscan(purpose, token))).status === 401
   return json(await ask(real, right.fidoStatus(sessionId ?? ''))).status === 'failed'
 }
 
-/** The same, changed: afterwards introspection says what has come of the token, and the model whether that may be. */
+/** Generates a changed request. Introspection afterwards shows its effect, and the model whether that is allowed. */
 const changedSteps = fc
   .tuple(steps, fc.nat(99), fc.array(mutations, { minLength: 1, maxLength: 3 }))
   .map(([step, where, changes]) =>
@@ -240,7 +240,7 @@ const changedSteps = fc
         const answer = await ask(real, draft, changes)
         step.learn(token, answer)
         const { active } = json(await ask(real, right.aboutToken('/introspect', token.token)))
-        // Only a revocation that was answered with 200 may have revoked.
+        // Only a revocation that was answered with 200 can have taken effect.
         if (step === revoke && answer.status === 200) token.revoked ||= await seemsRevoked(token, real)
         expect(active, `after ${step.name}, changed: ${changes.map(({ what }) => what)}`).toBe(isActive(token))
       },
@@ -248,8 +248,8 @@ const changedSteps = fc
     ),
   )
 
-test('after calls in any order, each token is in the state that its history implies', {
-  timeout: CAMPAIGN + 60_000,
+test('keeps each token in the state that its history implies, after calls in any order', {
+  timeout: CAMPAIGN_MS + 60_000,
 }, async () => {
   await using target = await (FULL ? startElsewhere(FUZZED) : startHere(FUZZED))
   const conformance = createConformance()
@@ -275,7 +275,7 @@ test('after calls in any order, each token is in the state that its history impl
       fc.assert(isAsTheModelSays, {
         seed: SEED + lane,
         numRuns: Math.ceil((FULL ? 6_000 : 60) / lanes),
-        interruptAfterTimeLimit: CAMPAIGN,
+        interruptAfterTimeLimit: CAMPAIGN_MS,
         endOnFailure: true,
         reporter: reportFinding,
       }),

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DEFAULT_CONNECTION_LIMITS } from '../../../src/http/listener.ts'
 import { FULL } from '../../support/full.ts'
-import { CAMPAIGN, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
+import { CAMPAIGN_MS, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { createConformance } from '../../support/fuzz/conformance.ts'
 import { expectHealthy, expectQuiet } from '../../support/fuzz/healthy.ts'
 import { type Answer, encodeRequest, type FuzzRequest, openConnection, show } from '../../support/fuzz/http.ts'
@@ -12,29 +12,29 @@ import { startElsewhere, startHere } from '../../support/fuzz/target.ts'
 import { createTokenPool } from '../../support/fuzz/tokens.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
 
-// Requests that are right but for one to three changes, many at a time on one connection: each is answered, in order, in the words
-// of its own contract, as the OpenAPI document has them.
+// Sends correct requests with up to three changes, many at a time on one connection. Each must be answered in order
+// and as the OpenAPI document describes for its contract.
 
-/** On one connection, at most. */
-const BATCH = FULL ? DEFAULT_CONNECTION_LIMITS.maxPendingRequests : 32
+/** The most requests on one connection. */
+const MAX_BATCH_SIZE = FULL ? DEFAULT_CONNECTION_LIMITS.maxPendingRequests : 32
 
-/** Batches of each configuration, and of one connection. */
+/** Batches for each configuration, and how many run in parallel. */
 const BATCHES = FULL ? 10_800 : 60
 const LANES = FULL ? 8 : 1
 
-/** Batches between two looks at whether all is well. */
-const LOOK = FULL ? 50 : 20
+/** Batches between two health checks. */
+const BATCHES_PER_CHECK = FULL ? 50 : 20
 
-/** Bytes that the service may hold at any time beyond what it held in its first tenth. */
-const GROWTH = 256 * 2 ** 20
+/** How much the memory may grow beyond the first tenth of the run. */
+const MAX_GROWTH_BYTES = 256 * 2 ** 20
 
 const conformance = createConformance()
 const REQUEST_ID = 'X-Request-Id'
 
 test.each([
-  ['as by default', FUZZED],
-  ['with every setting the other way', CONTRARY],
-])('answers any request as documented, configured %s', { timeout: CAMPAIGN + 60_000 }, async (what, configuration) => {
+  ['with the default settings', FUZZED],
+  ['with the opposite settings', CONTRARY],
+])('answers any request as documented, %s', { timeout: CAMPAIGN_MS + 60_000 }, async (what, configuration) => {
   await using target = await (FULL ? startElsewhere(configuration) : startHere(configuration))
   const pool = createTokenPool(FULL ? undefined : trackSecret)
   const tally = createTally()
@@ -49,8 +49,8 @@ test.each([
   }
 
   const batch = fc.array(fc.record({ draft: drafts, mutations: changes }), {
-    minLength: BATCH / 4,
-    maxLength: BATCH,
+    minLength: MAX_BATCH_SIZE / 4,
+    maxLength: MAX_BATCH_SIZE,
     size: 'max',
   })
   const isDescribed = fc.asyncProperty(batch, async (changed) => {
@@ -66,14 +66,14 @@ test.each([
       if (faults.length > 0) throw new Error(describeFault(request, answer, faults))
       pool.harvest(answer)
     }
-    if (++batches % LOOK === 0) await look()
+    if (++batches % BATCHES_PER_CHECK === 0) await look()
   })
   const lanes = Array.from({ length: LANES }, (_, lane) =>
     fc.assert(isDescribed, {
       seed: SEED + lane,
       numRuns: Math.ceil(BATCHES / LANES),
-      interruptAfterTimeLimit: CAMPAIGN,
-      // A smaller batch is no clearer: the message says which of its requests it was.
+      interruptAfterTimeLimit: CAMPAIGN_MS,
+      // Do not shrink: the message already names the failing request of the batch.
       endOnFailure: true,
       reporter: reportFinding,
     }),
@@ -81,9 +81,9 @@ test.each([
   await Promise.all(lanes)
   await look()
   await expectQuiet(target)
-  // From when everything has been used once; what a store in a file holds is not in memory.
+  // The first tenth uses every part once. A store in a file does not count as memory.
   const early = memory.slice(0, Math.ceil(memory.length / 10))
-  expect(Math.max(...memory)).toBeLessThan(Math.max(...early) + GROWTH)
+  expect(Math.max(...memory)).toBeLessThan(Math.max(...early) + MAX_GROWTH_BYTES)
   tally.report(`requests, ${what}`)
 })
 
@@ -91,7 +91,7 @@ function withId(request: FuzzRequest, id: string): FuzzRequest {
   return { ...request, headers: [[REQUEST_ID, id], ...request.headers] }
 }
 
-/** Answers come in order, or whoever shares a connection would read somebody else's. */
+/** Expects the id of the request in the answer. Mixed-up answers would leak tokens between clients. */
 function faultsOfId({ headers }: FuzzRequest, answer: Answer): string[] {
   const ids = headers.filter(([name]) => name.toLowerCase() === REQUEST_ID.toLowerCase())
   const [given] = ids

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { FULL } from '../../support/full.ts'
-import { CAMPAIGN, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
+import { CAMPAIGN_MS, createTally, reportFinding, SEED } from '../../support/fuzz/campaign.ts'
 import { createConformance, FUZZ_METHODS } from '../../support/fuzz/conformance.ts'
 import { expectHealthy, expectQuiet } from '../../support/fuzz/healthy.ts'
 import { type Answer, encodeRequest, sendRaw, show } from '../../support/fuzz/http.ts'
@@ -11,8 +11,8 @@ import { startElsewhere, startHere } from '../../support/fuzz/target.ts'
 import { createTokenPool } from '../../support/fuzz/tokens.ts'
 import { brokenRequests, REFUSED, SMUGGLED, toPieces, UNDERSTOOD } from '../../support/fuzz/wire.ts'
 
-// What arrives is not HTTP, or only almost: it is answered or the connection ends, and never is it taken for two requests where
-// another server may see one.
+// Sends bytes that are not HTTP, or not quite. Trimint answers or closes the connection, and never reads two requests
+// where another server might read one.
 
 const target = await (FULL ? startElsewhere(FUZZED) : startHere(FUZZED, { head: 1_000, whole: 1_500 }))
 const conformance = createConformance()
@@ -37,7 +37,7 @@ async function send(bytes: string): Promise<readonly Answer[]> {
   return answers
 }
 
-describe('does not answer the second of two requests that may be one', () => {
+describe('answers no second request after an ambiguous one', () => {
   test.each(REFUSED)('$what', { timeout: 60_000 }, async ({ bytes }) => {
     const answers = await send(bytes)
     expect(answers.length).toBeLessThanOrEqual(1)
@@ -47,7 +47,7 @@ describe('does not answer the second of two requests that may be one', () => {
   })
 })
 
-describe('answers both of two clearly separate requests', () => {
+describe('answers both requests when their boundary is unambiguous', () => {
   test.each(UNDERSTOOD)('$what', async ({ bytes }) => {
     const second = bytes.lastIndexOf('\r\n\r\n')
     const answers = await send(`${bytes.slice(0, second)}\r\nConnection: close${bytes.slice(second)}`)
@@ -56,8 +56,8 @@ describe('answers both of two clearly separate requests', () => {
   })
 })
 
-test('answers or closes a connection with changed, cut, late or broken-off bytes', {
-  timeout: CAMPAIGN + 60_000,
+test('answers or closes a connection after changed, cut, late or missing bytes', {
+  timeout: CAMPAIGN_MS + 60_000,
 }, async () => {
   const pool = createTokenPool()
   let runs = 0
@@ -69,7 +69,7 @@ test('answers or closes a connection with changed, cut, late or broken-off bytes
     const asked = readRequestLine(bytes)
     const { answers, rest } = await sendRaw(target.port, pieces, broken.leave, [asked?.method ?? 'GET'])
     const [first, ...others] = answers
-    // Of what is broken nobody knows that it was a HEAD.
+    // The parser may not have recognized a broken HEAD request, and then answers with a body.
     const isCutOff = asked?.method === 'HEAD' && others.length === 0 && first && isLastWord(first)
     for (const { status } of answers) tally.count(status)
     const faults = [
@@ -87,7 +87,7 @@ test('answers or closes a connection with changed, cut, late or broken-off bytes
       fc.assert(isAnsweredOrClosed, {
         seed: SEED + lane,
         numRuns: (FULL ? 60_000 : 600) / lanes,
-        interruptAfterTimeLimit: CAMPAIGN,
+        interruptAfterTimeLimit: CAMPAIGN_MS,
         endOnFailure: true,
         reporter: reportFinding,
       }),
@@ -116,7 +116,7 @@ interface RequestLine {
   readonly target: string
 }
 
-/** What a request asks for, as the parser reads it; undefined where it will not. */
+/** Returns the method that the parser reads from a request; undefined when it rejects the request. */
 function readRequestLine(bytes: Buffer): RequestLine | undefined {
   const [, method = '', target = ''] =
     /^[\r\n]*([A-Z-]+) +([^ \r\n]+)(?: +HTTP\/1\.[01])?\r?\n/.exec(bytes.toString('latin1')) ?? []

@@ -7,7 +7,9 @@ const APP_SECRET = 'the secret of the app'
 const GATEWAY_SECRET = 'the secret of the gateway'
 const PASSWORD = 'the password of the account'
 
-/** Short enough that tokens expire within a run; longer than a busy machine delays a caller, at the speed of the clock. */
+/**
+ * Short enough that tokens expire within a run; longer than a busy machine delays a caller, at the speed of the clock.
+ */
 const LIFETIME = '30m'
 
 export const SOAKED: Omit<ConfigurationInput, 'store' | 'keys'> = {

@@ -1,5 +1,5 @@
-// Soaks Trimint: issues tokens of each kind, checks, redeems, introspects and revokes them while a fast clock lets them expire.
-// Samples memory, descriptors and the store meanwhile, and again after everything has expired.
+// Soaks Trimint: issues tokens of each kind, checks, redeems, introspects and revokes them while a fast clock lets them
+// expire. Samples memory, descriptors and the store meanwhile, and again after everything has expired.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

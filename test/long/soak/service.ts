@@ -1,5 +1,5 @@
-// The process that the soak test measures: Trimint with a clock that runs fast and can be set ahead, so that tokens expire within
-// the test. It takes one command at a time from its parent.
+// The process that the soak test measures: Trimint with a clock that runs fast and can be set ahead, so that tokens
+// expire within the test. It takes one command at a time from its parent.
 
 import pino from 'pino'
 import { startTrimint } from '../../../src/app/start-trimint.ts'

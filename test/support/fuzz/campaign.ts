@@ -1,16 +1,16 @@
 import type { RunDetails } from 'fast-check'
 import { FULL } from '../full.ts'
 
-/** Where everything that is generated comes from: with the same seed, the same requests. */
+/** The seed of everything generated: the same seed generates the same requests. */
 export const SEED = Number(process.env.TRIMINT_FUZZ_SEED ?? 20_261_122)
 
-/** Milliseconds after which each test ends with what it has done. */
-export const CAMPAIGN = FULL ? 1_000 * Number(process.env.TRIMINT_FUZZ_SECONDS ?? 330) : 12_000
+/** Milliseconds after which each test stops generating. */
+export const CAMPAIGN_MS = FULL ? 1_000 * Number(process.env.TRIMINT_FUZZ_SECONDS ?? 330) : 12_000
 
-/** What was sent and what came back. */
+/** Counts answers by status. */
 export interface Tally {
   count(status: number): void
-  /** Says it once for whoever watches the full form. */
+  /** Writes the counts to standard error in a full run. */
   report(what: string): void
   readonly sent: number
 }
@@ -35,7 +35,7 @@ export function createTally(): Tally {
   }
 }
 
-/** Says what was found and how to see it again; what fast-check would print by itself is a batch of hundreds of requests. */
+/** Reports a finding and the seed that repeats it. The report of fast-check would be hundreds of requests long. */
 export function reportFinding<Ts>({ failed, errorInstance, seed, counterexamplePath }: RunDetails<Ts>): void {
   if (!failed) return
   const { message } = errorInstance as Error

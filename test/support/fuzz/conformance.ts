@@ -19,11 +19,11 @@ interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
 }
 
-/** A response of the document, made ready to be compared with. */
+/** A response of the document, prepared for comparison. */
 interface Expected {
   readonly headers: readonly { readonly name: string; readonly optional: boolean; readonly isValid: ValidateFunction }[]
   readonly names: ReadonlySet<string>
-  /** By the media type as the document has it. */
+  /** By the media type in the document. */
   readonly bodies: ReadonlyMap<string, ValidateFunction>
 }
 
@@ -31,46 +31,46 @@ interface Route {
   readonly pattern: RegExp
   /** By lower-case method. */
   readonly operations: Readonly<Record<string, ReadonlyMap<string, Expected>>>
-  /** What stands for a method that the document does not have; undefined where there is nothing at it. */
+  /** The operation for methods that the document does not list; undefined for a path that it does not list. */
   readonly others: string | undefined
   readonly mediaType: string
 }
 
-/** What a contract writes for JSON, to the letter: whoever sees another's, sees another contract's format. */
+/** The exact content type of each contract. They differ, so an answer in another contract's format is found. */
 const SERVICE_JSON = 'application/json; charset=utf-8'
 const IDSCAN_JSON = 'application/json;charset=UTF-8'
 const NEVISFIDO_JSON = 'application/json'
 
-/** What Node and Fastify put on every answer. */
+/** Headers that Node and Fastify add to every answer. */
 const GENERAL = ['date', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'content-type']
 
-/** CORS stands in the contract page (I27), and depends on the origin. */
+/** CORS headers depend on the origin. The contract page describes them (I27), the document does not. */
 const CORS = ['vary', 'access-control-allow-origin', 'access-control-allow-methods', 'access-control-allow-headers']
 const IDSCAN_HEADERS = [...CORS, 'access-control-max-age']
 
-/** Absent where there is nothing to say. */
+/** Headers that are omitted when they have no value. */
 const OPTIONAL = /^x-trimint-(?!token-id|subject)/
 
-/** What Node's parser answers before there is a request; `Expect` (417) and a missing Host (400) are its own, without a body. */
+/** Statuses from Node's parser. It also answers a wrong `Expect` (417) and a missing Host (400), without a body. */
 const UNREADABLE_STATUSES = [400, 408, 413, 417, 431]
 
-/** The reference at /docs is files, and no part of the document; these are HTTP's own answers for files. */
+/** /docs serves files and is not part of the document. The statuses are those of HTTP for files. */
 const DOCS = /^\/docs(?:\/(?:page\.js|swagger-ui-bundle\.js|swagger-ui\.css|favicon-32x32\.png|openapi\.json)?)?$/
 const DOCS_STATUSES = [200, 206, 302, 304, 412, 416]
 
 export interface Conformance {
-  /** Everything in which an answer differs from what the document says of this request; nothing where it says so. */
+  /** Returns every difference between an answer and the document; empty when they agree. */
   faultsOf(request: Pick<FuzzRequest, 'method' | 'target'>, answer: Answer): string[]
-  /** The same, for an answer to what is no HTTP: the last word of the parser. */
+  /** Returns the same for an answer to bytes that are not HTTP, which ends the connection. */
   faultsOfLastWord(answer: Answer): string[]
 }
 
-/** Holds answers against openapi/openapi.json. */
+/** Compares answers with openapi/openapi.json. */
 export function createConformance(): Conformance {
   const document = JSON.parse(readFileSync('openapi/openapi.json', 'utf8')) as Document
   const compilers: Compilers = { body: createCompiler(false), header: createCompiler(true) }
   const routes = Object.entries(document.paths).map(([path, operations]) => toRoute(compilers, path, operations))
-  // What every path outside the contracts says.
+  // The answers of every path outside the contracts.
   const service = routes.find(({ pattern }) => pattern.test('/healthz'))?.operations.get?.get('default')
   if (!service) throw new Error('the document has no default answer')
   const notFound: Expected = { ...service, names: new Set([...service.names, 'cache-control']) }
@@ -95,8 +95,8 @@ export function createConformance(): Conformance {
   }
 
   function faultsOfLastWord({ status, headers, body }: Answer): string[] {
-    if (!UNREADABLE_STATUSES.includes(status)) return [`status ${status} to what is no HTTP`]
-    // Node's own, where only a header is wrong.
+    if (!UNREADABLE_STATUSES.includes(status)) return [`status ${status} to bytes that are not HTTP`]
+    // Node answered: only a header was wrong.
     if (body.length === 0) return []
     const isValid = service?.bodies.get('application/json')
     const json = parseJson(body)
@@ -108,7 +108,7 @@ export function createConformance(): Conformance {
 
 interface Compilers {
   readonly body: Ajv2020
-  /** Reads a number from text. */
+  /** Converts header text into a number. */
   readonly header: Ajv2020
 }
 
@@ -135,7 +135,7 @@ function toRoute(compilers: Compilers, path: string, operations: Readonly<Record
       ]),
     ),
   ])
-  // Health and metrics are there for GET alone; everything else answers every method.
+  // Only health and metrics are restricted to GET. All other routes answer every method.
   const isOurs = ['/healthz', '/readyz', '/metrics'].includes(path)
   return {
     pattern: new RegExp(isNevisfido ? `^${pattern}/?$` : `^${pattern}$`),
@@ -156,7 +156,7 @@ function toExpected(
     const name = header.toLowerCase()
     return { name, optional: isAuthz && OPTIONAL.test(name), isValid: compilers.header.compile(schema) }
   })
-  // HTTP demands of a 405 that it names the methods there are, and of a 401 that it names a scheme.
+  // HTTP requires a 405 to list the allowed methods, and a 401 to name a scheme.
   const names = [...described.map(({ name }) => name), ...more, ...(status === '405' ? ['allow'] : [])]
   return {
     headers: described,
@@ -206,26 +206,26 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** The path that a target asks for, as a router reads it; undefined where it is that of nothing. */
+/** Returns the path of a target as a router reads it; undefined when it has none. */
 function pathOf(target: string): string | undefined {
   const idscan = target.replace(/^https?:\/\/[^/]*/i, '').replace(/\?.*$/s, '')
-  // In any case, with or without a slash behind it (I1), as long as nothing in it is encoded.
+  // In any case, with or without a trailing slash (I1), unless a part of it is encoded.
   if (/^\/idscanenterprisesvc\/token\/?$/i.test(idscan)) return IDSCAN_PATH
   const path = target.startsWith('/') ? target.replace(/[?#].*$/s, '') : pathOfUrl(target)
   if (path === undefined) return undefined
   try {
-    // Where a slash is written out it is no separator.
+    // An encoded slash is not a separator.
     return decodeURIComponent(path.replaceAll(/%(2[346bcf]|3[abdf]|40)/gi, '%25$1'))
   } catch {
     return undefined
   }
 }
 
-/** RFC 9112 section 3.2.2: a target may also be a whole URL. A fragment has no place in one. */
+/** RFC 9112 section 3.2.2: a target may be a whole URL. It may not contain a fragment. */
 function pathOfUrl(target: string): string | undefined {
   if (!/^https?:\/\/[^/]/i.test(target) || target.includes('#') || !URL.canParse(target)) return undefined
   return target.replace(/^[a-z]+:\/\/[^/?]*/i, '').replace(/\?.*$/s, '')
 }
 
-/** Every method that a request may have and still be HTTP to Node; CONNECT asks for a tunnel, not for an answer. */
+/** All methods that Node accepts. CONNECT is excluded: it asks for a tunnel, not for an answer. */
 export const FUZZ_METHODS: readonly string[] = METHODS.filter((method) => method !== 'CONNECT')

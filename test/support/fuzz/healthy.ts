@@ -3,16 +3,16 @@ import { type Answer, openConnection } from './http.ts'
 import { change } from './mutations.ts'
 import { type Draft, right } from './requests.ts'
 
-/** An address that no fuzzed request comes from, where the service believes a proxy. */
+/** An address that no fuzzed request uses, sent as a trusted proxy would. */
 const CLEAN = ['X-Forwarded-For', '198.51.100.77'] as const
 
 const text = ({ body }: Answer): string => body.toString()
 const json = (answer: Answer): Record<string, unknown> => JSON.parse(text(answer)) as Record<string, unknown>
 
 /**
- * Holds a service to its right answers, one round of each contract.
+ * Sends correct requests to each contract, and expects correct answers.
  *
- * @returns how many requests that took.
+ * @returns the number of requests sent.
  */
 export async function expectHealthy(port: number): Promise<number> {
   const connection = openConnection(port)
@@ -52,7 +52,7 @@ export async function expectHealthy(port: number): Promise<number> {
   return sent
 }
 
-/** Nothing is left over of what was sent: no error inside, no connection. */
+/** Expects that no error was logged and no connection is left open. */
 export async function expectQuiet(target: { faults(): string[]; sockets(): Promise<number> }): Promise<void> {
   expect(target.faults()).toEqual([])
   await expect.poll(() => target.sockets()).toBe(0)

@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A request as it is meant, framed as HTTP/1.1 says; what breaks the framing is wire.ts. */
+/** A correctly framed HTTP/1.1 request. Broken framing is in wire.ts. */
 export interface FuzzRequest {
   readonly method: string
   readonly target: string
-  /** In order, names as they are sent. */
+  /** In order, with names as sent. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body?: Buffer | undefined
   readonly chunked?: boolean
@@ -19,10 +19,10 @@ export interface Answer {
   readonly body: Buffer
 }
 
-/** Milliseconds without a byte after which a request counts as hanging: longer than every limit of the server. */
-const HANGS = 30_000
+/** Milliseconds without a byte after which a request counts as hanging. Longer than every limit of the server. */
+const HANG_TIMEOUT_MS = 30_000
 
-/** The bytes of a request. Text is UTF-8; what a header or a target cannot hold becomes a question mark. */
+/** Encodes a request. Text becomes UTF-8; characters that a header or a target cannot hold become question marks. */
 export function encodeRequest({ method, target, headers, body, chunked = false }: FuzzRequest): Buffer {
   const lines = headers.map(([name, value]) => `${name}: ${toHeaderText(value)}`)
   if (body && chunked) lines.push('Transfer-Encoding: chunked')
@@ -32,7 +32,7 @@ export function encodeRequest({ method, target, headers, body, chunked = false }
   return Buffer.concat(chunked ? [head, ...toChunks(body)] : [head, body])
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a header cannot hold
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a header cannot hold them
 const CONTROLS = /[\u0000-\u001f\u007f]/g
 
 function toHeaderText(text: string): string {
@@ -50,15 +50,15 @@ function toChunks(body: Buffer): Buffer[] {
   return [...chunks, Buffer.from('0\r\n\r\n')]
 }
 
-/** What has been read of one connection: answers in order, and whatever is left of bytes that are none. */
+/** Parses the bytes of one connection into answers, and keeps bytes that are not an answer. */
 interface AnswerReader {
   push(chunk: Buffer): Answer[]
-  /** The connection has ended: an answer whose length nothing says is whole now. */
+  /** Completes an answer that only the end of the connection ends. */
   end(): Answer[]
   rest(): Buffer
 }
 
-/** @param methods of the requests, in order: an answer to HEAD has no body whatever its headers say. */
+/** @param methods of the requests, in order. An answer to HEAD has no body, whatever its headers state. */
 function createAnswerReader(methods: Iterable<string>): AnswerReader {
   const asked = methods[Symbol.iterator]()
   let buffered: Buffer = Buffer.alloc(0)
@@ -150,22 +150,22 @@ function readChunks(bytes: Buffer): Body | undefined {
   }
 }
 
-/** A connection that has its requests answered in order. */
+/** A connection on which requests are answered in order. */
 export interface Connection {
   /**
-   * Sends them all at once but for bodies that are too large, and waits for as many answers. Where the server says that it closes
-   * the connection, the rest goes on another one.
+   * Sends the requests at once, except bodies that are too large, and waits for their answers. Opens a new
+   * connection when the server closes one.
    *
-   * @returns undefined for a body that is too large where the connection ended instead: whoever goes on sending may miss the answer.
+   * @returns undefined in place of an answer to a body that was too large, when the connection closed first.
    */
   ask(requests: readonly FuzzRequest[]): Promise<(Answer | undefined)[]>
   close(): Promise<void>
 }
 
-/** Bytes: the largest body that is read. */
-const LARGEST_BODY = 65_536
+/** The largest body that the server reads. */
+const MAX_BODY_BYTES = 65_536
 
-const isTooLarge = ({ body }: FuzzRequest): boolean => body !== undefined && body.length > LARGEST_BODY
+const isTooLarge = ({ body }: FuzzRequest): boolean => body !== undefined && body.length > MAX_BODY_BYTES
 
 const closes = (answer: Answer | undefined): boolean => answer?.headers.get('connection')?.[0] === 'close'
 
@@ -186,7 +186,7 @@ export function openConnection(port: number): Connection {
       }
       answers.push(...reader.push(chunk))
     }
-    if (reader.rest().length > 0) throw new Error(`more than was asked for: ${show(reader.rest())}`)
+    if (reader.rest().length > 0) throw new Error(`unexpected bytes after the last answer: ${show(reader.rest())}`)
     if (closes(answers.at(-1))) {
       socket.destroy()
       line = undefined
@@ -200,7 +200,7 @@ export function openConnection(port: number): Connection {
       while (answers.length < requests.length) {
         line ??= await dial(port)
         const left = requests.slice(answers.length)
-        // What is too large ends the connection, and may take with it what has been answered and not yet been read.
+        // A body that is too large closes the connection, which may discard earlier answers. Send it on its own.
         const large = left.findIndex(isTooLarge)
         answers.push(...(await askOn(line, large === -1 ? left : left.slice(0, Math.max(1, large)))))
       }
@@ -225,10 +225,10 @@ function describeEnd(requests: readonly FuzzRequest[], answers: readonly Answer[
   ].join('\n')
 }
 
-/** A socket whose bytes can be waited for. */
+/** A socket with a promise for its next bytes. */
 interface Line {
   readonly socket: Socket
-  /** The next bytes; undefined once there are no more. */
+  /** Resolves to the next bytes, or undefined at the end. */
   next(): Promise<Buffer | undefined>
 }
 
@@ -238,7 +238,7 @@ async function dial(port: number): Promise<Line> {
   let ended = false
   let hangs = false
   let wake = (): void => undefined
-  socket.setTimeout(HANGS, () => {
+  socket.setTimeout(HANG_TIMEOUT_MS, () => {
     hangs = true
     socket.destroy()
   })
@@ -253,7 +253,7 @@ async function dial(port: number): Promise<Line> {
     })
   }
   await once(socket, 'connect')
-  // A reset is an end like any other.
+  // A reset counts as the end.
   socket.on('error', () => undefined)
 
   return {
@@ -264,30 +264,30 @@ async function dial(port: number): Promise<Line> {
           wake = resolve
         })
       }
-      if (hangs) throw new Error(`hangs: no byte for ${HANGS} ms`)
+      if (hangs) throw new Error(`hangs: no byte for ${HANG_TIMEOUT_MS} ms`)
       return chunks.shift()
     },
   }
 }
 
-/** One piece of what is sent by hand, and how long to wait before it (milliseconds). */
+/** A piece of a request, and the milliseconds to wait before sending it. */
 export interface Piece {
   readonly bytes: Buffer
   readonly pause: number
 }
 
-/** How a sender leaves: waits for the end, says that it has said all, or cuts the connection. */
+/** How a sender finishes: waits for the end, closes its half of the connection, or resets it. */
 export type Leave = 'wait' | 'half-close' | 'reset'
 
 export interface RawOutcome {
   readonly answers: readonly Answer[]
-  /** Bytes behind the last answer that are none. */
+  /** Bytes after the last answer. */
   readonly rest: Buffer
-  /** Whether the server ended the connection by itself. */
+  /** Whether the server closed the connection. */
   readonly ended: boolean
 }
 
-/** Sends bytes as they are on a connection of their own. Waits for the end of it where the sender waits. */
+/** Sends bytes unchanged on a new connection. Waits for its end unless the sender resets it. */
 export async function sendRaw(
   port: number,
   pieces: readonly Piece[],
@@ -300,7 +300,7 @@ export async function sendRaw(
   try {
     for (const { bytes, pause } of pieces) {
       if (pause > 0) await sleep(pause)
-      // Whoever is cut off has no more to say.
+      // The server closed the connection.
       if (!socket.writable) break
       socket.write(bytes)
     }
@@ -317,7 +317,7 @@ export async function sendRaw(
   }
 }
 
-/** Bytes for a person to read and to send again. */
+/** Formats bytes so that they can be read and sent again. */
 export function show(bytes: Buffer): string {
   const text = JSON.stringify(bytes.toString('latin1'))
   return text.length > 3_000 ? `${text.slice(0, 3_000)}… (${bytes.length} bytes)` : text

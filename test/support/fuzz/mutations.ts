@@ -4,13 +4,13 @@ import type { FuzzRequest } from './http.ts'
 import type { Draft } from './requests.ts'
 import { oddBytes, oddJson, oddText } from './values.ts'
 
-/** One change. It says what it does, so that a counterexample can be read. */
+/** One change, with a description for counterexamples. */
 export interface Mutation {
   readonly what: string
   apply(request: Changing): void
 }
 
-/** A request under change. */
+/** A request that is being changed. */
 interface Changing {
   method: string
   target: string
@@ -19,7 +19,7 @@ interface Changing {
   chunked: boolean
 }
 
-/** A place in something whose length nobody knows yet: 0 is its beginning. */
+/** A position in text of unknown length, as a fraction: 0 is its beginning. */
 const place = fc.nat(9_999)
 const at = (where: number, length: number): number => Math.floor((where / 10_000) * (length + 1))
 const pick = <T>(list: readonly T[], where: number): T | undefined => list[at(where, list.length - 1)]
@@ -30,7 +30,7 @@ const quote = (value: string | Buffer): string => {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
 
-/** Edits text: what is there is left, cut, doubled, or has something odd put in or in its place. */
+/** Edits text: keeps, cuts or doubles it, or inserts something odd or replaces it. */
 interface Edit {
   readonly what: string
   edit(text: string): string
@@ -85,7 +85,7 @@ const path = fc.oneof(
   edits.map(({ what, edit }) =>
     mutation(`path: ${what}`, (request) => {
       const [given, query] = splitTarget(request.target)
-      // The slash stays: without it this is no target, which is for wire.ts to try.
+      // The slash stays: a target without one is tested in wire.ts.
       request.target = `/${edit(given.slice(1))}${query === undefined ? '' : `?${query}`}`
     }),
   ),
@@ -103,7 +103,7 @@ const path = fc.oneof(
   place.map((where) =>
     mutation(`path: a character percent-encoded at ${where}`, (request) => {
       const [given, query] = splitTarget(request.target)
-      // Within the name of a scheme it would be no target any more.
+      // An edit inside the scheme would break the target.
       if (!given.startsWith('/')) return
       const index = Math.max(1, at(where, given.length - 1))
       const code = given.charCodeAt(index)
@@ -187,7 +187,7 @@ const query = fc.tuple(place, pairEdits).map(([where, { what, edit }]) =>
   }),
 )
 
-/** Framing is for wire.ts; a request without a Host is answered by Node. */
+/** wire.ts tests framing. Node answers a request without a Host. */
 const OURS_ALONE = /^(?:host|content-length|transfer-encoding|expect|connection)$/i
 
 const ODD_HEADERS: readonly (readonly [name: string, value: string])[] = [
@@ -342,7 +342,7 @@ function editJson(body: Buffer, where: number, json: string, inside: boolean): B
     for (const [name, value] of Object.entries(parsed)) members.push([JSON.stringify(name), JSON.stringify(value)])
     const changed = pick(members, where)
     if (!changed) return body
-    // What is JSON within JSON: the context.
+    // The context is JSON within JSON.
     const isText = inside && typeof JSON.parse(changed[1]) === 'string'
     changed[1] = isText ? JSON.stringify(json) : json
   } catch {
@@ -427,7 +427,7 @@ const body = fc.oneof(
   },
 )
 
-/** One change anywhere in a request. */
+/** Generates one change anywhere in a request. */
 export const mutations: fc.Arbitrary<Mutation> = fc.oneof(
   { weight: 1, arbitrary: method },
   { weight: 3, arbitrary: path },
@@ -436,22 +436,22 @@ export const mutations: fc.Arbitrary<Mutation> = fc.oneof(
   { weight: 6, arbitrary: body },
 )
 
-/** A request that is right but for a few changes. */
+/** A correct request and a few changes to it. */
 export interface Changed {
   readonly draft: Draft
   readonly mutations: readonly Mutation[]
 }
 
-/** One to three changes, since more of them only make noise; a quarter of the requests stay as they are. */
+/** Generates one to three changes, because more hide each other. A quarter of the requests stay unchanged. */
 export const changes = fc.oneof(
   { weight: 1, arbitrary: fc.constant([]) },
   { weight: 3, arbitrary: fc.array(mutations, { minLength: 1, maxLength: 3 }) },
 )
 
-/** Bytes of a head that every server takes. */
-const LARGEST_HEAD = 15_000
+/** Bytes of headers that every server accepts. */
+const MAX_HEAD_BYTES = 15_000
 
-/** @param fill puts tokens where the draft has places for them. */
+/** @param fill replaces placeholders by tokens. */
 export function change({ draft, mutations }: Changed, fill: (text: string) => string): FuzzRequest {
   const request: Changing = {
     method: draft.method,
@@ -461,9 +461,9 @@ export function change({ draft, mutations }: Changed, fill: (text: string) => st
     chunked: draft.chunked ?? false,
   }
   for (const { apply } of mutations) apply(request)
-  // Three changes may add up to more than a head may be, which is for wire.ts to try.
-  while (headSize(request) > LARGEST_HEAD) {
-    if (request.target.length > LARGEST_HEAD / 2) request.target = request.target.slice(0, LARGEST_HEAD / 2)
+  // Three changes may exceed the limit for headers, which wire.ts tests.
+  while (headSize(request) > MAX_HEAD_BYTES) {
+    if (request.target.length > MAX_HEAD_BYTES / 2) request.target = request.target.slice(0, MAX_HEAD_BYTES / 2)
     else request.headers.pop()
   }
   if (!request.headers.some(([name]) => name.toLowerCase() === 'host')) request.headers.unshift(['Host', 'x'])

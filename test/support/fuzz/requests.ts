@@ -6,7 +6,7 @@ import { CLIENT, OPEN, OPERATIONS, opOf, UAF } from '../nevisfido.ts'
 import { APP, basic } from '../service.ts'
 import { KINDS, type Kind, placeholder } from './tokens.ts'
 
-/** A request before it is changed: all text, so that a change can be made anywhere. */
+/** A request before it is changed. All text, so that any part can be changed. */
 export interface Draft {
   readonly method: string
   readonly target: string
@@ -15,7 +15,7 @@ export interface Draft {
   readonly chunked?: boolean
 }
 
-/** What the fuzzed services are configured with: every contract, nothing that costs time on purpose, nobody ever locked out. */
+/** The default configuration of fuzzed services: every contract, no deliberate delays, no blocked addresses. */
 export const FUZZED = {
   bws: { apps: [APP] },
   idscan: { accounts: [ACCOUNT] },
@@ -24,7 +24,10 @@ export const FUZZED = {
   guard: false as const,
 }
 
-/** The other way round: short lives, short blocks, everything that is stricter, looser or switched on. */
+/**
+ * The opposite configuration: short lifetimes, short blocks, and every option that is stricter, looser or off by
+ * default.
+ */
 export const CONTRARY = {
   publicUrl: 'http://tokens.example.com',
   bws: { challengeClaim: 'string' as const, lifetime: '20s', apps: [APP] },
@@ -188,10 +191,10 @@ const ours = fc
   .constantFrom('/healthz', '/readyz', '/docs/openapi.json', '/docs', '/docs/', '/docs/page.js', '/', '/nothing')
   .map((target): Draft => ({ method: 'GET', target, headers: [HOST] }))
 
-/** Dear: each answer is a page of numbers. */
+/** Expensive, because each answer is long. */
 const metrics = fc.constant<Draft>({ method: 'GET', target: '/metrics', headers: [HOST] })
 
-/** Every route, each as its callers use it. */
+/** Generates a request for any route, as its clients send it. */
 export const drafts = fc.oneof(
   { weight: 24, arbitrary: issueBws },
   { weight: 16, arbitrary: issueIdscan },
@@ -205,7 +208,7 @@ export const drafts = fc.oneof(
   { weight: 1, arbitrary: metrics },
 )
 
-/** The one request of each kind that is sure to be answered well, by the name of the operation. */
+/** One correct request for each operation. */
 export const right = {
   issueBws: (query = ''): Draft => ({
     method: 'GET',

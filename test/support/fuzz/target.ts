@@ -11,20 +11,20 @@ import { findLastingPort } from '../ports.ts'
 import { KEY, startService } from '../service.ts'
 import { watchConnections } from '../traces.ts'
 
-/** What is fuzzed: the service of this process, or, for the full form, a process of its own. */
+/** The fuzzed service: in this process or, in a full run, in a separate one. */
 export interface Target extends AsyncDisposable {
   readonly port: number
-  /** What went wrong inside since the last look: lines at level error or fatal, rejections that nobody handled, an end. */
+  /** Returns the faults since the last call: lines at level error or fatal, unhandled rejections, an exit. */
   faults(): string[]
-  /** How many connections it holds. */
+  /** Counts its open connections. */
   sockets(): Promise<number>
-  /** Bytes of memory that it holds; 0 where that cannot be told apart from the test's own. */
+  /** Returns the bytes of memory that it uses; 0 when it shares the test's process. */
   memory(): number
 }
 
 type Fuzzed = Partial<ConfigurationInput>
 
-/** @param limits milliseconds that a head and a whole request may take, where the test cannot wait for the real ones. */
+/** @param limits milliseconds for headers and for a whole request, when the test cannot wait for the defaults. */
 export async function startHere(
   configuration: Fuzzed,
   limits: { readonly head?: number; readonly whole?: number } = {},
@@ -59,7 +59,7 @@ export async function startHere(
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 
-/** Starts what `npm start` starts, with a configuration and a store of its own in a file. */
+/** Starts the command of `npm start` with a configuration and a store file in a new folder. */
 export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), 'trimint-fuzz-'))
   const written = {
@@ -78,7 +78,7 @@ export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
   const faults = watchLog(child)
   const exit = once(child, 'close')
   await reach(port, child)
-  // Its own: the port, and what it writes to.
+  // Sockets that are not connections of clients, such as the port and the output.
   const own = await settle(() => countSockets(child))
 
   return {
@@ -93,12 +93,12 @@ export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
       child.kill('SIGTERM')
       const [code] = await exit
       rmSync(folder, { recursive: true, force: true })
-      if (code !== 0) throw new Error(`it ended with ${code}: ${faults.join('\n')}`)
+      if (code !== 0) throw new Error(`exit code ${code}: ${faults.join('\n')}`)
     },
   }
 }
 
-/** Reads its log along, and keeps only what should not be there: the whole would not fit in memory. */
+/** Collects the log lines that indicate a fault. The whole log would not fit in memory. */
 function watchLog({ stdout, stderr }: ChildProcess): string[] {
   const bad: string[] = []
   let left = ''
@@ -111,7 +111,7 @@ function watchLog({ stdout, stderr }: ChildProcess): string[] {
   return bad
 }
 
-/** An error, a store that did not answer, or a signed token where none may be. */
+/** Matches an error, a failed store call, or a signed token in a log line. */
 function isBad(line: string): boolean {
   return /^\{"level":"(?:error|fatal)"|"event":"store\.failed"|eyJ[\w-]+\.eyJ/.test(line)
 }
@@ -124,13 +124,13 @@ async function reach(port: number, child: ChildProcess): Promise<void> {
       socket.destroy()
       return
     } catch {
-      if (child.exitCode !== null) throw new Error('the process to be fuzzed does not start')
+      if (child.exitCode !== null) throw new Error('the fuzzed process exited during start-up')
       await sleep(50)
     }
   }
 }
 
-/** A number once it does not change any more. */
+/** Resolves to a number once it stops changing. */
 async function settle(read: () => number): Promise<number> {
   for (let before = -1; ; ) {
     const now = read()
@@ -140,7 +140,7 @@ async function settle(read: () => number): Promise<number> {
   }
 }
 
-/** Only Linux tells; elsewhere there are none to be seen. */
+/** Only Linux lists them. Elsewhere the count is 0. */
 function countSockets({ pid }: ChildProcess): number {
   const folder = `/proc/${pid}/fd`
   return onLinux(

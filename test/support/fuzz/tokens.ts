@@ -1,25 +1,25 @@
 import type { Answer } from './http.ts'
 
-/** What a request that is generated beforehand may hold in place of what only an answer brings. */
+/** Placeholders in generated requests for values that only answers contain. */
 export const KINDS = ['bws', 'idscan', 'fido', 'session'] as const
 export type Kind = (typeof KINDS)[number]
 
-/** How many of each kind are kept: enough to meet one again in every state. */
+/** The number kept of each kind, so that later requests meet each of them in several states. */
 const KEPT = 48
 
-/** Letters and digits alone, so that no encoding touches it. */
+/** Returns a placeholder of letters and digits alone, which no encoding changes. */
 export const placeholder = (kind: Kind, slot: number): string => `ZZ${kind}Z${slot}ZZ`
 
 const PLACEHOLDER = /ZZ(bws|idscan|fido|session)Z([0-9]+)ZZ/g
 
-/** Tokens and sessions that answers have brought, for later requests. */
+/** Keeps tokens and sessions from answers for later requests. */
 export interface TokenPool {
   harvest(answer: Answer): void
-  /** Puts tokens in the places that are kept for them. */
+  /** Replaces placeholders by tokens. */
   fill(text: string): string
 }
 
-/** @param onToken is told of each. */
+/** @param onToken receives each token. */
 export function createTokenPool(onToken: (token: string) => void = () => undefined): TokenPool {
   const pools: Record<Kind, string[]> = { bws: [], idscan: [], fido: [], session: [] }
   let next = 0

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { codePoint } from '../arbitraries.ts'
 
-/** Text that has broken programs before, short enough that three of them fit in a request's head. */
+/** Text that has broken programs before. Three of them fit in the headers of a request. */
 const ODD_TEXTS = [
   '',
   ' ',
@@ -66,7 +66,7 @@ const ODD_TEXTS = [
   '[['.repeat(700),
 ]
 
-/** Numbers at the edges of what takes them. */
+/** Numbers at the limits of common types. */
 const ODD_NUMBERS = [
   '-1',
   '0',
@@ -95,7 +95,7 @@ const ODD_NUMBERS = [
   '99999999999999999999',
 ]
 
-/** Values that are no text, for JSON. */
+/** JSON values that are not text. */
 const ODD_JSON: readonly string[] = [
   'null',
   'true',
@@ -119,7 +119,7 @@ export const oddText = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: codePoint, maxLength: 12 }) },
 )
 
-/** JSON text of a value, sometimes not even JSON. */
+/** Generates the JSON text of a value, sometimes invalid. */
 export const oddJson = fc.oneof(
   fc.constantFrom(...ODD_JSON),
   oddText.map((text) => JSON.stringify(text)),
@@ -127,7 +127,7 @@ export const oddJson = fc.oneof(
   fc.integer({ min: 1, max: 6_000 }).map((depth) => '{"a":'.repeat(depth)),
 )
 
-/** Bytes that are no UTF-8, or not the UTF-8 one expects. */
+/** Bytes that are invalid or unusual UTF-8. */
 export const oddBytes = fc.oneof(
   fc.constantFrom(
     Buffer.from([0xff, 0xfe]),

@@ -3,12 +3,12 @@ import type { Leave, Piece } from './http.ts'
 import { type Changed, changes } from './mutations.ts'
 import { drafts, right } from './requests.ts'
 
-/** What follows a request that is broken, for a server that is not sure where that ends. Its id says whether it was believed. */
+/** The request that follows a broken one. If the server answers it, the answer contains its id. */
 export const SMUGGLED = 'smuggled-1'
 
 const smuggled = `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${SMUGGLED}\r\n\r\n`
 
-/** A form whose end two servers may see in two places. */
+/** A form that two servers may end at different places. */
 const form = right.issueIdscan('scanning').body ?? ''
 const post = (headers: string, body: string, version = '1.1'): string =>
   `POST /idscanenterprisesvc/token HTTP/${version}\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n${headers}\r\n\r\n${body}`
@@ -22,7 +22,7 @@ export interface Shape {
   readonly bytes: string
 }
 
-/** What no two servers need agree on where it ends: there must be no second answer, whoever the first one is from. */
+/** Messages that two servers may end at different places. The second request must get no answer. */
 export const REFUSED: readonly Shape[] = [
   {
     what: 'a length and chunks',
@@ -44,7 +44,7 @@ export const REFUSED: readonly Shape[] = [
   { what: 'a length with a fraction', bytes: post('Content-Length: 0.0', smuggled) },
   { what: 'a length with a blank inside', bytes: post('Content-Length: 1 0', smuggled) },
   { what: 'a length beyond 64 bits', bytes: post('Content-Length: 18446744073709551616', smuggled) },
-  { what: 'no length', bytes: post('Content-Length:', smuggled) },
+  { what: 'an empty length', bytes: post('Content-Length:', smuggled) },
   { what: 'a blank before the colon', bytes: post('Content-Length : 0', smuggled) },
   { what: 'a blank before the colon of chunks', bytes: post('Transfer-Encoding : chunked', `0\r\n\r\n${smuggled}`) },
   {
@@ -66,7 +66,7 @@ export const REFUSED: readonly Shape[] = [
   { what: 'bare LFs everywhere', bytes: post('Content-Length: 0', smuggled).replaceAll('\r\n', '\n') },
   { what: 'a NUL in a header', bytes: post('X: a\u0000b\r\nContent-Length: 0', smuggled) },
   { what: 'a NUL in a name', bytes: post('X\u0000: a\r\nContent-Length: 0', smuggled) },
-  { what: 'a chunk size that is none', bytes: post('Transfer-Encoding: chunked', `g\r\nx\r\n0\r\n\r\n${smuggled}`) },
+  { what: 'an invalid chunk size', bytes: post('Transfer-Encoding: chunked', `g\r\nx\r\n0\r\n\r\n${smuggled}`) },
   { what: 'a chunk size with 0x', bytes: post('Transfer-Encoding: chunked', `0x1\r\nx\r\n0\r\n\r\n${smuggled}`) },
   { what: 'a negative chunk size', bytes: post('Transfer-Encoding: chunked', `-1\r\nx\r\n0\r\n\r\n${smuggled}`) },
   {
@@ -75,7 +75,7 @@ export const REFUSED: readonly Shape[] = [
   },
   { what: 'an empty chunk size', bytes: post('Transfer-Encoding: chunked', `\r\n0\r\n\r\n${smuggled}`) },
   {
-    what: 'a chunk that is longer than it says',
+    what: 'a chunk that is longer than its size',
     bytes: post('Transfer-Encoding: chunked', `1\r\nxx\r\n0\r\n\r\n${smuggled}`),
   },
   { what: 'a chunk that ends in LF', bytes: post('Transfer-Encoding: chunked', `1\r\nx\n0\r\n\r\n${smuggled}`) },
@@ -88,7 +88,7 @@ export const REFUSED: readonly Shape[] = [
     what: 'a chunk extension of 20 KiB',
     bytes: post('Transfer-Encoding: chunked', `1;${'a'.repeat(20_480)}\r\nx\r\n0\r\n\r\n${smuggled}`),
   },
-  { what: 'a trailer that is none', bytes: post('Transfer-Encoding: chunked', `0\r\nnonsense\r\n\r\n${smuggled}`) },
+  { what: 'an invalid trailer', bytes: post('Transfer-Encoding: chunked', `0\r\nnonsense\r\n\r\n${smuggled}`) },
   {
     what: 'a length in a trailer',
     bytes: post('Transfer-Encoding: chunked', `0\r\nContent-Length: 5\r\n\r\n${smuggled}`),
@@ -96,8 +96,8 @@ export const REFUSED: readonly Shape[] = [
   { what: 'no HTTP at all', bytes: `\u0016\u0003\u0001\u0002\u0000\u0001\u0000\r\n\r\n${smuggled}` },
   { what: 'HTTP/2', bytes: `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${smuggled}` },
   { what: 'HTTP/0.9', bytes: `GET /healthz\r\n\r\n${smuggled}` },
-  { what: 'a version that there is not', bytes: `GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n${smuggled}` },
-  { what: 'a method that there is not', bytes: `FETCH /healthz HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
+  { what: 'an unknown version', bytes: `GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n${smuggled}` },
+  { what: 'an unknown method', bytes: `FETCH /healthz HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
   { what: 'a method in lower case', bytes: `get /healthz HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
   { what: 'a blank in the target', bytes: `GET /healthz x HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
   { what: 'a tab in the request line', bytes: `GET\t/healthz HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
@@ -111,7 +111,7 @@ export const REFUSED: readonly Shape[] = [
   },
 ]
 
-/** Odd, and clear all the same: two requests, two answers. */
+/** Unusual but unambiguous: two requests, two answers. */
 export const UNDERSTOOD: readonly Shape[] = [
   { what: 'chunks', bytes: post('Transfer-Encoding: chunked', `${chunk(form)}0\r\n\r\n${smuggled}`) },
   { what: 'chunks in capitals', bytes: post('TRANSFER-ENCODING: CHUNKED', `${chunk(form)}0\r\n\r\n${smuggled}`) },
@@ -138,7 +138,7 @@ export const UNDERSTOOD: readonly Shape[] = [
   },
 ]
 
-/** What a parser looks for, and what it does not expect. */
+/** Bytes that a parser looks for, and bytes that it does not expect. */
 const ODD_BYTES = [
   '\r',
   '\n',
@@ -158,7 +158,7 @@ const ODD_BYTES = [
 ]
 
 const byteEdit = fc.record({
-  /** 0 is the beginning; most of the time within the head, which is all that a parser reads. */
+  /** 0 is the beginning. Mostly within the headers, because a parser reads little else. */
   where: fc.nat(9_999),
   head: fc.constantFrom(true, true, true, false),
   gone: fc.constantFrom(0, 0, 1, 2, 40),
@@ -174,14 +174,14 @@ function editBytes(bytes: Buffer, { where, head, gone, put }: ByteEdit): Buffer 
   return Buffer.concat([bytes.subarray(0, index), Buffer.from(put, 'latin1'), bytes.subarray(index + gone)])
 }
 
-/** A request whose very bytes are changed, and how they are sent. */
+/** A request with changed bytes, and how it is sent. */
 export interface BrokenRequest {
   readonly changed: Changed
   readonly edits: readonly ByteEdit[]
-  /** Where it is cut into pieces; milliseconds between them. */
+  /** The positions where it is cut into pieces, and the milliseconds between them. */
   readonly cuts: readonly number[]
   readonly pause: number
-  /** How much of it is sent at all: 9,999 is everything. */
+  /** The share of it that is sent; 9,999 is everything. */
   readonly sent: number
   readonly leave: Leave
 }
@@ -192,7 +192,7 @@ export const brokenRequests: fc.Arbitrary<BrokenRequest> = fc.record({
   cuts: fc.array(fc.nat(9_999), { maxLength: 3 }),
   pause: fc.constantFrom(0, 0, 0, 1, 5),
   sent: fc.oneof({ weight: 3, arbitrary: fc.constant(9_999) }, { weight: 1, arbitrary: fc.nat(9_998) }),
-  // Nobody waits here: what is left of a request that is not whole would take all of its time.
+  // Do not wait here: an incomplete request would take its whole time limit.
   leave: fc.constantFrom('half-close', 'half-close', 'half-close', 'reset'),
 })
 

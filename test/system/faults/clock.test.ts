@@ -11,8 +11,8 @@ import { startRedis } from '../../support/redis.ts'
 import { type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
-// The clock is wrong for a while and is then set right, while the service runs. Meanwhile the service takes the wrong time for right.
-// Afterwards no token is lost, no token can be redeemed twice, and every revocation holds.
+// The clock is wrong for a while and is then set right, while the service runs. Meanwhile the service takes the wrong
+// time for right. Afterwards no token is lost, no token can be redeemed twice, and every revocation holds.
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE

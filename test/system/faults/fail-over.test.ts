@@ -8,8 +8,8 @@ import { startNetwork } from '../../support/network.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type Breaches, findBreaches, NO_BREACH, startSteadyLoad } from '../../support/steady-load.ts'
 
-// A Redis primary dies, its replica takes over behind the same address. Redis replicates after it answers, so writes in between are
-// lost with the primary. The full form counts them.
+// A Redis primary dies, its replica takes over behind the same address. Redis replicates after it answers, so writes in
+// between are lost with the primary. The full form counts them.
 
 const TIMEOUT = FULL ? 1_800_000 : 120_000
 const ROUNDS = FULL ? 20 : 1

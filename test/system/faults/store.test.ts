@@ -13,8 +13,8 @@ import { hasProgram } from '../../support/programs.ts'
 import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import { findBreaches, NO_BREACH, type SteadyLoad, startSteadyLoad } from '../../support/steady-load.ts'
 
-// Faults of the store happen while clients issue, redeem, check and revoke without a pause. After each fault every answer given
-// still holds, nothing was redeemed twice, and the service recovers by itself.
+// Faults of the store happen while clients issue, redeem, check and revoke without a pause. After each fault every
+// answer given still holds, nothing was redeemed twice, and the service recovers by itself.
 
 const ROUNDS = FULL ? 30 : 1
 const TIMEOUT = FULL ? 900_000 : 120_000

@@ -51,14 +51,14 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }
   }
 
-  test('failures add up, and end together with the first', () =>
+  test('adds failures up and expires them together with the first', () =>
     withStores(async (store, other) => {
       expect(await store.add('a', 1_000, NOW)).toEqual({ key: 'a', failures: 1, expires: NOW + 1_000 })
       expect(await other.add('a', 1_000, NOW + 999)).toEqual({ key: 'a', failures: 2, expires: NOW + 1_000 })
       expect(await store.add('b', 5_000, NOW)).toEqual({ key: 'b', failures: 1, expires: NOW + 5_000 })
     }))
 
-  test('what has expired counts no more', () =>
+  test('stops counting failures once they have expired', () =>
     withStores(async (store) => {
       await store.add('a', 1_000, NOW)
       await store.add('a', 1_000, NOW)
@@ -66,7 +66,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await store.add('a', 1_000, NOW + 1_000)).toEqual({ key: 'a', failures: 1, expires: NOW + 2_000 })
     }))
 
-  test('a hundred at once are a hundred', () =>
+  test('counts one hundred simultaneous failures exactly', () =>
     withStores(async (store, other) => {
       const counts = await Promise.all(
         Array.from({ length: 100 }, (_, at) => (at % 2 ? store : other).add('a', 1_000, NOW)),
@@ -76,7 +76,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       )
     }))
 
-  test('a count that runs gets another end; one that is gone stays gone', () =>
+  test('extends a count that is live, and does not restore one that expired', () =>
     withStores(async (store, other) => {
       await store.add('a', 1_000, NOW)
       await other.extend('a', NOW + 60_000, NOW)
@@ -86,7 +86,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await store.list(NOW + 60_000, 10)).toEqual([])
     }))
 
-  test('removing says whether there was one', () =>
+  test('reports whether a removed count existed', () =>
     withStores(async (store, other) => {
       await store.add('a', 1_000, NOW)
       expect(await other.remove('a', 10)).toBe(true)
@@ -95,7 +95,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await store.add('a', 1_000, NOW)).toMatchObject({ failures: 1 })
     }))
 
-  test('what has reached the limit is not removed', () =>
+  test('does not remove a count that has reached the limit', () =>
     withStores(async (store) => {
       await store.add('a', 1_000, NOW)
       await store.add('a', 1_000, NOW)
@@ -104,7 +104,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await store.remove('a', 3)).toBe(true)
     }))
 
-  test('lists the most failures first, and no more than asked', () =>
+  test('lists the highest counts first, up to the requested number', () =>
     withStores(async (store, other) => {
       for (const key of ['b', 'c', 'a', 'c', 'b', 'c']) await store.add(key, 1_000, NOW)
       await store.add('ended', 1, NOW)
@@ -112,14 +112,14 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect((await store.list(NOW + 10, 2)).map(({ key }) => key)).toEqual(['c', 'b'])
     }))
 
-  test('of more than a thousand that end at once none is listed any more', () =>
+  test('lists none of more than one thousand counts that expired at once', () =>
     withStores(async (store) => {
       await Promise.all(Array.from({ length: 1_100 }, (_, at) => store.add(`${at}`, 60_000, NOW)))
       await store.add('running', 60_001, NOW)
       expect(await store.list(NOW + 60_000, 10_000)).toEqual([{ key: 'running', failures: 1, expires: NOW + 60_001 }])
     }))
 
-  test('once closed, everything is refused, and closing again is nothing', () =>
+  test('rejects every call once closed, and can be closed again', () =>
     withStores(async (store) => {
       await store.close()
       await expect(store.add('a', 1_000, NOW)).rejects.toThrow()
@@ -129,7 +129,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       await store.close()
     }))
 
-  test('keys may hold anything', () =>
+  test('accepts any text as a key', () =>
     withStores(async (store) => {
       const keys = ['account psc from 10.0.0.1', "'; DROP TABLE failures; --", 'ü 😀 \n', '__proto__', '*', '']
       for (const key of keys) await store.add(key, 1_000, NOW)
@@ -137,8 +137,8 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }))
 })
 
-describe('the embedded file', () => {
-  test('and its folder are for their owner alone', async () => {
+describe('SQLite', () => {
+  test('creates the file and its folder with access for their owner alone', async () => {
     const file = join(folder, 'deep/er/trimint.db')
     const store = await open(`sqlite:${file}`)
     await store.add('a', 1_000, NOW)
@@ -152,7 +152,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('of a newer version is refused, and left as it is', async () => {
+  test('rejects a file of a newer version and leaves it unchanged', async () => {
     const file = join(folder, 'newer.db')
     const database = new DatabaseSync(file)
     database.exec('PRAGMA user_version = 99')
@@ -165,7 +165,7 @@ describe('the embedded file', () => {
     again.close()
   })
 
-  test('that is no database is refused, and left as it is', async () => {
+  test('rejects a file that is not a database and leaves it unchanged', async () => {
     const file = join(folder, 'text.db')
     writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
     await expect(open(`sqlite:${file}`)).rejects.toThrow(/not a database/)
@@ -189,7 +189,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('forgets what has expired, a slice with each write', async () => {
+  test('deletes some expired counts with each write', async () => {
     const file = join(folder, 'sweep.db')
     const store = await open(`sqlite:${file}`)
     for (let at = 0; at < 250; at++) await store.add(`${at}`, 1, NOW)
@@ -205,7 +205,7 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: FailedAttemptStore, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
     const client = createRedisClient(redis.url, () => undefined)
@@ -219,7 +219,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }
   }
 
-  test('a count has a key of its own, which goes away by itself, and two indexes know of it', () =>
+  test('writes one expiring key for each count, and two indexes', () =>
     withRedis(async (store, client) => {
       await store.add('a', 60_000, NOW)
       const keys = ['trimint:failures', 'trimint:failures-by-end', 'trimint:failures:a']
@@ -229,7 +229,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(left).toBeLessThanOrEqual(60_000)
     }))
 
-  test('a count that is removed leaves nothing behind, and neither does one that never was', () =>
+  test('leaves no keys after removing a count, whether it existed or not', () =>
     withRedis(async (store, client) => {
       await store.extend('never', NOW + 60_000, NOW)
       await store.remove('never', 10)
@@ -239,7 +239,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(await client.dbSize()).toBe(0)
     }))
 
-  test('a count that ends by itself is not listed, and once its time is over the indexes forget it', () =>
+  test('omits an expired count from the list and then removes it from the indexes', () =>
     withRedis(async (store, client) => {
       await store.add('a', 1, NOW)
       await expect.poll(() => client.exists('trimint:failures:a')).toBe(0)
@@ -250,8 +250,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }))
 })
 
-describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
-  test('fails fast, and comes back by itself', { timeout: 30_000 }, async () => {
+describe.skipIf(!hasProgram('redis-server'))('an unavailable Redis', () => {
+  test('rejects quickly while Redis is down, and recovers once it returns', { timeout: 30_000 }, async () => {
     const redis = await startRedis()
     const errors: Error[] = []
     const store = await openStore('failures', redis.url, { onError: (error) => errors.push(error) })
@@ -275,7 +275,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
     await store.close()
   })
 
-  test('or hangs: fails within a second, and so does closing', async () => {
+  test('rejects calls and closes within a second while Redis hangs', async () => {
     await using redis = await startRedis()
     const store = await openStore('failures', redis.url)
     await store.add('a', 60_000, NOW)
@@ -286,7 +286,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
     expect(performance.now() - asked).toBeLessThan(3_000)
   })
 
-  test('at the start is no error', async () => {
+  test('opens the store although Redis is unreachable', async () => {
     const store = await openStore('failures', 'redis://127.0.0.1:1/0')
     await expect(store.list(NOW, 1)).rejects.toThrow()
     await store.close()

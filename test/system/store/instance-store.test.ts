@@ -24,7 +24,7 @@ function announcement(changes: Partial<Announcement> = {}): Announcement {
 const needs = (...entries: [fingerprint: string, until: number][]) => new Map(entries)
 const NOTHING = needs()
 
-/** What two processes have open: for each test of its own. */
+/** Two stores on the same data, as two processes would have, new for each test. */
 interface Kind {
   readonly kind: string
   create(): Promise<{ readonly stores: [InstanceStore, InstanceStore]; remove(): Promise<void> }>
@@ -43,7 +43,7 @@ const kinds: Kind[] = [
   {
     kind: 'sqlite in memory',
     async create() {
-      // Nobody else can open that: both are one.
+      // A store in memory can be opened only once, so both are the same one.
       const store = await open('sqlite::memory:')
       return { stores: [store, store], remove: async () => undefined }
     },
@@ -71,7 +71,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
     }
   }
 
-  test('what is announced is seen elsewhere, as it was', () =>
+  test('lists an announcement in another process unchanged', () =>
     withStores(async (store, other) => {
       const odd = announcement({ id: '__proto__', instance: '\'; DROP TABLE "x ü 😀', keys: [] })
       await store.announce(announcement(), NOTHING)
@@ -81,14 +81,14 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(seen).toEqual(expect.arrayContaining([announcement(), odd]))
     }))
 
-  test('it holds up to its end', () =>
+  test('lists an announcement until it expires', () =>
     withStores(async (store, other) => {
       await store.announce(announcement(), NOTHING)
       expect(await other.running(NOW + 999)).toEqual([announcement()])
       expect(await other.running(NOW + 1_000)).toEqual([])
     }))
 
-  test('another announcement of the same id takes its place', () =>
+  test('replaces an announcement with the same id', () =>
     withStores(async (store, other) => {
       await store.announce(announcement(), NOTHING)
       const next = announcement({ keys: ['second'], expires: NOW + 5_000 })
@@ -96,7 +96,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await other.running(NOW)).toEqual([next])
     }))
 
-  test('one process may have two', () =>
+  test('keeps two announcements of one process apart', () =>
     withStores(async (store, other) => {
       const next = announcement({ id: 'a/2', keys: ['second'] })
       await store.announce(announcement(), NOTHING)
@@ -106,7 +106,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await other.running(NOW)).toEqual([next])
     }))
 
-  test('once closed, everything is refused, and closing again is nothing', () =>
+  test('rejects every call once closed, and can be closed again', () =>
     withStores(async (store) => {
       await store.close()
       await expect(store.announce(announcement(), NOTHING)).rejects.toThrow()
@@ -117,21 +117,21 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       await store.close()
     }))
 
-  test('closing waits for what has been asked', () =>
+  test('completes pending calls before it closes', () =>
     withStores(async (store) => {
       const announcing = store.announce(announcement(), NOTHING)
       await store.close()
       await announcing
     }))
 
-  test('a goodbye that nobody waits for is fine', () =>
+  test('accepts the departure of an instance that never announced itself', () =>
     withStores(async (store, other) => {
       await store.leave('unknown', needs(['first', NOW]))
       expect(await other.running(NOW)).toEqual([])
       expect(await other.neededUntil()).toEqual(needs(['first', NOW]))
     }))
 
-  test('how long a key is needed only ever grows, whoever says so', () =>
+  test('only ever extends the time for which a key is needed, from any process', () =>
     withStores(async (store, other) => {
       await store.announce(announcement(), needs(['first', NOW + 100], ['second', NOW + 5]))
       await other.announce(announcement({ id: 'b/1' }), needs(['first', NOW + 50], ['second', NOW + 10]))
@@ -140,7 +140,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await store.neededUntil()).toEqual(known)
     }))
 
-  test('a hundred at once are all there, and the longest need stands', () =>
+  test('keeps one hundred simultaneous announcements and the longest time needed', () =>
     withStores(async (store, other) => {
       const until = Array.from({ length: 100 }, (_, at) => NOW + ((at * 37) % 100))
       await Promise.all(
@@ -152,7 +152,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await store.neededUntil()).toEqual(needs(['first', NOW + 99]))
     }))
 
-  test('what holds no longer is swept, what holds is not', () =>
+  test('sweeps expired announcements and keeps live ones', () =>
     withStores(async (store, other) => {
       const lasting = announcement({ id: 'b/1', expires: NOW + 1_001 })
       await store.announce(announcement(), NOTHING)
@@ -161,7 +161,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await store.running(NOW)).toEqual([lasting])
     }))
 
-  test('a key is forgotten an hour after it was needed', () =>
+  test('forgets a key one hour after it was last needed', () =>
     withStores(async (store, other) => {
       await store.leave('a/1', needs(['first', NOW], ['second', NOW + 1]))
       await other.sweep(NOW + RETENTION_MS - 1)
@@ -170,7 +170,7 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
       expect(await store.neededUntil()).toEqual(needs(['second', NOW + 1]))
     }))
 
-  test('but not while a process that is running has it', () =>
+  test('keeps a key that a running process announces', () =>
     withStores(async (store, other) => {
       const expires = NOW + RETENTION_MS + 1_000
       await store.announce(announcement({ expires }), needs(['first', NOW], ['second', NOW], ['third', NOW]))
@@ -181,8 +181,8 @@ describe.each(kinds)('$kind', ({ create, isShared }) => {
     }))
 })
 
-describe('the embedded file', () => {
-  test('of the version before is brought to this one, and keeps what it has', async () => {
+describe('SQLite', () => {
+  test('migrates a file of the previous version and keeps its data', async () => {
     const file = join(folder, 'before.db')
     const revocations = await openStore('revocations', `sqlite:${file}`)
     const revocation = { subject: 'token a', issuedUntil: NOW, expires: NOW + 1 }
@@ -201,7 +201,7 @@ describe('the embedded file', () => {
     await again.close()
   })
 
-  test('locked by another process: waits without stopping anything, and goes on when it is let go', async () => {
+  test('waits for another process to release its lock without blocking the event loop', async () => {
     const file = join(folder, 'locked.db')
     const store = await open(`sqlite:${file}`)
     const other = new DatabaseSync(file)
@@ -209,7 +209,7 @@ describe('the embedded file', () => {
     const announcing = store.announce(announcement(), NOTHING)
     const asked = performance.now()
     await sleep(100)
-    expect(performance.now() - asked, 'nobody waits for the lock in SQLite').toBeLessThan(5_000)
+    expect(performance.now() - asked, 'the wait does not happen inside SQLite').toBeLessThan(5_000)
     expect(await store.running(NOW)).toEqual([])
     other.exec('COMMIT')
     other.close()
@@ -218,7 +218,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('keeps over a restart until when a key is needed', async () => {
+  test('keeps the time for which a key is needed across a restart', async () => {
     const name = `sqlite:${join(folder, 'restart.db')}`
     const store = await open(name)
     await store.announce(announcement(), needs(['first', NOW]))
@@ -229,8 +229,8 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
-  test('two keys hold everything', async () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
+  test('stores everything in two keys', async () => {
     await using redis = await startRedis()
     const store = await open(redis.url)
     await store.announce(announcement(), needs(['first', NOW]))
@@ -242,8 +242,8 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('a Redis that is away', () => {
-  test('rejects at once', async () => {
+describe.skipIf(!hasProgram('redis-server'))('an unavailable Redis', () => {
+  test('rejects calls at once', async () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     await redis.stop()

@@ -13,7 +13,7 @@ import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import type { StoreAnswer, StoreCall } from '../../support/store-process.ts'
 import { createStoreFolder, openStore } from '../../support/stores.ts'
 
-// The embedded file in several processes, as another user, and on a disk that fails.
+// The SQLite store in several processes, under another user, and on a failing disk.
 
 const NOW = Date.UTC(2026, 0, 1)
 const folder = createStoreFolder('processes')
@@ -45,10 +45,10 @@ const revocationOf = (token: string) => ({ subject: `token ${token}`, issuedUnti
 const count = (database: DatabaseSync) =>
   (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
 
-/** Root may write everywhere, so that a process of nobody's tries. */
+/** Root may write everywhere, so the store process runs as another user. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
-/** Starts a process that opens a store. `opened` is `ready`, or the reason why it could not. */
+/** Starts a process that opens a store. `opened` resolves to `ready`, or to the reason for the failure. */
 async function startStoreProcess(name: string, user: typeof nobody = {}, env: NodeJS.ProcessEnv = {}) {
   const child = fork(new URL('../../support/store-process.ts', import.meta.url), [name], {
     ...user,
@@ -66,7 +66,7 @@ async function startStoreProcess(name: string, user: typeof nobody = {}, env: No
   })
   const opened = await Promise.race([told.promise, exited.then(() => 'ended')])
   let lastId = 0
-  /** Fulfils with `done`, or with why the call was rejected; never once the process has ended. */
+  /** Resolves to `done`, or to the reason for a rejection. Never resolves once the process has ended. */
   function call(store: StoreCall['store'], operation: string, ...values: unknown[]): Promise<string> {
     lastId += 1
     const id = lastId
@@ -85,7 +85,7 @@ async function startStoreProcess(name: string, user: typeof nobody = {}, env: No
   }
 }
 
-/** A folder where nobody may look, with a store that holds one record. */
+/** Creates a store with one record in a folder that other users cannot open. */
 async function createForNobody() {
   const place = mkdtempSync(join(tmpdir(), 'trimint-nobody-'))
   const file = join(place, 'trimint.db')
@@ -141,14 +141,14 @@ test.skipIf(!canMount())(
   },
 )
 
-describe.skipIf(!hasProgram('gcc'))('a sync of the log that fails', () => {
+describe.skipIf(!hasProgram('gcc'))('a failing sync of the write-ahead log', () => {
   const library = join(folder, 'failing-sync.so')
   beforeAll(() => {
     const source = fileURLToPath(new URL('../../support/failing-sync.c', import.meta.url))
     execFileSync('gcc', ['-shared', '-fPIC', '-o', library, source])
   })
 
-  test('acknowledges nothing, ends the process, and loses nothing that was acknowledged before', async () => {
+  test('ends the process without acknowledging the write, and keeps what it acknowledged before', async () => {
     const file = newFile()
     const trigger = `${file}-fail`
     using started = await startStoreProcess(`sqlite:${file}`, {}, { LD_PRELOAD: library, FAIL_SYNC_WHEN: trigger })
@@ -208,7 +208,7 @@ test('keeps everything that was acknowledged when the process is killed under lo
   await stores.close()
 })
 
-test('is shared by processes that start and write at the same time', async () => {
+test('accepts writes from processes that start and write at the same time', async () => {
   const file = newFile()
   const started = await Promise.all(Array.from({ length: 4 }, () => startStoreProcess(`sqlite:${file}`)))
   try {

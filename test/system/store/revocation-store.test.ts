@@ -38,11 +38,11 @@ const createMany = (count: number, changes: Partial<Revocation> = {}): Revocatio
 const addAll = (store: RevocationStore, revocations: readonly Revocation[]) =>
   Promise.all(revocations.map((revocation) => store.add(revocation, NOW)))
 
-/** Somebody who reads along: from the beginning at first, then from where it left off. */
+/** Creates a reader that starts at the beginning and continues from its cursor. */
 function follow(store: RevocationStore) {
   let cursor: string | undefined
   const pages: number[] = []
-  /** What is new since the last time, and no more than that. */
+  /** Returns the revocations added since the previous call. */
   async function read(): Promise<Revocation[]> {
     const seen: Revocation[] = []
     for (;;) {
@@ -51,7 +51,7 @@ function follow(store: RevocationStore) {
       pages.push(revocations.length)
       cursor = next
       if (complete) return seen
-      if (pages.length > 1_000) throw new Error('there is no end to it')
+      if (pages.length > 1_000) throw new Error('reading does not end')
     }
   }
   return { read, pages }
@@ -65,21 +65,24 @@ const inOrder = (revocations: readonly Revocation[]): Revocation[] =>
       a.expires - b.expires,
   )
 
-/** Returns what several revocations of one subject mean together. */
+/** Combines several revocations of one subject into one with the latest times. */
 function latestOf(revocations: readonly Revocation[]): Revocation | undefined {
   const [first] = revocations
   const latest = (time: 'issuedUntil' | 'expires') => Math.max(...revocations.map((revocation) => revocation[time]))
   return first && { subject: first.subject, issuedUntil: latest('issuedUntil'), expires: latest('expires') }
 }
 
-/** In whatever order, exactly these. */
+/** Expects exactly these revocations, in any order. */
 function expectSame(actual: readonly Revocation[], expected: readonly Revocation[]): void {
   expect(inOrder(actual)).toStrictEqual(inOrder(expected))
 }
 
 const open = (name: string, options?: StoreOptions): Promise<RevocationStore> => openStore('revocations', name, options)
 
-/** Two stores on the same data, as two processes have them. Memory cannot be shared: there it is one and the same. */
+/**
+ * Two stores on the same data, as two processes would have. A store in memory cannot be shared: both are the same
+ * one.
+ */
 interface Kind {
   readonly kind: string
   openTwo(): Promise<[RevocationStore, RevocationStore]>
@@ -128,7 +131,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }
   }
 
-  test('nothing was revoked: nothing is told, and whoever asked then is told what comes later', () =>
+  test('returns no revocations from an empty store, and later ones from the cursor it gave', () =>
     withStores(async (store, other) => {
       const reader = follow(store)
       expect(await reader.read()).toEqual([])
@@ -139,7 +142,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await reader.read()).toEqual([])
     }))
 
-  test('each reader is told everything once, whoever added it and whenever the reader began', () =>
+  test('returns every revocation once to each reader, whichever process added it', () =>
     withStores(async (store, other) => {
       const [first, second, third] = [createMany(5), createMany(7), createMany(3)]
       const early = follow(store)
@@ -155,7 +158,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expectSame(await follow(store).read(), [...first, ...second, ...third])
     }))
 
-  test('is told as soon as it is added', () =>
+  test('returns a revocation as soon as it has been added', () =>
     withStores(async (store, other) => {
       const readers = [follow(store), follow(other)]
       for (let round = 0; round < 20; round++) {
@@ -165,7 +168,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       }
     }))
 
-  test('more than a page comes in pages', () =>
+  test('returns more than one page of revocations in pages', () =>
     withStores(async (store, other) => {
       const revocations = createMany(2 * REVOCATIONS_PER_PAGE + 1)
       await addAll(store, revocations)
@@ -175,7 +178,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect((await other.since(undefined)).complete).toBe(false)
     }))
 
-  test('a page that is just full is followed by nothing', () =>
+  test('returns an empty page after one that was exactly full', () =>
     withStores(async (store) => {
       const revocations = createMany(REVOCATIONS_PER_PAGE)
       await addAll(store, revocations)
@@ -187,7 +190,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await reader.read()).toStrictEqual([later])
     }))
 
-  test('who reads while others add misses nothing', { timeout: 60_000 }, () =>
+  test('omits no revocation while others are being added', { timeout: 60_000 }, () =>
     withStores(async (store, other) => {
       const revocations = createMany(1_500)
       const reader = follow(other)
@@ -206,13 +209,13 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       }
       isAdding = false
       await reading
-      expect(seen.length, 'some were read while others were added').toBeGreaterThan(0)
+      expect(seen.length, 'read some while others were being added').toBeGreaterThan(0)
       seen.push(...(await reader.read()))
       expectSame(seen, revocations)
     }),
   )
 
-  test('a subject that is revoked again is told again, and the latest times count', () =>
+  test('returns a subject again once it has been revoked again, with the latest times', () =>
     withStores(async (store, other) => {
       const subject = 'account psc'
       const first = createRevocation({ subject })
@@ -229,7 +232,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(latestOf(await follow(store).read())).toStrictEqual(second)
     }))
 
-  test('comes back as it was, whatever is in it', () =>
+  test('returns any subject unchanged', () =>
     withStores(async (store, other) => {
       const odd = [
         '',
@@ -261,7 +264,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }))
 
   describe('sweeping', () => {
-    test('clears away what has expired and nothing else', () =>
+    test('deletes expired revocations alone', () =>
       withStores(async (store, other) => {
         const ended = [createRevocation({ expires: EXPIRY - 1 }), createRevocation({ expires: EXPIRY })]
         const running = [createRevocation({ expires: EXPIRY + 1 }), createRevocation({ expires: EXPIRY + LIFETIME })]
@@ -272,7 +275,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expectSame(await follow(store).read(), running)
       }))
 
-    test('of many clears away all', () =>
+    test('deletes thousands of expired revocations in one call', () =>
       withStores(async (store, other) => {
         const running = createMany(20, { expires: EXPIRY + LIFETIME })
         await addAll(store, [...createMany(1_200), ...running, ...createMany(1_300)])
@@ -280,7 +283,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expectSame(await follow(store).read(), running)
       }))
 
-    test('leaves a subject that was revoked again', () =>
+    test('keeps a subject that was revoked again with a later expiry', () =>
       withStores(async (store) => {
         const subject = 'app a'
         const again = createRevocation({ subject, issuedUntil: NOW + 1, expires: EXPIRY + 1 })
@@ -289,7 +292,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expectSame(await follow(store).read(), [again])
       }))
 
-    test('troubles nobody who reads along, even where nothing is left', () =>
+    test('keeps the cursors of readers valid, even when nothing is left', () =>
       withStores(async (store, other) => {
         const reader = follow(store)
         const idle = follow(other)
@@ -305,15 +308,15 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         const last = createRevocation()
         await store.add(last, NOW)
         expect(await reader.read()).toStrictEqual([last])
-        // Of those in between, which have expired, nobody knows any more.
+        // The revocations in between have expired and are gone.
         expect(await idle.read()).toStrictEqual([last])
       }))
 
-    test('between two pages leaves no running one out', () =>
+    test('omits no live revocation from a reader that is between two pages', () =>
       withStores(async (store, other) => {
         const running = createMany(REVOCATIONS_PER_PAGE + 100, { expires: EXPIRY + LIFETIME })
         const mixed = running.flatMap((revocation) => [createRevocation(), revocation])
-        // One after the other, so that both kinds are on each page.
+        // Added one by one, so that each page has expired and live ones.
         for (const revocation of mixed) await store.add(revocation, NOW)
         const first = await other.since(undefined)
         expect(first.complete).toBe(false)
@@ -333,7 +336,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       }))
   })
 
-  test('once closed, everything is refused, and closing again is nothing', () =>
+  test('rejects every call once closed, and can be closed again', () =>
     withStores(async (store) => {
       const revocation = createRevocation()
       const adding = store.add(revocation, NOW)
@@ -345,8 +348,8 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }))
 })
 
-describe('the embedded file', () => {
-  test('keeps what was answered, and cursors', async () => {
+describe('SQLite', () => {
+  test('keeps acknowledged revocations and cursors when the file is opened again', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const revocations = createMany(3)
@@ -359,7 +362,7 @@ describe('the embedded file', () => {
     await again.close()
   })
 
-  test('that has been emptied by sweeping and opened again still honours cursors', async () => {
+  test('accepts old cursors after a sweep emptied the file and it was opened again', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     await addAll(store, createMany(5))
@@ -385,7 +388,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('is read while another process has the lock; adding rejects in time, and works after the release', async () => {
+  test('answers reads while another process has the lock, rejects writes in time, and writes after the release', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`, { timeoutMs: 50 })
     const [before, refused] = [createRevocation(), createRevocation()]
@@ -401,7 +404,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('has one row for a subject, however often it is revoked', async () => {
+  test('keeps one row for each subject, however often it is revoked', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     using spy = new DatabaseSync(file)
@@ -416,7 +419,7 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: RevocationStore, redis: DurableRedis, client: RedisClient) => Promise<void>) {
     await using redis = await startDurableRedis()
     const client = createRedisClient(redis.url, () => undefined)
@@ -433,7 +436,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
   const isBack = (store: RevocationStore) =>
     expect.poll(() => store.since(undefined).then(() => 'back', String), { timeout: 10_000 }).toBe('back')
 
-  test.each([3, 10, 25])('that has lost all of ten: whoever reads along is told the %d that come later', (later) =>
+  test.each([3, 10, 25])('returns the next %d revocations to existing readers after Redis lost all ten', (later) =>
     withRedis(async (store, _, client) => {
       const reader = follow(store)
       await addAll(store, createMany(10))
@@ -446,29 +449,36 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('that has lost all, and whose clock has gone back with its connections: the same', { timeout: 30_000 }, () =>
-    withRedis(async (store, redis, client) => {
-      const reader = follow(store)
-      // As a server wrote it whose clock is a day ahead of the next one's.
-      await addAll(store, createMany(1))
-      const keys = await client.keys('*')
-      const stream = (await Promise.all(keys.map((key) => client.type(key)))).indexOf('stream')
-      if (stream >= 0) {
-        const ahead = `${Date.now() + 86_400_000}-0`
-        await client.xAdd(keys[stream] ?? '', ahead, { subject: 'token ahead', issuedUntil: '1', expires: `${EXPIRY}` })
-      }
-      await reader.read()
-      await client.flushAll()
-      await redis.kill()
-      await redis.start()
-      await isBack(store)
-      const revocations = createMany(3)
-      await addAll(store, revocations)
-      expectSame(await reader.read(), revocations)
-    }),
+  test(
+    'returns later revocations to existing readers after Redis lost its data and its clock went back',
+    { timeout: 30_000 },
+    () =>
+      withRedis(async (store, redis, client) => {
+        const reader = follow(store)
+        // An entry from a server whose clock was a day ahead.
+        await addAll(store, createMany(1))
+        const keys = await client.keys('*')
+        const stream = (await Promise.all(keys.map((key) => client.type(key)))).indexOf('stream')
+        if (stream >= 0) {
+          const ahead = `${Date.now() + 86_400_000}-0`
+          await client.xAdd(keys[stream] ?? '', ahead, {
+            subject: 'token ahead',
+            issuedUntil: '1',
+            expires: `${EXPIRY}`,
+          })
+        }
+        await reader.read()
+        await client.flushAll()
+        await redis.kill()
+        await redis.start()
+        await isBack(store)
+        const revocations = createMany(3)
+        await addAll(store, revocations)
+        expectSame(await reader.read(), revocations)
+      }),
   )
 
-  test('killed and back: what was answered is there, and nothing is left out', { timeout: 30_000 }, () =>
+  test('keeps every acknowledged revocation when Redis is killed and restarted', { timeout: 30_000 }, () =>
     withRedis(async (store, redis) => {
       const reader = follow(store)
       const before = createMany(5)
@@ -487,7 +497,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       await isBack(store)
       const after = createMany(2)
       await addAll(store, after)
-      // Behind a new connection it may tell some again.
+      // After a reconnection the reader may return some again.
       const seen = new Map((await reader.read()).map((revocation) => [revocation.subject, revocation]))
       for (const revocation of [...unread, ...after]) expect(seen.get(revocation.subject)).toStrictEqual(revocation)
       expect(await reader.read()).toEqual([])
@@ -495,7 +505,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+  test('rejects calls within a second while Redis hangs, and recovers when it continues', { timeout: 30_000 }, () =>
     withRedis(async (store, redis) => {
       const before = createRevocation()
       await store.add(before, NOW)
@@ -512,7 +522,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('a server that has forgotten the scripts is told them again, and adds once', () =>
+  test('loads its scripts again when the server has lost them, and adds once', () =>
     withRedis(async (store, _, client) => {
       const revocations = createMany(3)
       for (const revocation of revocations) {
@@ -522,13 +532,13 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expectSame(await follow(store).read(), revocations)
     }))
 
-  test('two keys hold everything', () =>
+  test('stores everything in two keys', () =>
     withRedis(async (store, _, client) => {
       await addAll(store, createMany(3))
       expect((await client.keys('*')).toSorted()).toEqual(['trimint:revocations', 'trimint:revocations-by-end'])
     }))
 
-  test('what was swept leaves nothing behind that grows', () =>
+  test('uses constant memory however many revocations have been swept', () =>
     withRedis(async (store, _, client) => {
       const sizes: number[] = []
       for (let round = 0; round < 3; round++) {

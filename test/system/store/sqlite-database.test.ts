@@ -30,8 +30,8 @@ let made = 0
 const newFile = () => join(folder, `${made++}.db`)
 
 /**
- * Another process, as far as SQLite is concerned: it takes a lock, and goes on by itself a little later, while whoever opens the same
- * file waits without a turn of the event loop.
+ * Takes a lock from another thread and releases it a little later. SQLite treats that thread like another process,
+ * and opening the file blocks this one.
  */
 async function holdAside(file: string, take: string, letGo: string): Promise<AsyncDisposable> {
   const worker = new Worker(
@@ -50,7 +50,7 @@ async function holdAside(file: string, take: string, letGo: string): Promise<Asy
   return { [Symbol.asyncDispose]: async () => void (await gone) }
 }
 
-/** What a file of this version holds, as statements that make another one so. */
+/** Returns the statements that create a file of this version. */
 function readSchema(): string {
   const database = openDatabase(':memory:')
   const statements = database
@@ -61,13 +61,13 @@ function readSchema(): string {
   return [...statements.map(({ sql }) => sql), `PRAGMA user_version = ${version}`].join(';\n')
 }
 
-test('a store in memory leaves nothing on the disk', () => {
+test('leaves no files on disk for a store in memory', () => {
   rmSync(':memory:', { force: true })
   openDatabase(':memory:').close()
   expect(existsSync(':memory:')).toBe(false)
 })
 
-test('a file that others could read is for its owner alone from then on', () => {
+test('restricts an existing file to its owner', () => {
   const file = newFile()
   writeFileSync(file, '')
   chmodSync(file, 0o644)
@@ -75,7 +75,7 @@ test('a file that others could read is for its owner alone from then on', () => 
   expect(statSync(file).mode & 0o777).toBe(0o600)
 })
 
-test('a file of this version is opened at once, whoever is writing to it', () => {
+test('opens a file of this version at once while another process is writing to it', () => {
   const file = newFile()
   openDatabase(file).close()
   const other = new DatabaseSync(file)
@@ -86,7 +86,7 @@ test('a file of this version is opened at once, whoever is writing to it', () =>
   other.close()
 })
 
-test('a file that another process brings to this version meanwhile is waited for, and taken as it is then', async () => {
+test('waits for another process that is migrating the file, and uses the result', async () => {
   const file = newFile()
   new DatabaseSync(file).exec('PRAGMA journal_mode = WAL')
   await using _other = await holdAside(file, 'BEGIN IMMEDIATE', `${readSchema()}; COMMIT`)
@@ -95,16 +95,16 @@ test('a file that another process brings to this version meanwhile is waited for
   database.close()
 })
 
-test('a file that another process has for itself while it starts is tried again until it is let go', async () => {
+test('retries while another process holds an exclusive lock at start-up', async () => {
   const file = newFile()
-  // Not yet one that is written ahead: to make it one, SQLite does not wait for whoever is writing.
+  // The file is not in WAL mode yet: SQLite does not wait for a writer when it changes the mode.
   await using _other = await holdAside(file, 'BEGIN IMMEDIATE; CREATE TABLE other (value)', 'COMMIT')
   const database = openDatabase(file)
   expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
   database.close()
 })
 
-test('what cannot be opened is let go: a file of a newer version can be written by whoever knows it', () => {
+test('releases a file of a newer version that it rejects', () => {
   const file = newFile()
   const newer = new DatabaseSync(file)
   newer.exec('PRAGMA user_version = 99')
@@ -113,22 +113,22 @@ test('what cannot be opened is let go: a file of a newer version can be written 
   newer.close()
 })
 
-test('what is no database is refused at once', () => {
+test('rejects a file that is not a database at once', () => {
   const file = newFile()
   writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
   const asked = performance.now()
   expect(() => openDatabase(file)).toThrow('file is not a database')
-  expect(performance.now() - asked).toBeLessThan(5_000) // milliseconds: half of what a locked file is tried for
+  expect(performance.now() - asked).toBeLessThan(5_000) // milliseconds; a locked file is retried for twice as long
 })
 
-/** What the system says to somebody who may not; whoever runs the tests may do everything. */
+/** Simulates a refusal by the system: tests may run as root, which is never refused. */
 function refuse(code: string): () => never {
   return () => {
     throw Object.assign(new Error(`${code}: no`), { code })
   }
 }
 
-test('a file that this user may not read and write is refused before SQLite looks at it', () => {
+test('rejects a file without read and write access before SQLite opens it', () => {
   const file = newFile()
   openDatabase(file).close()
   vi.mocked(accessSync).mockImplementationOnce(refuse('EACCES'))
@@ -136,27 +136,27 @@ test('a file that this user may not read and write is refused before SQLite look
   expect(vi.mocked(accessSync)).toHaveBeenLastCalledWith(file, constants.R_OK | constants.W_OK)
 })
 
-test('a file that cannot be made is an error', () => {
+test('throws when the file cannot be created', () => {
   vi.mocked(openSync).mockImplementationOnce(refuse('EROFS'))
   expect(() => openDatabase(newFile())).toThrow('EROFS')
 })
 
 const DESCRIPTORS = '/proc/self/fd'
 
-/** What this process has open of a database: the file itself, its log, its index. */
+/** Lists this process's descriptors of a database: the file, its log and its index. */
 function findOpen(file: string): string[] {
   const links = readdirSync(DESCRIPTORS).map((name) => {
     try {
       return readlinkSync(join(DESCRIPTORS, name))
     } catch {
-      // The one that the folder itself was read by.
+      // The descriptor that this directory was read with, closed since.
       return ''
     }
   })
   return links.filter((link) => link.startsWith(file))
 }
 
-test.skipIf(!existsSync(DESCRIPTORS))('a closed store leaves no descriptor and no thread', async () => {
+test.skipIf(!existsSync(DESCRIPTORS))('leaves no descriptor and no thread after a store was closed', async () => {
   const file = newFile()
   const countThreads = () => readdirSync('/proc/self/task').length
   const before = countThreads()
@@ -166,17 +166,17 @@ test.skipIf(!existsSync(DESCRIPTORS))('a closed store leaves no descriptor and n
   await store.close()
   await store.close()
   expect(findOpen(file)).toEqual([])
-  expect(existsSync(`${file}-wal`), 'the log is copied into the database').toBe(false)
+  expect(existsSync(`${file}-wal`), 'the log was copied into the database').toBe(false)
   await expect.poll(countThreads).toBe(before)
 })
 
-test('a store that cannot be opened leaves no thread, and rejects with the reason', async () => {
+test('leaves no thread when a store cannot be opened, and rejects with the reason', async () => {
   const file = newFile()
   writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
   await expect(openStores(`sqlite:${file}`)).rejects.toThrow('file is not a database')
 })
 
-test('ten stores in memory do not see each other', async () => {
+test('keeps ten stores in memory separate', async () => {
   const stores = await Promise.all(Array.from({ length: 10 }, () => openStores('sqlite::memory:')))
   await stores[0]?.failures.add('a', 1_000, 0)
   const counts = await Promise.all(stores.map(({ failures }) => failures.list(0, 10)))

@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
 
-/** Creates a file as version 5 left it, and keeps a connection to it as a process of that version does. */
+/** Creates a file of version 5 and returns a connection like those of that release. */
 function openVersion5() {
   const file = join(folder, `${made++}.db`)
   const database = new DatabaseSync(file)
@@ -30,7 +30,7 @@ function openVersion5() {
   return { file, database, revoke, create, redeem, [Symbol.dispose]: () => database.close() }
 }
 
-test('migrates version 5: one row for each revoked subject, with its latest times, and cursors stay valid', async () => {
+test('merges the rows of each revoked subject of version 5, with the latest times, and keeps cursors valid', async () => {
   const { file, database, revoke, create } = openVersion5()
   create.run('token', 'session')
   revoke.run('token a', NOW, EXPIRY + 9)
@@ -51,7 +51,7 @@ test('migrates version 5: one row for each revoked subject, with its latest time
   })
   expect((await stores.tokens.redeem('token', 'registration', NOW)).outcome).toBe('redeemed')
   await stores.revocations.add({ subject: 'token c', issuedUntil: NOW, expires: EXPIRY }, NOW)
-  // Number 4 was swept; a reader that has seen it must not miss what comes later.
+  // Number 4 was swept. A reader that has seen it must still get later revocations.
   expect(await stores.revocations.since('4')).toMatchObject({ revocations: [{ subject: 'token c' }], cursor: '5' })
   await stores.close()
 })
@@ -80,7 +80,7 @@ test('works beside a process of version 5 that is still running', async () => {
   await stores.close()
 })
 
-test('has a version that version 5 refuses to open', async () => {
+test('marks the file with a version that version 5 rejects', async () => {
   using old = openVersion5()
   const stores = await openStores(`sqlite:${old.file}`)
   await stores.close()

@@ -16,7 +16,7 @@ const LIFETIME = 300_000
 const EXPIRY = NOW + LIFETIME
 const FORGOTTEN = EXPIRY + RETENTION_MS
 
-/** Milliseconds after which a file that another process has locked is given up. */
+/** Milliseconds to wait for the lock of another process. */
 const SHORT_TIMEOUT_MS = 50
 
 const folder = createStoreFolder('tokens')
@@ -44,7 +44,7 @@ function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
   }
 }
 
-/** A store of its own for each test: its name can be opened more than once, as several processes do. */
+/** A separate store for each test. Its name can be opened more than once, as several processes would. */
 interface Kind {
   readonly kind: string
   create(): Promise<{ readonly name: string; remove(): Promise<void> }>
@@ -107,7 +107,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       ]),
     ]
 
-    test.each(records)('%s comes back as it was', (_, changes) =>
+    test.each(records)('returns a record %s unchanged', (_, changes) =>
       withStores(async (store, other) => {
         const record = createRecord(changes)
         await store.create(record)
@@ -120,7 +120,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       }),
     )
 
-    test('is found under its own digests alone', () =>
+    test('finds a record by its own digests alone', () =>
       withStores(async (store) => {
         const [first, second] = [createRecord(), createRecord()]
         await Promise.all([store.create(first), store.create(second)])
@@ -130,7 +130,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await store.findBySession(first.tokenDigest, NOW)).toBeUndefined()
       }))
 
-    test('cannot be made anew once it is there, and stays what it was', () =>
+    test('rejects a second record with the same digest and keeps the first', () =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -139,7 +139,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, redeemedAt: NOW })
       }))
 
-    test('is told until an hour after its expiry, then it never was', () =>
+    test('finds a record until one hour after its expiry', () =>
       withStores(async (store) => {
         const record = createRecord()
         await store.create(record)
@@ -159,7 +159,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       await redeemed(store, digest)
       await revoked(store, digest)
     }
-    // At its own operation (registration) and at another one.
+    // The outcomes at the token's operation (registration) and at another one.
     const cases: [string, Step, number, string, string][] = [
       ['fresh', nothing, NOW, 'redeemed', 'misdirected'],
       ['at its last millisecond', nothing, EXPIRY - 1, 'redeemed', 'misdirected'],
@@ -177,7 +177,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       ['redeemed and revoked', both, NOW, 'spent', 'spent'],
     ]
 
-    test.each(cases)('a token that is %s', (_, prepare, now, atItsOwn, elsewhere) =>
+    test.each(cases)('returns the outcome of redeeming a token that is %s', (_, prepare, now, atItsOwn, elsewhere) =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -187,7 +187,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       }),
     )
 
-    test('what never was: unknown, and so is a session given as token', () =>
+    test('returns unknown for a token that never existed and for a session digest', () =>
       withStores(async (store) => {
         const record = createRecord()
         await store.create(record)
@@ -195,7 +195,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await store.redeem(record.sessionDigest, 'registration', NOW)).toStrictEqual({ outcome: 'unknown' })
       }))
 
-    test('hands out the record once, and writes down when', () =>
+    test('returns the record once and stores the time of redemption', () =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -208,7 +208,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await other.findBySession(record.sessionDigest, NOW + 9)).toStrictEqual(spent)
       }))
 
-    test('at another operation leaves no trace', () =>
+    test('leaves a token redeemable after an attempt at another operation', () =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -217,7 +217,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect((await other.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
       }))
 
-    test('two hundred at once through both stores: exactly one wins', () =>
+    test('redeems a token once in two hundred simultaneous attempts through both stores', () =>
       withStores(async (store, other) => {
         for (let round = 0; round < 5; round++) {
           const record = createRecord()
@@ -233,7 +233,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         }
       }))
 
-    test('many tokens at once: each to each', () =>
+    test('returns each of many simultaneous redemptions its own record', () =>
       withStores(async (store, other) => {
         const records = Array.from({ length: 600 }, () => createRecord())
         await Promise.all(records.map((record, at) => (at % 2 ? store : other).create(record)))
@@ -247,7 +247,7 @@ describe.each(kinds)('$kind', ({ create }) => {
   })
 
   describe('revoking', () => {
-    test('happens once, and writes down when', () =>
+    test('revokes a token once and stores the time of revocation', () =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -256,7 +256,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await other.findByToken(record.tokenDigest, NOW)).toStrictEqual({ ...record, revokedAt: NOW + 1 })
       }))
 
-    test('a hundred at once through both stores: exactly one has done it', () =>
+    test('revokes a token once in one hundred simultaneous attempts through both stores', () =>
       withStores(async (store, other) => {
         const record = createRecord()
         await store.create(record)
@@ -266,7 +266,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(results.filter(Boolean)).toHaveLength(1)
       }))
 
-    test('what was redeemed keeps that', () =>
+    test('keeps the time of redemption of a token that is then revoked', () =>
       withStores(async (store) => {
         const record = createRecord()
         await store.create(record)
@@ -276,7 +276,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(expected)
       }))
 
-    test('is possible as long as the token is told', () =>
+    test('revokes a token until one hour after its expiry', () =>
       withStores(async (store) => {
         const [early, late] = [createRecord(), createRecord()]
         await Promise.all([store.create(early), store.create(late)])
@@ -284,7 +284,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect(await store.revoke(late.tokenDigest, FORGOTTEN)).toBe(false)
       }))
 
-    test('what never was: nothing to revoke, and so is a session given as token', () =>
+    test('revokes nothing for a token that never existed and for a session digest', () =>
       withStores(async (store) => {
         const record = createRecord()
         await store.create(record)
@@ -293,7 +293,7 @@ describe.each(kinds)('$kind', ({ create }) => {
         expect((await store.redeem(record.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
       }))
 
-    test('and redeeming at once: either may come first, and both are written down in that order', () =>
+    test('stores both times in order when redemption and revocation are simultaneous', () =>
       withStores(async (store, other) => {
         for (let round = 0; round < 50; round++) {
           const record = createRecord()
@@ -310,7 +310,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       }))
   })
 
-  test('closing waits for what has been asked; then everything is refused, and closing again is nothing', async () => {
+  test('completes pending calls before it closes, rejects later ones, and can be closed again', async () => {
     const { name, remove } = await create()
     const store = await open(name)
     const records = Array.from({ length: 300 }, () => createRecord())
@@ -331,11 +331,11 @@ describe.each(kinds)('$kind', ({ create }) => {
   })
 })
 
-describe('the embedded file', () => {
+describe('SQLite', () => {
   const count = (database: DatabaseSync) =>
     (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
 
-  test('holds what is answered, as soon as it is answered and not before the turn ends', async () => {
+  test('commits writes once the turn of the event loop ends, before it acknowledges them', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const spy = new DatabaseSync(file)
@@ -351,7 +351,7 @@ describe('the embedded file', () => {
 
   test.skipIf(!hasProgram('sqlite3'))('N24: loses nothing when another program has opened and closed it', async () => {
     const file = newFile()
-    // Whoever takes itself for the last one that has it open takes its log along.
+    // A program that believes it is the last one to close a database deletes its log.
     const countElsewhere = () => Number(execFileSync('sqlite3', [file, 'SELECT count(*) FROM tokens']))
     const store = await open(`sqlite:${file}`)
     for (const counted of [1, 2, 3]) {
@@ -362,19 +362,19 @@ describe('the embedded file', () => {
     expect(countElsewhere()).toBe(3)
   })
 
-  test('is written once for all that a turn brings', async () => {
+  test('commits all writes of one turn of the event loop together', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const spy = new DatabaseSync(file)
     const seen: number[] = []
     await Promise.all(Array.from({ length: 64 }, () => store.create(createRecord()).then(() => seen.push(count(spy)))))
-    // The first to be told finds all the others there.
+    // When the first write is acknowledged, all the others are visible.
     expect(seen).toEqual(Array(64).fill(64))
     spy.close()
     await store.close()
   })
 
-  test('one write of a group that fails leaves the others alone', async () => {
+  test('rejects one failed write of a batch and commits the others', async () => {
     const store = await open(`sqlite:${newFile()}`)
     const [first, second, third] = [createRecord(), createRecord(), createRecord()]
     await store.create(first)
@@ -391,11 +391,11 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  // What a failed read or write does: SQLite ends the transaction at once, or refuses its commit.
+  // What a failed read or write of the disk does: SQLite rolls the transaction back, or rejects its commit.
   test.each([
     ['a statement', `SELECT RAISE(ROLLBACK, 'the disk is broken')`],
     ['the commit', 'INSERT INTO children VALUES (1)'],
-  ])('a group is refused as a whole where %s cannot be done; the next one works again', async (_, action) => {
+  ])('rejects a whole batch when %s fails, and commits the next one', async (_, action) => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const spy = new DatabaseSync(file)
@@ -451,7 +451,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('deletes in steps what has been expired for an hour, and nothing else', async () => {
+  test('deletes in steps the records that expired over an hour ago', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     using spy = new DatabaseSync(file)
@@ -477,7 +477,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('survives being closed, and keeps no token', async () => {
+  test('keeps records when it is opened again, and never stores a token', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const record = createRecord()
@@ -489,7 +489,7 @@ describe('the embedded file', () => {
     await again.close()
   })
 
-  test('and its folder are for their owner alone', async () => {
+  test('creates the file and its folder with access for their owner alone', async () => {
     const file = join(folder, 'deep/er/trimint.db')
     const store = await open(`sqlite:${file}`)
     await store.create(createRecord())
@@ -504,7 +504,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('of version 1 is brought to this version and keeps its counts', async () => {
+  test('migrates a file of version 1 and keeps its counts', async () => {
     const file = newFile()
     const old = new DatabaseSync(file)
     old.exec(
@@ -524,7 +524,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  /** As version 4 had it, and what its processes do with it. */
+  /** The schema of version 4 and the statements of its processes. */
   const VERSION_4 = `CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE tokens (
        token_digest TEXT NOT NULL UNIQUE, session_digest TEXT NOT NULL, operation TEXT NOT NULL, username TEXT, client TEXT,
@@ -551,7 +551,7 @@ describe('the embedded file', () => {
   const toValues = (record: TokenRecord) =>
     Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value ?? null]))
 
-  test('of version 4 is brought to this version: what was issued is told, redeemed and revoked as before', async () => {
+  test('finds, redeems and revokes tokens that were issued by version 4', async () => {
     const file = newFile()
     const old = new DatabaseSync(file)
     old.exec(VERSION_4)
@@ -560,7 +560,7 @@ describe('the embedded file', () => {
     const revoked = createRecord({ revokedAt: NOW + 2, client: undefined, operation: 'authentication' })
     const records = [fresh, redeemed, revoked]
     for (const record of records) insertAsVersion4(old).run(toValues(record))
-    // A gap, as sweeping leaves them.
+    // A gap in the numbers, as sweeping leaves it.
     old.exec(`UPDATE tokens SET rowid = 70000 WHERE token_digest = '${revoked.tokenDigest}'`)
     old.close()
 
@@ -569,7 +569,7 @@ describe('the embedded file', () => {
       expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
       expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
     }
-    await expect(store.create(fresh)).rejects.toThrow('a token with this digest exists')
+    await expect(store.create(fresh)).rejects.toThrow('a token with this digest already exists')
     expect((await store.redeem(redeemed.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
     expect((await store.redeem(revoked.tokenDigest, 'authentication', NOW)).outcome).toBe('spent')
     expect(await store.revoke(redeemed.tokenDigest, NOW)).toBe(true)
@@ -582,7 +582,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('of version 4 can be brought to this version under a process that goes on with it', async () => {
+  test('migrates a file while a process of version 4 goes on using it', async () => {
     const file = newFile()
     const old = new DatabaseSync(file)
     old.exec(`PRAGMA journal_mode = WAL; ${VERSION_4}`)
@@ -607,7 +607,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('shows what another process wrote also after everything that was there has gone', async () => {
+  test('finds records of another process after all earlier ones were deleted', async () => {
     const file = newFile()
     const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
     const spy = new DatabaseSync(file)
@@ -622,7 +622,7 @@ describe('the embedded file', () => {
     await Promise.all([store.close(), other.close()])
   })
 
-  test('knows its rows after a group of them was undone and others took their place', async () => {
+  test('finds its records after a batch was rolled back and others took its row numbers', async () => {
     const file = newFile()
     const [store, other] = [await open(`sqlite:${file}`), await open(`sqlite:${file}`)]
     const spy = new DatabaseSync(file)
@@ -644,7 +644,7 @@ describe('the embedded file', () => {
     await Promise.all([store.close(), other.close()])
   })
 
-  test('distinguishes tokens whose digests begin alike', async () => {
+  test('distinguishes tokens whose digests have the same beginning', async () => {
     const store = await open(`sqlite:${newFile()}`)
     const alike = 'x'.repeat(42)
     const [first, second] = [createRecord({ tokenDigest: `${alike}1` }), createRecord({ tokenDigest: `${alike}2` })]
@@ -658,7 +658,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('in memory is a store as well', async () => {
+  test('stores tokens in memory', async () => {
     const store = await open('sqlite::memory:')
     const record = createRecord()
     await store.create(record)
@@ -667,7 +667,7 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: TokenStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
     const client = createRedisClient(redis.url, () => undefined)
@@ -681,7 +681,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }
   }
 
-  test('a token is one text, its session points to it, and both go away by themselves', () =>
+  test('stores a token and its session under two keys that expire', () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await store.create(record)
@@ -697,7 +697,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
     }))
 
-  test('all tokens that a turn makes are made by one command; one that is there already leaves the others alone', () =>
+  test('creates all tokens of one turn with one command, and rejects an existing one alone', () =>
     withRedis(async (store, _, client) => {
       const records = Array.from({ length: 40 }, (_, at) => createRecord(at % 3 ? {} : { client: undefined }))
       const [first] = records
@@ -715,7 +715,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
     }))
 
-  test('nothing that never was is left behind', () =>
+  test('leaves no keys after calls with unknown digests', () =>
     withRedis(async (store, _, client) => {
       await store.redeem('never-issued', 'registration', NOW)
       await store.revoke('never-issued', NOW)
@@ -723,7 +723,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(await client.dbSize()).toBe(0)
     }))
 
-  test('a session whose token is gone is unknown', () =>
+  test('finds no record for a session whose token is gone', () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await store.create(record)
@@ -731,7 +731,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(await store.findBySession(record.sessionDigest, NOW)).toBeUndefined()
     }))
 
-  test('a server that has forgotten the scripts is told them again', () =>
+  test('loads its scripts again when the server has lost them', () =>
     withRedis(async (store, _, client) => {
       const records = Array.from({ length: 3 }, () => createRecord())
       for (const record of records) {
@@ -742,14 +742,14 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
     }))
 
-  test('what the server refuses is refused', () =>
+  test('rejects when the server returns an error', () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await client.hSet(`trimint:record:${record.tokenDigest}`, 'field', 'no text')
       await expect(store.redeem(record.tokenDigest, 'registration', NOW)).rejects.toThrow('WRONGTYPE')
     }))
 
-  test('what is no record of ours is refused, and left as it is', () =>
+  test('rejects a value that is not a token record and leaves it unchanged', () =>
     withRedis(async (store, _, client) => {
       for (const text of ['something else', '123', '- - 9999999999999 registration 5', '- - soon registration {}']) {
         await client.set('trimint:record:a', text)
@@ -761,7 +761,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       }
     }))
 
-  test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
+  test('rejects calls within a second while Redis is down, and recovers once it returns', { timeout: 30_000 }, () =>
     withRedis(async (store, redis) => {
       await store.create(createRecord())
       await redis.stop()
@@ -781,7 +781,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+  test('rejects calls within a second while Redis hangs, and recovers when it continues', { timeout: 30_000 }, () =>
     withRedis(async (store, _, client) => {
       const record = createRecord()
       await store.create(record)
@@ -798,7 +798,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('away from the start: refused until it is there', async () => {
+  test('rejects calls until Redis is reachable for the first time', async () => {
     const store = await open('redis://127.0.0.1:1/0')
     await expect(store.findByToken('any', NOW)).rejects.toThrow()
     await store.close()

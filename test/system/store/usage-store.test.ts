@@ -25,7 +25,10 @@ const newId = () => `token-${made++}`
 
 const open = (name: string, options?: StoreOptions): Promise<UsageStore> => openStore('uses', name, options)
 
-/** Two stores on the same data, as two processes have them. Memory cannot be shared: there it is one and the same. */
+/**
+ * Two stores on the same data, as two processes would have. A store in memory cannot be shared: both are the same
+ * one.
+ */
 interface Kind {
   readonly kind: string
   openTwo(): Promise<[UsageStore, UsageStore]>
@@ -63,7 +66,7 @@ if (hasProgram('redis-server')) {
   })
 }
 
-/** Different from each other wherever a store is careful about names. */
+/** Ids that a careless store would confuse. */
 const ODD_IDS = [
   '',
   ' ',
@@ -97,7 +100,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
   }
 
   describe('counting', () => {
-    test('goes up to the limit and no further, whoever counts', () =>
+    test('counts up to the limit from any process and no further', () =>
       withStores(async (store, other) => {
         const id = newId()
         expect(await store.counted(id)).toBe(0)
@@ -111,14 +114,14 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         }
       }))
 
-    test('a token of one try has one', () =>
+    test('counts one use of a token that allows one', () =>
       withStores(async (store, other) => {
         const id = newId()
         expect(await store.count(id, 1, EXPIRY, NOW)).toBe(1)
         expect(await other.count(id, 1, EXPIRY, NOW)).toBeUndefined()
       }))
 
-    test('what is refused is not counted: with a higher limit it goes on from there', () =>
+    test('does not count rejected uses, and continues under a higher limit', () =>
       withStores(async (store) => {
         const id = newId()
         await store.count(id, 1, EXPIRY, NOW)
@@ -126,7 +129,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await store.count(id, 15, EXPIRY, NOW)).toBe(2)
       }))
 
-    test('two hundred at once through both stores: exactly fifteen, each told another number', () =>
+    test('counts exactly fifteen of two hundred simultaneous uses through both stores, with distinct numbers', () =>
       withStores(async (store, other) => {
         for (let round = 0; round < 5; round++) {
           const id = newId()
@@ -139,7 +142,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         }
       }))
 
-    test('many tokens at once: each has its own count', () =>
+    test('counts many tokens separately at the same time', () =>
       withStores(async (store, other) => {
         const ids = Array.from({ length: 300 }, newId)
         const timesOf = (at: number) => at % 4
@@ -152,7 +155,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(counts).toEqual(ids.map((_, at) => timesOf(at)))
       }))
 
-    test('goes on after the expiry: who may use the token is for others to say', () =>
+    test("counts after the token's expiry, which callers check", () =>
       withStores(async (store) => {
         const id = newId()
         await store.count(id, 2, EXPIRY, NOW)
@@ -160,7 +163,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await store.count(id, 2, EXPIRY, FORGOTTEN - 1)).toBeUndefined()
       }))
 
-    test('ids may hold anything', () =>
+    test('counts under any text as an id', () =>
       withStores(async (store, other) => {
         const timesOf = (at: number) => (at % 3) + 1
         for (const [at, id] of ODD_IDS.entries()) {
@@ -172,7 +175,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
   })
 
   describe('the last use', () => {
-    test('is what was noted, for whoever asks', () =>
+    test('returns the recorded time to every process', () =>
       withStores(async (store, other) => {
         const id = newId()
         expect(await store.lastUse(id)).toBeUndefined()
@@ -182,7 +185,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await store.lastUse(id)).toBe(NOW + 7)
       }))
 
-    test('never goes back, not even within one call', () =>
+    test('never moves back, even within one call', () =>
       withStores(async (store, other) => {
         const id = newId()
         const touch = (...times: number[]) =>
@@ -194,12 +197,12 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await other.lastUse(id)).toBe(NOW + 90)
       }))
 
-    test('two hundred at once through both stores: the latest stands', () =>
+    test('keeps the latest of two hundred simultaneous times through both stores', () =>
       withStores(async (store, other) => {
         const id = newId()
         await Promise.all(
           Array.from({ length: 200 }, (_, at) =>
-            // In an order of its own, the latest somewhere in the middle.
+            // Neither ascending nor descending: the latest is in the middle.
             (at % 2 ? store : other).touch(
               [{ tokenId: id, usedAt: NOW + ((at * 37 + 90) % 200), expires: EXPIRY }],
               NOW,
@@ -209,7 +212,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await store.lastUse(id)).toBe(NOW + 199)
       }))
 
-    test('many in one call: each to each; and none at all is nothing', () =>
+    test('records many tokens in one call, and accepts an empty list', () =>
       withStores(async (store, other) => {
         const uses = Array.from({ length: 1_000 }, (_, at) => ({
           tokenId: newId(),
@@ -223,7 +226,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         await store.touch([], NOW)
       }))
 
-    test('and the count know nothing of each other', () =>
+    test('keeps the last use and the count independent', () =>
       withStores(async (store, other) => {
         const [counted, touched, both] = [newId(), newId(), newId()]
         for (const id of [counted, both]) await store.count(id, 2, EXPIRY, NOW)
@@ -237,7 +240,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
         expect(await store.lastUse(both)).toBe(NOW + 3)
       }))
 
-    test('ids may hold anything', () =>
+    test('records under any text as an id', () =>
       withStores(async (store, other) => {
         await store.touch(
           ODD_IDS.map((tokenId, at) => ({ tokenId, usedAt: NOW + at, expires: EXPIRY })),
@@ -247,7 +250,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       }))
   })
 
-  test('what runs is kept, however often it is swept', () =>
+  test('keeps live tokens through repeated sweeps', () =>
     withStores(async (store, other) => {
       const id = newId()
       await store.count(id, 1, EXPIRY, NOW)
@@ -257,7 +260,7 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       expect(await store.lastUse(id)).toBe(NOW)
     }))
 
-  test('closing waits for what has been asked; then everything is refused, and closing again is nothing', () =>
+  test('completes pending calls before it closes, rejects later ones, and can be closed again', () =>
     withStores(async (store) => {
       const ids = Array.from({ length: 300 }, newId)
       const counts = Promise.all(ids.map((id) => store.count(id, 15, EXPIRY, NOW)))
@@ -272,18 +275,18 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
     }))
 })
 
-describe('the embedded file', () => {
+describe('SQLite', () => {
   const count = (database: DatabaseSync) =>
     (database.prepare('SELECT count(*) AS count FROM uses').get() as { count: number }).count
 
-  test('holds what is answered, as soon as it is answered, and still does when it is opened again', async () => {
+  test('commits counts before it acknowledges them, and keeps them when it is opened again', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const spy = new DatabaseSync(file)
     const ids = Array.from({ length: 64 }, newId)
     const seen: number[] = []
     await Promise.all(ids.map((id) => store.count(id, 2, EXPIRY, NOW).then(() => seen.push(count(spy)))))
-    // Written once for all that a turn brings: the first to be told finds all the others there.
+    // One transaction holds all writes of a turn: when the first is acknowledged, all the others are visible.
     expect(seen).toEqual(Array(64).fill(64))
     spy.close()
     await store.touch([{ tokenId: ids[0] ?? '', usedAt: NOW + 5, expires: EXPIRY }], NOW + 5)
@@ -297,7 +300,7 @@ describe('the embedded file', () => {
     await again.close()
   })
 
-  test('forgets an hour after the expiry, and nothing before', async () => {
+  test('forgets a token one hour after its expiry and not before', async () => {
     const store = await open(`sqlite:${newFile()}`)
     const [early, late, touched] = [newId(), newId(), newId()]
     await store.count(early, 1, EXPIRY, NOW)
@@ -313,7 +316,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('of many it forgets all, and keeps all that run', async () => {
+  test('forgets many expired tokens and keeps the live ones', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`)
     const ended = Array.from({ length: 2_500 }, newId)
@@ -344,7 +347,7 @@ describe('the embedded file', () => {
     await store.close()
   })
 
-  test('waits for the lock of another process without blocking reads, and counts nothing that was rejected', async () => {
+  test('waits for the lock of another process without blocking reads, and does not count rejected uses', async () => {
     const file = newFile()
     const store = await open(`sqlite:${file}`, { timeoutMs: 200 })
     using other = new DatabaseSync(file)
@@ -367,7 +370,7 @@ describe('the embedded file', () => {
   })
 })
 
-describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
+describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: UsageStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
     const client = createRedisClient(redis.url, () => undefined)
@@ -381,7 +384,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }
   }
 
-  test('everything goes away by itself, an hour after the expiry, however often and however late it is used', () =>
+  test('expires every key one hour after the token, however often and late it is used', () =>
     withRedis(async (store, _, client) => {
       const [counted, touched] = [newId(), newId()]
       await store.count(counted, 3, EXPIRY, NOW)
@@ -406,7 +409,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       )
     }))
 
-  test('a use that is noted late is kept as long as the others', () =>
+  test('keeps a use that is recorded late for one hour after the expiry', () =>
     withRedis(async (store, _, client) => {
       await store.touch([{ tokenId: newId(), usedAt: NOW, expires: EXPIRY }], EXPIRY - 60_000)
       const [key = ''] = await client.keys('*')
@@ -415,7 +418,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(left).toBeLessThanOrEqual(60_000 + RETENTION_MS)
     }))
 
-  test('asking leaves nothing behind', () =>
+  test('creates no keys for reads', () =>
     withRedis(async (store, _, client) => {
       await store.counted('never-used')
       await store.lastUse('never-used')
@@ -423,7 +426,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
       expect(await client.dbSize()).toBe(0)
     }))
 
-  test('a server that has forgotten the scripts is told them again, and counts once', () =>
+  test('loads its scripts again when the server has lost them, and counts once', () =>
     withRedis(async (store, _, client) => {
       const id = newId()
       for (const number of [1, 2, 3]) {
@@ -447,7 +450,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     expect(performance.now() - asked).toBeLessThan(1_000)
   }
 
-  test('killed: fails within a second, and comes back by itself', { timeout: 30_000 }, () =>
+  test('rejects calls within a second while Redis is down, and recovers once it returns', { timeout: 30_000 }, () =>
     withRedis(async (store, redis) => {
       await store.count(newId(), 15, EXPIRY, NOW)
       await redis.stop()
@@ -459,7 +462,7 @@ describe.skipIf(!hasProgram('redis-server'))('in Redis', () => {
     }),
   )
 
-  test('hanging: fails within a second, and goes on when the server does', { timeout: 30_000 }, () =>
+  test('rejects calls within a second while Redis hangs, and recovers when it continues', { timeout: 30_000 }, () =>
     withRedis(async (store, _, client) => {
       const id = newId()
       await store.count(id, 15, EXPIRY, NOW)

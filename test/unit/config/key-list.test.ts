@@ -105,14 +105,14 @@ const cases: Case[] = [
 ]
 
 describe.each(cases)('$what', ({ before, appended, moved }) => {
-  test('gets one more key and keeps every other byte', () => {
+  test('gains a key and keeps every other byte', () => {
     expect(readKeyList(before).append(NEW)).toBe(appended)
     const { keys } = readKeyList(appended)
     expect(keys.at(-1)).toEqual(NEW)
     expect(keys.slice(0, -1)).toEqual(readKeyList(before).keys)
   })
 
-  test('gets its last key in the first place, with the comments above it', () => {
+  test('moves its last key to the front with the comments above it', () => {
     const { keys, moveFirst } = readKeyList(before)
     expect(moveFirst(keys.length - 1)).toBe(moved)
     expect(readKeyList(moved).keys).toEqual([keys.at(-1), ...keys.slice(0, -1)])

@@ -32,7 +32,7 @@ function load(variables: Variables) {
   return loadConfiguration(environmentOf(variables), variables, FROZEN_TIME, createPredictableRandomness())
 }
 
-/** Loads YAML from a file of its own. */
+/** Loads YAML from a new file. */
 function loadText(text: string, variables: Variables = {}) {
   const file = join(folder, 'given.yaml')
   writeFileSync(file, text)
@@ -62,24 +62,24 @@ describe('the configuration file', () => {
     }
   })
 
-  test('is ./trimint.yaml unless TRIMINT_CONFIG names another', () => {
+  test('loads ./trimint.yaml unless TRIMINT_CONFIG names another file', () => {
     writeFileSync('trimint.yaml', MINIMAL)
     expect(load({})).toMatchObject({ file: './trimint.yaml' })
     rmSync('trimint.yaml')
   })
 
-  test('is required in production, and the message says how to write one', () => {
+  test('requires a file in production, and explains how to write one', () => {
     const [issue] = issuesOf(load({ NODE_ENV: 'production' }))
     expect(issue).toMatch(/trimint\.example\.yaml.*TRIMINT_CONFIG/)
   })
 
-  test('reports a folder in place of the file', () => {
+  test('reports a folder in place of the configuration file', () => {
     expect(issuesOf(load({ TRIMINT_CONFIG: folder }))[0]).toMatch(/EISDIR/)
   })
 })
 
 describe('the built-in demo', () => {
-  test('has every demo entry, and keeps its key between starts, readable by its owner only', () => {
+  test('creates every demo entry, and keeps the demo key between starts, readable by its owner only', () => {
     const first = configurationOf(load({}))
     expect(first).toMatchObject({
       publicUrl: 'http://127.0.0.1:8080',
@@ -223,7 +223,7 @@ describe('values', () => {
 })
 
 describe('issues', () => {
-  test('come all at once, each with line, column, path, what failed and what was expected', () => {
+  test('reports all issues at once, each with line, column, path, failure and expectation', () => {
     const text = [
       'publicUrl: ftp://x',
       'store: mysql://x',
@@ -495,14 +495,14 @@ describe('issues', () => {
     ])
   })
 
-  describe('of a store path that is not a regular file', () => {
+  describe('a store path that is not a regular file', () => {
     const targets: [kind: string, create: (path: string) => unknown][] = [
       ['a folder', (path) => mkdirSync(path)],
       ['a named pipe', (path) => execFileSync('mkfifo', [path])],
       ['a device', (path) => symlinkSync('/dev/null', path)],
       ['a link to nothing', (path) => symlinkSync('/nonexistent/trimint.db', path)],
     ]
-    test.each(targets)('name %s', (kind, create) => {
+    test.each(targets)('is reported as %s', (kind, create) => {
       const path = join(folder, `store-${kind.replaceAll(' ', '-')}`)
       create(path)
       expect(issuesOf(loadText(`${MINIMAL}store: sqlite:${path}`))).toEqual([
@@ -510,7 +510,7 @@ describe('issues', () => {
       ])
     })
 
-    test('name a socket', async () => {
+    test('is reported as a socket', async () => {
       const path = join(folder, 'store-socket')
       const server = createServer().listen(path)
       await once(server, 'listening')
@@ -518,13 +518,13 @@ describe('issues', () => {
       server.close()
     })
 
-    test('leave /dev/null as it is', () => {
+    test('is not changed when it is /dev/null', () => {
       const mode = statSync('/dev/null').mode
       expect(issuesOf(loadText(`${MINIMAL}store: sqlite:/dev/null`)).join()).toContain('store: path of a device')
       expect(statSync('/dev/null').mode).toBe(mode)
     })
 
-    test('name the error for a path through a file', () => {
+    test('is reported with its error when it leads through a file', () => {
       writeFileSync(join(folder, 'a-file'), '')
       expect(issuesOf(loadText(`${MINIMAL}store: sqlite:a-file/trimint.db`)).join()).toContain('(ENOTDIR)')
     })
@@ -597,7 +597,7 @@ describe('issues', () => {
     ])
   })
 
-  test('never repeat a configured value', () => {
+  test('never repeats a configured value in an issue', () => {
     const secret = 'hunter2hunter2hunter2'
     const text = [
       `publicUrl: ${secret}`,
@@ -622,7 +622,7 @@ describe('issues', () => {
       expect(issuesOf(loadText(lines.join('\n'))).join('\n')).not.toContain(secret)
   })
 
-  test('never repeat a secret that broken YAML turns into a key', () => {
+  test('never repeats a secret that broken YAML turns into a key', () => {
     const secret = 'hunter2hunter2hunter2'
     for (const text of [
       `keys:\n  [\n    {\n\t      secret: ${secret},\n      id: a\n    },\n    { secret: "b" }\n  ]\nbws: 1`,

@@ -88,7 +88,7 @@ test.skipIf(!hasProgram('openssl'))('names the length of a short RSA key in a ce
 
 describe('the validity of a certificate', () => {
   const [from, to] = [Date.parse('2026-11-22T18:18:36Z'), Date.parse('2126-10-29T18:18:36Z')]
-  test('is a warning before it begins and after it ends', () => {
+  test('causes a warning before it begins and after it ends', () => {
     expect(checkValidity(cert, FROZEN_TIME)).toMatch(/^certificate not valid before 2026-11-22T18:18:36/)
     expect(checkValidity(cert, from)).toBeUndefined()
     expect(checkValidity(cert, to - 1)).toBeUndefined()

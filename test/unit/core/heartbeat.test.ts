@@ -46,8 +46,8 @@ const store = (): InstanceStore => ({
   leave: (...words) => reach().then(() => sound.leave(...words)),
 })
 
-function createHeartbeatWith(keyring = [first, second], lifetime = 600) {
-  return createHeartbeat({ store: store(), instance, keyring, lifetime, clock })
+function createHeartbeatWith(keyring = [first, second], lifetimeSeconds = 600) {
+  return createHeartbeat({ store: store(), instance, keyring, lifetimeSeconds, clock })
 }
 
 const running = async () => (await sound.running(clock())).map(({ instance: name, keys }) => ({ instance: name, keys }))

@@ -29,8 +29,8 @@ async function start() {
     randomness: systemRandomness,
     appId: 'https://fido.example.com/facets',
     policies: new Map(),
-    tokenLifetime: 1_000,
-    responseLifetime: { registration: 1, authentication: 1, deregistration: 1 },
+    tokenLifetimeMs: 1_000,
+    responseLifetimeMs: { registration: 1, authentication: 1, deregistration: 1 },
   })
   return {
     fido: issued.token,

@@ -4,7 +4,8 @@ import packageJson from '../../../package.json' with { type: 'json' }
 import { readLockfile } from '../../support/lockfile.ts'
 import { readTable } from '../../support/markdown.ts'
 
-// The page on dependencies lists every package in package.json with its licence. Transitive packages have allowed licences only.
+// The page on dependencies lists every package in package.json with its licence. Transitive packages have allowed
+// licences only.
 
 const PAGE = 'docs/dependencies.md'
 

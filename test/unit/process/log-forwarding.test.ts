@@ -16,7 +16,7 @@ function createDestination(takes = true) {
   return { destination, written, emit: (event: 'drain' | 'error') => events.emit(event) }
 }
 
-test('lines come whole, in whatever pieces they were sent, and whoever else writes meanwhile', async () => {
+test('writes whole lines, however they were split and interleaved with those of another process', async () => {
   const { destination, written } = createDestination()
   const [one, other] = [new PassThrough(), new PassThrough()]
   forwardLines(one, destination)
@@ -34,7 +34,7 @@ test('lines come whole, in whatever pieces they were sent, and whoever else writ
   for (const lines of written) expect(lines).toMatch(/\n$/)
 })
 
-test('what comes while lines are gathered comes along', async () => {
+test('writes lines that arrive during the delay together with earlier ones', async () => {
   const { destination, written } = createDestination()
   const from = new PassThrough()
   forwardLines(from, destination)
@@ -45,7 +45,7 @@ test('what comes while lines are gathered comes along', async () => {
   await expect.poll(() => written.join('')).toBe('one\ntwo\nthree\n')
 })
 
-test('what a process has begun to write when it dies stands on a line of its own', async () => {
+test('completes an unfinished line with a line break when the process ends', async () => {
   const { destination, written } = createDestination()
   const from = new PassThrough()
   forwardLines(from, destination)
@@ -54,7 +54,7 @@ test('what a process has begun to write when it dies stands on a line of its own
 })
 
 test.each(['drain', 'error'] as const)(
-  'a destination that is full is given nothing more until its %s',
+  'writes nothing more to a full destination until its %s event',
   async (event) => {
     const { destination, written, emit } = createDestination(false)
     const from = new PassThrough()
@@ -69,8 +69,8 @@ test.each(['drain', 'error'] as const)(
   },
 )
 
-test('where nobody reads any more, lines pile up nowhere', async () => {
-  // As pino leaves a destination whose pipe is broken.
+test('does not queue lines when the reader of the destination is gone', async () => {
+  // pino replaces `write` like this when the pipe is broken.
   const { destination, written } = createDestination()
   Object.assign(destination, { write: (lines: string) => void written.push(lines) })
   const from = new PassThrough()

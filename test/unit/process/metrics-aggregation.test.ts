@@ -3,7 +3,7 @@ import { createMetrics, type Metrics } from '../../../src/observability/metrics.
 import type { Snapshot } from '../../../src/process/cluster/messages.ts'
 import { createMetricsAggregation } from '../../../src/process/cluster/metrics-aggregation.ts'
 
-/** As it comes from another process. */
+/** Returns a snapshot as another process sends it. */
 const takeSnapshot = async ({ registry }: Metrics): Promise<Snapshot> =>
   JSON.parse(JSON.stringify(await registry.getMetricsAsJSON()))
 
@@ -15,7 +15,7 @@ function count(issued: number): Metrics {
   return metrics
 }
 
-test('what several count is added up, and said once', async () => {
+test('adds up the counts of several processes', async () => {
   const text = await createMetricsAggregation().render([await takeSnapshot(count(2)), await takeSnapshot(count(3))])
   expect(text).toMatch(/^trimint_tokens_issued_total\{contract="bws"\} 5$/m)
   expect(text).toMatch(/^trimint_password_checks 5$/m)
@@ -23,12 +23,12 @@ test('what several count is added up, and said once', async () => {
   expect(text).toMatch(/^trimint_build_info\{[^}]+\} 1$/m)
 })
 
-test('what only grows does not fall when one ends; what it held is gone', async () => {
-  const tally = createMetricsAggregation()
+test('keeps the counters of a process that has ended, and drops its gauges', async () => {
+  const aggregation = createMetricsAggregation()
   const live = [await takeSnapshot(count(2))]
-  tally.retire(await takeSnapshot(count(3)))
-  tally.retire(await takeSnapshot(count(4)))
-  const text = await tally.render(live)
+  aggregation.retire(await takeSnapshot(count(3)))
+  aggregation.retire(await takeSnapshot(count(4)))
+  const text = await aggregation.render(live)
   expect(text).toMatch(/^trimint_tokens_issued_total\{contract="bws"\} 9$/m)
   expect(text).toMatch(/^trimint_http_request_duration_seconds_count\{route="\/token",status="200"\} 3$/m)
   expect(text).toMatch(/^trimint_password_checks 2$/m)

@@ -13,7 +13,7 @@ const APP: BwsApp = {
   client: 'Client',
   issuer: 'BWS',
   audience: AUDIENCE,
-  lifetime: 600,
+  lifetimeSeconds: 600,
   challengeClaim: 'array',
   tasks: new Set(['verify', 'livenessdetection']),
   partitions: new Set(['bws/1']),

@@ -25,8 +25,8 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
     randomness: createPredictableRandomness(),
     appId: 'https://fido.example.com/facets',
     policies: new Map(Object.entries(policies)),
-    tokenLifetime: 1,
-    responseLifetime: { registration: 1, authentication: 1, deregistration: 1 },
+    tokenLifetimeMs: 1,
+    responseLifetimeMs: { registration: 1, authentication: 1, deregistration: 1 },
   })
   const [request] = JSON.parse(records[0]?.uafRequest ?? '[]') as { policy: unknown }[]
   return request?.policy

@@ -19,8 +19,8 @@ async function start() {
     randomness: systemRandomness,
     appId: 'https://fido.example.com/facets',
     policies: new Map(),
-    tokenLifetime: LIFETIME,
-    responseLifetime: { registration: 60_000, authentication: 60_000, deregistration: 60_000 },
+    tokenLifetimeMs: LIFETIME,
+    responseLifetimeMs: { registration: 60_000, authentication: 60_000, deregistration: 60_000 },
   }
   return {
     clock,

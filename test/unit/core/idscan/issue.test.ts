@@ -23,7 +23,7 @@ const issue = () =>
     randomness: createPredictableRandomness(),
     issuer: PUBLIC_URL,
     audience: PUBLIC_URL,
-    lifetime: 600,
+    lifetimeSeconds: 600,
   })
 
 test('I22: issues a token that verifies and leaves unset values out', () => {

@@ -141,7 +141,7 @@ test('skips a queued check once the guard blocks it', async () => {
       },
     },
   })
-  expect(await login('psc', 'right', ADDRESS)).toMatchObject({ refused: 'blocked', retryAfter: 60_000 })
+  expect(await login('psc', 'right', ADDRESS)).toMatchObject({ refused: 'blocked', retryAfterMs: 60_000 })
   expect(proceeded).toEqual([true, false])
 })
 
