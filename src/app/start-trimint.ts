@@ -58,6 +58,8 @@ export interface TrimintOptions {
   readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
   /** How many processes share this machine's cores; 1 by default. */
   readonly workers?: number
+  /** Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the machine's. */
+  readonly maxResidentBytes?: number
   readonly metrics?: Metrics
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
   readonly renderMetrics?: () => Promise<string>
@@ -141,6 +143,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     // Not from the options: two instances on one store need different ids, whatever a test makes random.
     instance: createInstance(systemRandomness.uuid()),
     workers: options.workers ?? 1,
+    maxResidentBytes: options.maxResidentBytes,
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
     isDraining: () => isDraining,
   }
