@@ -65,14 +65,14 @@ export async function buildServer(
 
   scheduleJobs(app, configuration, dependencies, { guard, keyring, idleTimeout: tokens.idleTimeout, onStoreError })
 
-  if (dependencies.renderMetrics) await app.register(metricsRoutes, { render: dependencies.renderMetrics })
   await app.register(healthRoutes, { isDraining, revocations })
-  // Load shedding covers all but the routes above: a busy process is still alive.
+  // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {
       const maxResidentBytes = dependencies.maxResidentBytes ?? defaultMaxResidentBytes(dependencies.workers)
       await registerLoadShedding(busy, { ...configuration.overload, maxResidentBytes })
     }
+    if (dependencies.renderMetrics) await busy.register(metricsRoutes, { render: dependencies.renderMetrics })
     const contractDependencies = {
       issuer: { keyring, clock, randomness },
       tokens,

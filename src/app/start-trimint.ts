@@ -15,6 +15,7 @@ import { replyNotFound } from '../endpoints/errors.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
 import { type ConnectionLimits, createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
 import { createMetrics, type Metrics } from '../observability/metrics.ts'
+import { shareRendering } from '../observability/metrics-rendering.ts'
 import type { Tracing } from '../observability/tracing.ts'
 import { instrumentStores } from '../store/instrumented.ts'
 import { openStores, type Stores } from '../store/open-stores.ts'
@@ -63,6 +64,8 @@ export interface TrimintOptions {
   readonly metrics?: Metrics
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
   readonly renderMetrics?: () => Promise<string>
+  /** Milliseconds for which a rendering of the metrics is used again; 0 by default. */
+  readonly metricsMaxAgeMs?: number
   readonly tracing?: Tracing | undefined
   /** Called when the store can no longer say what is durable. The process should end. */
   readonly onFatal?: (error: Error) => void
@@ -123,7 +126,11 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const { configuration, file } = loaded
 
   const metrics = options.metrics ?? createMetrics(clock)
-  const renderMetrics = options.renderMetrics ?? (() => metrics.registry.metrics())
+  const renderMetrics = shareRendering(
+    options.renderMetrics ?? (() => metrics.registry.metrics()),
+    options.metricsMaxAgeMs ?? 0,
+    uptime,
+  )
   const given = options.stores
   const opened = hasEveryStore(given) ? undefined : await openStoresOf(configuration, file, options, logger)
   const stores = { ...opened, ...given } as Stores

@@ -106,7 +106,7 @@ test.skipIf(process.platform !== 'linux')(
 
 const countDescriptors = ({ pid }: InstanceProcess): number => readdirSync(`/proc/${pid}/fd`).length
 
-const DOCUMENTS = ['/docs/swagger-ui-bundle.js', '/docs/openapi.json', '/docs']
+const DOCUMENTS = ['/docs/swagger-ui-bundle.js', '/docs/openapi.json', '/docs', '/metrics']
 
 /** MiB that documents may cost that all clients together do not read. */
 const DOCUMENTS_COST = 150
