@@ -40,7 +40,7 @@ export const servicePaths: ZodOpenApiPathsObject = {
       operationId: 'readiness',
       summary: 'Readiness',
       description:
-        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid.',
+        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid. `no_signing_key`: every key has expired.',
       security: [],
       responses: {
         200: {
@@ -64,7 +64,8 @@ export const servicePaths: ZodOpenApiPathsObject = {
       tags: ['Service'],
       operationId: 'metrics',
       summary: 'Metrics for Prometheus',
-      description: 'Served on a separate port where METRICS_PORT is set.',
+      description:
+        'Served on a separate port where METRICS_PORT is set. Rendered at most once a second. Refused with 503 while the process is overloaded, except on that port.',
       security: [],
       responses: {
         200: {

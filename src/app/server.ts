@@ -15,7 +15,7 @@ import { healthRoutes } from '../endpoints/health.ts'
 import { introspectionRoutes } from '../endpoints/introspection.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
 import { revocationRoutes } from '../endpoints/revocation.ts'
-import { registerLoadShedding } from '../http/load-shedding.ts'
+import { defaultMaxResidentBytes, registerLoadShedding } from '../http/load-shedding.ts'
 import { createAuditLog } from '../observability/audit-log.ts'
 import { type Metrics, measurePasswords } from '../observability/metrics.ts'
 import type { Stores } from '../store/open-stores.ts'
@@ -43,6 +43,8 @@ export interface ServerDependencies {
   readonly instance: Instance
   /** How many processes share the cores of this machine. */
   readonly workers: number
+  /** Bytes; by default, a share of the machine's memory. */
+  readonly maxResidentBytes: number | undefined
   readonly intervals: Intervals
   readonly isDraining: () => boolean
 }
@@ -63,11 +65,14 @@ export async function buildServer(
 
   scheduleJobs(app, configuration, dependencies, { guard, keyring, idleTimeout: tokens.idleTimeout, onStoreError })
 
-  if (dependencies.renderMetrics) await app.register(metricsRoutes, { render: dependencies.renderMetrics })
   await app.register(healthRoutes, { isDraining, revocations })
-  // Load shedding covers all but the routes above: a busy process is still alive.
+  // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
-    if (configuration.overload) await registerLoadShedding(busy, configuration.overload)
+    if (configuration.overload) {
+      const maxResidentBytes = dependencies.maxResidentBytes ?? defaultMaxResidentBytes(dependencies.workers)
+      await registerLoadShedding(busy, { ...configuration.overload, maxResidentBytes })
+    }
+    if (dependencies.renderMetrics) await busy.register(metricsRoutes, { render: dependencies.renderMetrics })
     const contractDependencies = {
       issuer: { keyring, clock, randomness },
       tokens,

@@ -15,6 +15,7 @@ import { replyNotFound } from '../endpoints/errors.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
 import { type ConnectionLimits, createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
 import { createMetrics, type Metrics } from '../observability/metrics.ts'
+import { shareRendering } from '../observability/metrics-rendering.ts'
 import type { Tracing } from '../observability/tracing.ts'
 import { instrumentStores } from '../store/instrumented.ts'
 import { openStores, type Stores } from '../store/open-stores.ts'
@@ -58,9 +59,13 @@ export interface TrimintOptions {
   readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
   /** How many processes share this machine's cores; 1 by default. */
   readonly workers?: number
+  /** Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the machine's. */
+  readonly maxResidentBytes?: number
   readonly metrics?: Metrics
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
   readonly renderMetrics?: () => Promise<string>
+  /** Milliseconds for which a rendering of the metrics is used again; 0 by default. */
+  readonly metricsMaxAgeMs?: number
   readonly tracing?: Tracing | undefined
   /** Called after a failed sync: the store cannot tell which writes are durable. The process should end. */
   readonly onFatal?: (error: Error) => void
@@ -122,7 +127,11 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const { configuration, file } = loaded
 
   const metrics = options.metrics ?? createMetrics(clock)
-  const renderMetrics = options.renderMetrics ?? (() => metrics.registry.metrics())
+  const renderMetrics = shareRendering(
+    options.renderMetrics ?? (() => metrics.registry.metrics()),
+    options.metricsMaxAgeMs ?? 0,
+    uptime,
+  )
   const given = options.stores
   const opened = hasEveryStore(given) ? undefined : await openStoresOf(configuration, file, options, logger)
   const stores = { ...opened, ...given } as Stores
@@ -142,6 +151,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     // Not from the options: two instances on one store need different ids, whatever a test makes random.
     instance: createInstance(systemRandomness.uuid()),
     workers: options.workers ?? 1,
+    maxResidentBytes: options.maxResidentBytes,
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
     isDraining: () => isDraining,
   }

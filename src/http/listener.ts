@@ -60,21 +60,19 @@ export interface Listener {
   destroy(): void
 }
 
+type Step = () => void
+
 // A property of the socket: a map would cost a lookup for each request and answer.
 const PENDING_REQUESTS = Symbol('pending requests')
 
-interface CountedSocket extends Socket {
-  [PENDING_REQUESTS]?: number
+interface QueuedSocket extends Socket {
+  /** How to route the requests that have no answer yet. The first one is being answered. */
+  [PENDING_REQUESTS]?: Step[]
 }
 
 /** Returns how many requests on a connection have no answer yet. */
 function countPendingRequests(socket: Duplex): number {
-  return (socket as CountedSocket)[PENDING_REQUESTS] ?? 0
-}
-
-function countAnswer(this: ServerResponse): void {
-  const socket: CountedSocket = this.req.socket
-  socket[PENDING_REQUESTS] = countPendingRequests(socket) - 1
+  return (socket as QueuedSocket)[PENDING_REQUESTS]?.length ?? 0
 }
 
 /**
@@ -97,17 +95,27 @@ export function createListener(
   let app: FastifyInstance | undefined
   const arrivals = createBatch(setImmediate)
 
+  /** One answer at a time: a client that does not read makes Trimint hold one answer, however many requests it pipelines. */
+  function routeNext(this: ServerResponse): void {
+    const pending = (this.req.socket as QueuedSocket)[PENDING_REQUESTS]
+    pending?.shift()
+    const [next] = pending ?? []
+    if (next) arrivals(next)
+  }
+
   const receive: RequestListener = (request, response) => {
-    const socket: CountedSocket = request.socket
-    const pending = countPendingRequests(socket) + 1
-    socket[PENDING_REQUESTS] = pending
-    if (pending > limits.maxPendingRequests) socket.destroy()
-    if (socket.destroyed) return
-    response.on('finish', countAnswer)
-    if (hasFaultyFraming(request)) response.setHeader('connection', 'close')
-    arrivals(() => {
+    const socket: QueuedSocket = request.socket
+    socket[PENDING_REQUESTS] ??= []
+    const pending = socket[PENDING_REQUESTS]
+    const route = (): void => {
       if (!socket.destroyed) app?.routing(request, response)
-    })
+    }
+    if (pending.push(route) > limits.maxPendingRequests) socket.destroy()
+    if (socket.destroyed) return
+    // Emitted when the socket has passed on the whole answer.
+    response.on('finish', routeNext)
+    if (hasFaultyFraming(request)) response.setHeader('connection', 'close')
+    if (pending.length === 1) arrivals(route)
   }
 
   const options = {

@@ -9,6 +9,7 @@ import { loadConfiguration } from '../config/load.ts'
 import { openLog } from '../observability/log-destination.ts'
 import { createLogger } from '../observability/logger.ts'
 import { createMetrics } from '../observability/metrics.ts'
+import { METRICS_MAX_AGE_MS } from '../observability/metrics-rendering.ts'
 import { startTracing } from '../observability/tracing.ts'
 import type { PrimaryLink } from './cluster/primary-link.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from './graceful-exit.ts'
@@ -42,6 +43,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
       logger,
       metrics,
       ...(primary ? { renderMetrics: primary.renderMetrics } : {}),
+      metricsMaxAgeMs: METRICS_MAX_AGE_MS,
       tracing,
       workers: environment.WORKERS,
       drain: { timeoutMs: environment.DRAIN_TIMEOUT },

@@ -61,6 +61,7 @@ export interface ServiceOptions {
   readonly stores?: Partial<Stores>
   readonly intervals?: Partial<Intervals>
   readonly connectionLimits?: TrimintOptions['connectionLimits']
+  readonly maxResidentBytes?: number
   /** Begins to shut down at once, and serves for this many milliseconds more. */
   readonly drainingMs?: number
   /** Adds the metrics of Node itself, which outlive the service. */
@@ -105,6 +106,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     stores,
     intervals: { ...SHORT_INTERVALS, ...options.intervals },
     connectionLimits,
+    ...(options.maxResidentBytes === undefined ? {} : { maxResidentBytes: options.maxResidentBytes }),
   })
   const { url } = trimint
   const port = Number(new URL(url).port)

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pLimit from 'p-limit'
@@ -142,11 +142,13 @@ describe.skipIf(!existsSync('/proc'))('several workers on one SQLite file', { ti
   })
 
   test('are replaced when they end; `/metrics` sums all workers, including those that have ended', async () => {
+    // Older metrics than this test's are still served for up to two seconds.
+    await sleep(2_500)
     const before = await countIssued(instance)
     const count = 5 * WORKERS
     await askAll(instance, count)
-    const scrapes = await Promise.all(Array.from({ length: 2 * WORKERS }, () => countIssued(instance)))
-    expect(scrapes).toEqual(times(2 * WORKERS, before + count))
+    const scrape = () => Promise.all(Array.from({ length: 2 * WORKERS }, () => countIssued(instance)))
+    await expect.poll(scrape, PATIENT).toEqual(times(2 * WORKERS, before + count))
 
     const [victim = 0] = childrenOf(instance.pid)
     process.kill(victim, 'SIGKILL')
@@ -159,8 +161,29 @@ describe.skipIf(!existsSync('/proc'))('several workers on one SQLite file', { ti
     await expect.poll(() => linesWith(instance.log(), 'worker.listening').length, PATIENT).toBe(WORKERS + 1)
     expect(childrenOf(instance.pid)).toHaveLength(WORKERS)
     expect(await askAll(instance, count)).toEqual(times(count, 200))
-    expect(await countIssued(instance)).toBe(before + 2 * count)
+    await expect.poll(() => countIssued(instance), PATIENT).toBe(before + 2 * count)
     expect((await instance.request('/metrics')).body).toMatch(/^trimint_build_info\{[^}]*\} 1$/m)
+  })
+
+  test('render `/metrics` at most once a second together, and keep serving while clients pipeline scrapes', async () => {
+    const { hostname, port } = new URL(instance.url)
+    const crowd = Array.from({ length: 20 }, () => connect(Number(port), hostname))
+    const received = new Map<Socket, string>()
+    for (const socket of crowd) {
+      socket.on('error', () => undefined)
+      socket.on('data', (chunk) => received.set(socket, `${received.get(socket) ?? ''}${chunk}`))
+      socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(30))
+    }
+    const started = performance.now()
+    const linesLike = (pattern: RegExp) => [...received.values()].flatMap((text) => text.match(pattern) ?? [])
+    await expect.poll(() => linesLike(/^HTTP\/1.1 200/gm).length, PATIENT).toBe(20 * 30)
+    const seconds = (performance.now() - started) / 1000
+    // It differs between any two renderings.
+    const renderings = new Set(linesLike(/^process_cpu_seconds_total .*$/gm))
+    expect(renderings.size).toBeGreaterThan(0)
+    expect(renderings.size).toBeLessThanOrEqual(2 + seconds)
+    expect(await askAll(instance)).toEqual(times(4 * WORKERS, 200))
+    for (const socket of crowd) socket.destroy()
   })
 
   test('do not outlive their primary, however busy they are', async () => {
@@ -212,10 +235,12 @@ describe.skipIf(!existsSync('/proc'))('several workers with METRICS_PORT', { tim
   test('serve the sum of all workers there; on SIGTERM all drain without failing a request, and all exit with 0', async () => {
     await askAll(instance, 9)
     const [{ metrics = '' } = {}] = linesWith(instance.log(), 'server.listening') as { metrics?: string }[]
-    for (let scrape = 0; scrape < 2 * WORKERS; scrape++) {
+    const scrape = async () => {
       const reply = await fetch(`${metrics}/metrics`, { headers: { connection: 'close' } })
-      expect(issuedIn(await reply.text())).toBe(9)
+      return issuedIn(await reply.text())
     }
+    const scrapeAll = () => Promise.all(Array.from({ length: 2 * WORKERS }, scrape))
+    await expect.poll(scrapeAll, PATIENT).toEqual(times(2 * WORKERS, 9))
     expect((await instance.request('/metrics')).status).toBe(404)
 
     const failures: { sent: number; failure: string }[] = []

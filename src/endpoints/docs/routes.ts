@@ -1,22 +1,30 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, HTTPMethods } from 'fastify'
+import { createDocument, type Document, sendDocument } from './document.ts'
 
 /** Swagger UI's files from its Fastify plugin. The package swagger-ui-dist reports each installation to its vendor. */
 const LIBRARY = fileURLToPath(new URL('static/', import.meta.resolve('@fastify/swagger-ui/package.json')))
 const DOCUMENT = new URL('../../../openapi/openapi.json', import.meta.url)
 
+const SCRIPT = 'application/javascript; charset=utf-8'
+
 const FILES = {
-  '/docs': [import.meta.dirname, 'page.html'],
-  '/docs/page.js': [import.meta.dirname, 'page.js'],
-  '/docs/swagger-ui-bundle.js': [LIBRARY, 'swagger-ui-bundle.js'],
-  '/docs/swagger-ui.css': [LIBRARY, 'swagger-ui.css'],
-  '/docs/favicon-32x32.png': [LIBRARY, 'favicon-32x32.png'],
+  '/docs': [join(import.meta.dirname, 'page.html'), 'text/html; charset=utf-8'],
+  '/docs/page.js': [join(import.meta.dirname, 'page.js'), SCRIPT],
+  '/docs/swagger-ui-bundle.js': [join(LIBRARY, 'swagger-ui-bundle.js'), SCRIPT],
+  '/docs/swagger-ui.css': [join(LIBRARY, 'swagger-ui.css'), 'text/css; charset=utf-8'],
+  '/docs/favicon-32x32.png': [join(LIBRARY, 'favicon-32x32.png'), 'image/png'],
 } as const
 
-/**
- * Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs.
- */
+/** Files change with the release only, so that all instances of a process share them. */
+const loadFile = loadOnce(async (url: keyof typeof FILES) => {
+  const [file, type] = FILES[url]
+  return createDocument(await readFile(file), type, 'public, max-age=0')
+})
+
+/** Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs. */
 const POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",
@@ -29,7 +37,7 @@ interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 }
 
-/** Serves `GET /docs`, the API reference: a page that can send every request to this server. */
+/** `GET /docs`: the API reference, a page that can send every request to this server. */
 export const docsRoutes: FastifyPluginAsync = async (app) => {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('content-security-policy', POLICY)
@@ -37,24 +45,23 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
     reply.header('referrer-policy', 'no-referrer')
   })
 
-  for (const [url, [root, file]] of Object.entries(FILES)) {
-    app.get(url, async (request, reply) => {
-      // Loaded for the first request, so that a start does not wait for it.
-      const { default: send } = await import('@fastify/send')
-      const { statusCode, headers, stream } = await send(request.raw, file, { root })
-      return reply.code(statusCode).headers(headers).send(stream)
-    })
+  for (const url of Object.keys(FILES) as (keyof typeof FILES)[]) {
+    app.get(url, async (request, reply) => sendDocument(await loadFile(url), request, reply))
   }
 
   // The page's links are relative, so that it works behind a proxy that adds a path prefix.
   app.get('/docs/', async (_request, reply) => reply.redirect('../docs'))
 
-  app.get('/docs/openapi.json', async (_request, reply) => {
+  const loadOpenApi = loadOnce(async (_url: '/docs/openapi.json') => {
     const document = JSON.parse(await readFile(DOCUMENT, 'utf8')) as OpenApi
-    reply.header('cache-control', 'no-cache')
-    // Relative to the document, so that requests go to the address that the reader used.
-    return { ...document, servers: [{ url: '..', description: 'this server' }], paths: served(document.paths) }
+    // Relative to the document: this server, by whatever name and path the reader reached it.
+    const servers = [{ url: '..', description: 'this server' }]
+    const json = JSON.stringify({ ...document, servers, paths: served(document.paths) })
+    return createDocument(Buffer.from(json), 'application/json; charset=utf-8', 'no-cache')
   })
+  app.get('/docs/openapi.json', async (request, reply) =>
+    sendDocument(await loadOpenApi('/docs/openapi.json'), request, reply),
+  )
 
   /** Drops the paths of contracts that are switched off. */
   function served(paths: OpenApi['paths']): OpenApi['paths'] {
@@ -65,5 +72,16 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
       )
     }
     return Object.fromEntries(Object.entries(paths).filter(([path, operations]) => isServed(path, operations)))
+  }
+}
+
+/** Loads each document with its first reader, so that a start does not wait for it. A failure is tried again. */
+function loadOnce<Url extends string>(load: (url: Url) => Promise<Document>): (url: Url) => Promise<Document> {
+  const loading = new Map<Url, Promise<Document>>()
+  return (url) => {
+    const document = loading.get(url) ?? load(url)
+    loading.set(url, document)
+    document.catch(() => loading.delete(url))
+    return document
   }
 }

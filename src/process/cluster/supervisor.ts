@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../core/clock.ts'
+import { METRICS_MAX_AGE_MS, shareRendering } from '../../observability/metrics-rendering.ts'
 import { createMetricsAggregation } from './metrics-aggregation.ts'
 import type { Announcement, Exit, WorkerHandle } from './worker-handle.ts'
 
@@ -45,10 +46,19 @@ export function createSupervisor({ size, startWorker, logger, uptime }: Supervis
   /** Workers that may have loaded their configuration before the latest reload. */
   const outdated = new Set<WorkerHandle>()
   const metrics = createMetricsAggregation()
-  let rendering: Promise<string> | undefined
   let isShuttingDown = false
 
   const listeningWorkers = (): WorkerHandle[] => [...workers].filter((worker) => worker.isListening())
+
+  // Limited here too: otherwise each worker could ask all workers once a second.
+  const renderMetrics = shareRendering(
+    async () => {
+      await Promise.all(listeningWorkers().map((worker) => worker.collect()))
+      return metrics.render([...workers].map((worker) => worker.snapshot()))
+    },
+    METRICS_MAX_AGE_MS,
+    uptime,
+  )
 
   function launch(): WorkerHandle {
     const worker = startWorker(sendMetrics)
@@ -80,15 +90,7 @@ export function createSupervisor({ size, startWorker, logger, uptime }: Supervis
   }
 
   async function sendMetrics(worker: WorkerHandle): Promise<void> {
-    rendering ??= renderMetrics().finally(() => {
-      rendering = undefined
-    })
-    worker.send({ type: 'rendered', text: await rendering })
-  }
-
-  async function renderMetrics(): Promise<string> {
-    await Promise.all(listeningWorkers().map((worker) => worker.collect()))
-    return metrics.render([...workers].map((worker) => worker.snapshot()))
+    worker.send({ type: 'rendered', text: await renderMetrics() })
   }
 
   function watch(worker: WorkerHandle): void {

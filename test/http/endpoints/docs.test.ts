@@ -38,6 +38,17 @@ describe('GET /docs', () => {
     const { headers } = await service.request('/docs/swagger-ui.css')
     const reply = await service.request('/docs/swagger-ui.css', { headers: { 'if-none-match': String(headers.etag) } })
     expect(reply).toMatchObject({ status: 304, body: '' })
+    const other = await service.request('/docs/swagger-ui.css', { headers: { 'if-none-match': '"other"' } })
+    expect(other).toMatchObject({ status: 200 })
+    expect(other.headers.etag).toBe(headers.etag)
+  })
+
+  test('answers HEAD with the headers of GET and without a body', async () => {
+    await using service = await startService()
+    const { headers } = await service.request('/docs/swagger-ui.css')
+    const { etag, 'content-length': length } = headers
+    const reply = await service.request('/docs/swagger-ui.css', { method: 'HEAD' })
+    expect(reply).toMatchObject({ status: 200, body: '', headers: { etag, 'content-length': length } })
   })
 
   test('redirects /docs/ with a relative path, so that a path prefix of a proxy is kept', async () => {

@@ -1,9 +1,11 @@
-import { expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { startTrimint } from '../../../src/app/start-trimint.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
 import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
-import { type Service, startService } from '../../support/service.ts'
+import { KEY, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const configuration = {
@@ -111,4 +113,57 @@ test('stops counting a session when it expires', async () => {
   expect((await scrape(service)).get('trimint_sessions_live')).toBe(3)
   clock.advance(301_000)
   expect((await scrape(service)).get('trimint_sessions_live')).toBe(0)
+})
+
+describe('limits of rendering', () => {
+  test.each([undefined, 0])('renders once a second for all clients (METRICS_PORT %s)', async (metricsPort) => {
+    const uptime = createFrozenClock()
+    let rendered = 0
+    await using trimint = await startTrimint({
+      uptime,
+      metricsMaxAgeMs: 1_000,
+      ...(metricsPort === undefined ? {} : { metricsPort }),
+      async renderMetrics() {
+        rendered += 1
+        await sleep(50)
+        return `rendered ${rendered}\n`
+      },
+    })
+    const scrapeAll = async (): Promise<Set<string>> => {
+      const url = `${trimint.metricsUrl ?? trimint.url}/metrics`
+      return new Set(await Promise.all(Array.from({ length: 50 }, async () => (await fetch(url)).text())))
+    }
+    expect(await scrapeAll()).toEqual(new Set(['rendered 1\n']))
+    uptime.advance(999)
+    expect(await scrapeAll()).toEqual(new Set(['rendered 1\n']))
+    uptime.advance(1)
+    expect(await scrapeAll()).toEqual(new Set(['rendered 2\n']))
+  })
+
+  test('tries again after a failed rendering', async () => {
+    let isFailing = true
+    await using trimint = await startTrimint({
+      metricsMaxAgeMs: 60_000,
+      renderMetrics: async () => (isFailing ? Promise.reject(new Error('a worker is gone')) : 'metrics\n'),
+    })
+    expect((await fetch(`${trimint.url}/metrics`)).status).toBe(500)
+    isFailing = false
+    expect((await fetch(`${trimint.url}/metrics`)).status).toBe(200)
+  })
+
+  test('rejects scrapes on the main port while load is shed, not those on METRICS_PORT', async () => {
+    const base = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }], store: 'sqlite::memory:' }
+    const overload = { eventLoopDelay: '10s', heap: 100 }
+    for (const metricsPort of [undefined, 0]) {
+      await using trimint = await startTrimint({
+        configuration: { ...base, bws: false as const, overload },
+        maxResidentBytes: 1,
+        ...(metricsPort === undefined ? {} : { metricsPort }),
+      })
+      const statusOf = async (path: string) => (await fetch(trimint.url + path)).status
+      await expect.poll(() => statusOf('/docs'), { timeout: 20_000 }).toBe(503)
+      if (trimint.metricsUrl) expect((await fetch(`${trimint.metricsUrl}/metrics`)).status).toBe(200)
+      else expect(await statusOf('/metrics')).toBe(503)
+    }
+  })
 })

@@ -122,6 +122,17 @@ describe('load shedding', () => {
     expect(held).toHaveLength(16_000_000)
   })
 
+  test('above the limit of resident memory refuses, and spares health checks', async () => {
+    const overload = { eventLoopDelay: '10s', heap: 100 }
+    await using busy = await startService({ configuration: { overload }, maxResidentBytes: 1024 * 1024 })
+    await expect.poll(async () => (await getToken(busy, QUERY)).status).toBe(503)
+    expect((await busy.request('/docs')).status).toBe(503)
+    expect((await busy.request('/healthz')).status).toBe(200)
+    await using roomy = await startService({ configuration: { overload } })
+    await new Promise((done) => setTimeout(done, 1_500))
+    expect((await getToken(roomy, QUERY)).status).toBe(200)
+  })
+
   test('above the event-loop limit refuses, and accepts again once the load is gone', async () => {
     await using service = await startService({ configuration: { overload: { eventLoopDelay: '20ms', heap: 100 } } })
     await press(service)

@@ -104,6 +104,53 @@ test.skipIf(process.platform !== 'linux')(
   },
 )
 
+const countDescriptors = ({ pid }: InstanceProcess): number => readdirSync(`/proc/${pid}/fd`).length
+
+const DOCUMENTS = ['/docs/swagger-ui-bundle.js', '/docs/openapi.json', '/docs', '/metrics']
+
+/** MiB that documents may cost that all clients together do not read. */
+const DOCUMENTS_COST = 150
+
+test.skipIf(process.platform !== 'linux').each(DOCUMENTS)(
+  'holds neither memory nor descriptors for 6,400 answers to GET %s that no client reads',
+  { timeout: TIMEOUT },
+  async (path) => {
+    await using deployment = await deploy()
+    const instance = await deployment.startProcess()
+    await expectServed(instance)
+    const reply = await instance.request(path)
+    expect(reply.status).toBe(200)
+    const before = { memory: memoryOf(instance), descriptors: countDescriptors(instance) }
+    const crowd = await openSome(100, portOf(instance))
+    for (const socket of crowd) socket.write(request(path).repeat(maxPendingRequests))
+    const worst = { memory: 0, descriptors: 0 }
+    for (let look = 0; look < 20; look++) {
+      await expectServed(instance)
+      worst.memory = Math.max(worst.memory, memoryOf(instance))
+      worst.descriptors = Math.max(worst.descriptors, countDescriptors(instance))
+      await sleep(100)
+    }
+    expect(worst.descriptors - before.descriptors).toBeLessThan(crowd.length + 20)
+    expect(worst.memory - before.memory).toBeLessThan(DOCUMENTS_COST)
+    expect(await instance.request(path)).toMatchObject({ status: 200 })
+    for (const socket of crowd) socket.destroy()
+  },
+)
+
+test('rejects further readers with 503 while 64 documents are being sent', { timeout: TIMEOUT }, async () => {
+  await using service = await startService()
+  const path = '/docs/swagger-ui-bundle.js'
+  const complete = await service.request(path)
+  const crowd = await openSome(64, service.port)
+  // More than both ends of a connection buffer.
+  for (const socket of crowd) socket.write(request(path).repeat(8))
+  await expect.poll(async () => (await service.request(path)).status, PATIENT).toBe(503)
+  expect(await service.request(path)).toMatchObject({ headers: { 'retry-after': '1' } })
+  expect((await service.request('/healthz')).status).toBe(200)
+  for (const socket of crowd) socket.destroy()
+  await expect.poll(async () => (await service.request(path)).body === complete.body, PATIENT).toBe(true)
+})
+
 test('answers the maximum of pending requests in order', async () => {
   await using service = await startService()
   const [socket] = (await openSome(1, service.port)) as [Socket]
