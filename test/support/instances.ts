@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { startTrimint } from '../../src/app/start-trimint.ts'
 import { systemClock } from '../../src/app/system-clock.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
+import { FULL } from './full.ts'
 import { ACCOUNT } from './idscan.ts'
 import { recordRefusal, trackSecret, trackSecretsIn } from './leak-recorder.ts'
 import { captureLog } from './log.ts'
@@ -41,6 +42,15 @@ export interface Deployment extends AsyncDisposable {
   /** Starts an instance in this process. */
   start(): Promise<Instance>
   startProcess(): Promise<InstanceProcess>
+}
+
+/**
+ * Starts instances of a deployment, the first as a process. In the full form all are processes; otherwise the others share the
+ * process of the test, because each start of a process costs more than a second of processor time.
+ */
+export async function startInstances(deployment: Deployment, count: number): Promise<[InstanceProcess, ...Instance[]]> {
+  const start = () => (FULL ? deployment.startProcess() : deployment.start())
+  return Promise.all([deployment.startProcess(), ...Array.from({ length: count - 1 }, start)])
 }
 
 /** Connections to one instance; more than any test uses at once, so that no call waits for another. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { findFreePort } from './ports.ts'
@@ -15,11 +15,16 @@ const PROGRAMS = ['bash', 'sh', 'cat', 'cp', 'curl', 'expr', 'grep', 'ls', 'mkdi
 /** The parts of a clone that commands in documents need. */
 const PARTS = ['docs', 'examples', 'src', 'package.json', 'trimint.example.yaml']
 
+function readScript(name: string): string {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
+  return scripts[name] ?? ''
+}
+
 /** Replaces npm, because node_modules is shared. `npm start` ends once the server is up. */
-const npm = (path: string, port: number) => `#!/bin/bash
+const npm = (port: number) => `#!/bin/bash
 PATH=$PATH:/usr/bin:/bin
 case "$*" in
-  'run -s trimint -- '*) exec '${path}' "$@" ;;
+  'run -s trimint -- '*) shift 4; exec ${readScript('trimint')} "$@" ;;
   start) ;;
   *) echo "npm $*: no test runs this, so the block needs a mark" >&2; exit 127 ;;
 esac
@@ -57,7 +62,6 @@ export async function startReader(): Promise<Reader> {
     PATH: join(home, 'bin'),
     HOME: home,
     PORT: new URL(url).port,
-    npm_config_update_notifier: 'false',
   }
 
   async function run(commands: string): Promise<string> {
@@ -81,5 +85,5 @@ function prepare(folder: string, port: number): void {
     const path = findProgram(name)
     if (path) symlinkSync(path, join(programs, name))
   }
-  writeFileSync(join(programs, 'npm'), npm(findProgram('npm') ?? 'npm', port), { mode: 0o755 })
+  writeFileSync(join(programs, 'npm'), npm(port), { mode: 0o755 })
 }

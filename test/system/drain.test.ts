@@ -26,7 +26,7 @@ interface Drained extends Answerer, AsyncDisposable {
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'trimint-drain-'))
-  const password = await hash('the password that nobody gives', { memoryCost: 65_536, timeCost: 2 })
+  const password = await hash('the password that nobody gives', { memoryCost: 65_536, timeCost: 1 })
   const configuration: ConfigurationInput = {
     publicUrl: 'https://tokens.example.com',
     store: 'sqlite::memory:',
@@ -100,7 +100,7 @@ async function beginForm(
 }
 
 /** Logins whose passwords are checked after the port has closed. */
-const LOGINS = 8
+const LOGINS = 4
 
 describe('a shutdown', () => {
   test('on SIGTERM turns not ready, keeps answering, closes the port, finishes requests, writes the log and exits with 0', async () => {

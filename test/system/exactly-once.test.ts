@@ -1,15 +1,23 @@
 import pLimit from 'p-limit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
-import { type Deployment, deploy, type InstanceProcess, issueAt, redeemAt } from '../support/instances.ts'
+import {
+  type Deployment,
+  deploy,
+  type Instance,
+  type InstanceProcess,
+  issueAt,
+  redeemAt,
+  startInstances,
+} from '../support/instances.ts'
 import { hasProgram } from '../support/programs.ts'
 import { type StartedRedis, startRedis } from '../support/redis.ts'
 
 // Callers of several processes redeem the same token at the same moment.
 
-const TOKENS = FULL ? 10_000 : 150
+const TOKENS = FULL ? 10_000 : 100
 const CALLERS = 8
-const PROCESSES = 3
+const INSTANCES = 3
 const TIMEOUT = FULL ? 900_000 : 60_000
 
 /** Tokens that are redeemed at a time, each by all its callers. */
@@ -50,17 +58,20 @@ const STORES = [
   { store: 'a Redis', needsRedis: true },
 ]
 
-describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }) => {
+describe.each(STORES)(`${INSTANCES} instances on $store`, ({ store, needsRedis }) => {
   describe.skipIf(needsRedis && !hasProgram('redis-server'))(`${TOKENS} tokens, ${CALLERS} callers each`, () => {
     let redis: StartedRedis | undefined
     let deployment: Deployment
-    let instances: InstanceProcess[]
-    const instanceFor = (call: number) => instances[call % instances.length] as InstanceProcess
+    let victim: InstanceProcess
+    let survivors: Instance[]
+    let instances: Instance[]
+    const instanceFor = (call: number) => instances[call % instances.length] as Instance
 
     beforeAll(async () => {
       redis = needsRedis ? await startRedis() : undefined
       deployment = await deploy(redis?.url)
-      instances = await Promise.all(Array.from({ length: PROCESSES }, () => deployment.startProcess()))
+      ;[victim, ...survivors] = await startInstances(deployment, INSTANCES)
+      instances = [victim, ...survivors]
     }, TIMEOUT)
     afterAll(async () => {
       await deployment[Symbol.asyncDispose]()
@@ -84,7 +95,6 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
       timeout: TIMEOUT,
     }, async () => {
       const tokens = await issueAll()
-      const [victim, ...survivors] = instances
       /** What the victim may have redeemed, and told nobody. */
       const interrupted = new Set<string>()
       let isHalfway = false
@@ -95,7 +105,7 @@ describe.each(STORES)(`${PROCESSES} processes on $store`, ({ store, needsRedis }
         async (caller, token) => {
           try {
             const code = await redeemAt(instanceFor(caller), token)
-            if (isHalfway && instanceFor(caller) === victim) death ??= victim?.kill()
+            if (isHalfway && instanceFor(caller) === victim) death ??= victim.kill()
             return code
           } catch (error) {
             if (instanceFor(caller) !== victim) throw error

@@ -8,6 +8,7 @@ import { systemRandomness } from '../../src/app/system-randomness.ts'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
 import { getToken, QUERY } from '../support/bws.ts'
 import { type Outcome, runTrimint } from '../support/command.ts'
+import { FULL } from '../support/full.ts'
 import { ACCOUNT, LOGIN, login } from '../support/idscan.ts'
 import { type Deployment, deploy, type Instance } from '../support/instances.ts'
 import { trackSecret } from '../support/leak-recorder.ts'
@@ -24,7 +25,7 @@ const CALLERS = 6
 const CALLER_PAUSE_MS = 50
 
 /** Rounds of all callers together between two steps of the rotation. */
-const ROUNDS = 40
+const ROUNDS = FULL ? 40 : 20
 
 const CONFIGURATION: Partial<ConfigurationInput> = {
   keys: [{ id: 'old', secret: KEY, created: '2026-01-01' }],

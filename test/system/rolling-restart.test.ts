@@ -10,9 +10,9 @@ import { type Answerer, basic, type Reply, type RequestOptions } from '../suppor
 
 // A new version without a failed request: clients notice nothing of an instance that restarts.
 
-const ROUNDS = FULL ? 10 : 2
-const CALLERS = FULL ? 24 : 8
-const CALLER_PAUSE_MS = 50
+const ROUNDS = FULL ? 10 : 1
+const CALLERS = FULL ? 24 : 5
+const CALLER_PAUSE_MS = FULL ? 50 : 100
 const TIMEOUT = FULL ? 600_000 : 180_000
 
 const AS_APP = basic(DEMO_APP.id, DEMO_APP.secret)

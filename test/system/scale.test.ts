@@ -24,7 +24,7 @@ import type { Answerer, Reply, RequestOptions } from '../support/service.ts'
 // Two instances on one Redis keep every promise of a contract page as one process does, whichever of them is asked.
 
 /** Tokens that several callers want at the same time. */
-const ROUNDS = FULL ? 1_000 : 10
+const ROUNDS = FULL ? 1_000 : 5
 const TIMEOUT = FULL ? 600_000 : 60_000
 
 const QUERY = `id=${DEMO_APP.id}&bcid=bws.112.12345`

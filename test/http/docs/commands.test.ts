@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { type Block, documents, readBlocks } from '../../support/markdown.ts'
 import { hasProgram } from '../../support/programs.ts'
-import { startReader } from '../../support/reader.ts'
+import { type Reader, startReader } from '../../support/reader.ts'
 
 // Runs every shell command in the documents. A block that another file runs carries `<!-- run by: file -->`; a block
 // that no test can run carries `<!-- not run: reason -->`.
@@ -47,11 +49,18 @@ const OUTSIDE = /(?:^|[\s"'=<>])(?:\/|~|\.\.\/)\w/m
 // A block may depend on earlier blocks of its section.
 const sections = Map.groupBy(runHere.filter(hasPrograms), ({ file, heading }) => `${file}: ${heading}`)
 
+let reader: Reader
+beforeAll(async () => {
+  reader = await startReader()
+}, 60_000)
+// A section that writes a configuration must not change what the next one runs with.
+afterEach(() => rm(join(reader.folder, 'trimint.yaml'), { force: true }))
+afterAll(() => reader?.[Symbol.asyncDispose]())
+
 test.each([...sections])(
   'runs the commands of %s and prints the documented output',
   { timeout: 60_000 },
   async (_name, section) => {
-    await using reader = await startReader()
     for (const block of section) {
       const { code } = block
       expect(

@@ -343,7 +343,7 @@ test('returns a configuration or issues with places and without secrets, for a f
   })
   fc.assert(isReportedWell, {
     seed: SEED,
-    numRuns: FULL ? 30_000 : 250,
+    numRuns: FULL ? 30_000 : 120,
     interruptAfterTimeLimit: CAMPAIGN_MS,
     endOnFailure: true,
     reporter: reportFinding,

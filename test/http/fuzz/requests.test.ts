@@ -19,7 +19,7 @@ import { trackSecret } from '../../support/leak-recorder.ts'
 const MAX_BATCH_SIZE = FULL ? DEFAULT_CONNECTION_LIMITS.maxPendingRequests : 32
 
 /** Batches for each configuration, and how many run in parallel. */
-const BATCHES = FULL ? 10_800 : 60
+const BATCHES = FULL ? 10_800 : 40
 const LANES = FULL ? 8 : 1
 
 /** Batches between two health checks. */

@@ -76,7 +76,7 @@ function memoryOf({ pid }: InstanceProcess): number {
   return Number(kibibytes) / 1024
 }
 
-const GREEDY = FULL ? 200 : 20
+const GREEDY = FULL ? 200 : 8
 
 /** MiB that a client may cost that sends many requests and reads nothing. */
 const COST = 20
