@@ -10,17 +10,7 @@ const FULL = process.env.TRIMINT_TEST_FULL === '1'
 /** Test files that replace a module need a module registry that no other file has filled. */
 const mocking = globSync('test/**/*.test.ts').filter((file) => readFileSync(file, 'utf8').includes('vi.mock('))
 
-const project = (name: string) => ({
-  extends: true as const,
-  test: {
-    name,
-    include: [`test/${name}/**/*.test.ts`],
-    exclude: mocking,
-    // Importing the service again for every file takes as much processor time as the tests themselves.
-    isolate: false,
-    sequence: { groupOrder: 1 },
-  },
-})
+const groups = ['unit', 'http', 'system', ...(FULL ? ['long'] : [])]
 
 export default defineConfig({
   test: {
@@ -29,13 +19,21 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 30_000, interval: 20 } },
-    // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle.
-    maxWorkers: 4,
+    // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle; each
+    // worker imports the service again.
+    maxWorkers: 3,
     projects: [
-      project('unit'),
-      project('http'),
-      project('system'),
-      ...(FULL ? [project('long')] : []),
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: groups.map((group) => `test/${group}/**/*.test.ts`),
+          exclude: mocking,
+          // Importing the service again for every file takes as much processor time as the tests themselves.
+          isolate: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
       { extends: true, test: { name: 'mocks', include: mocking, sequence: { groupOrder: 1 } } },
       // Searches everything that the other groups made the service write.
       { extends: true, test: { name: 'run', include: ['test/run/**/*.test.ts'], sequence: { groupOrder: 2 } } },
