@@ -48,7 +48,7 @@ export interface Certificate {
 
 /** A port. It stays open while the app behind it is replaced. */
 export interface Listener {
-  /** Sends all further requests to this app. Requests under way stay with the previous app. */
+  /** Sends all further requests to this app. Requests in progress stay with the previous app. */
   serve(app: FastifyInstance): void
   /** Opens the port and returns its URL. */
   listen(host: string, port: number): Promise<string>
