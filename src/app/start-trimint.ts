@@ -59,7 +59,10 @@ export interface TrimintOptions {
   readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
   /** How many processes share this machine's cores; 1 by default. */
   readonly workers?: number
-  /** Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the machine's. */
+  /**
+   * Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the
+   * machine's.
+   */
   readonly maxResidentBytes?: number
   readonly metrics?: Metrics
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
@@ -97,8 +100,8 @@ export interface Trimint extends AsyncDisposable {
    */
   reload(next?: ConfigurationInput): Promise<ReloadResult>
   /**
-   * Answers requests in progress, then closes everything. Never rejects. A second call ends the delay of the first; with
-   * `timeoutMs: 0` it also abandons requests in progress.
+   * Answers requests in progress, then closes everything. Never rejects. A second call ends the delay of the first;
+   * with `timeoutMs: 0` it also abandons requests in progress.
    */
   close(options?: CloseOptions): Promise<void>
 }

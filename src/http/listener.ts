@@ -95,7 +95,10 @@ export function createListener(
   let app: FastifyInstance | undefined
   const arrivals = createBatch(setImmediate)
 
-  /** One answer at a time: a client that does not read makes Trimint hold one answer, however many requests it pipelines. */
+  /**
+   * One answer at a time: a client that does not read makes Trimint hold one answer, however many requests it
+   * pipelines.
+   */
   function routeNext(this: ServerResponse): void {
     const pending = (this.req.socket as QueuedSocket)[PENDING_REQUESTS]
     pending?.shift()

@@ -16,7 +16,10 @@ export interface LoadSheddingOptions {
 /** A shorter sample holds too few measurements. */
 const MIN_SAMPLE_INTERVAL_MS = 1_000
 
-/** Percent of the memory of this machine or container. The rest is a margin: the kernel kills a process that uses it all. */
+/**
+ * Percent of the memory of this machine or container. The rest is a margin: the kernel kills a process that uses it
+ * all.
+ */
 const MAX_RESIDENT_PERCENT = 90
 
 /** An idle process uses up to half of this. */

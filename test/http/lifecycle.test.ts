@@ -43,8 +43,8 @@ type Surface = (typeof SURFACES)[number]
 type Answer = 'active' | 'inactive' | number | string
 type Row = readonly [kind: Kind, state: State, ...answers: Answer[]]
 
-// `-` marks states that a kind cannot be in: an opaque token has no algorithm, and so on. At redeem, a signed token is sent
-// as the token; at status, as the session id.
+// `-` marks states that a kind cannot be in: an opaque token has no algorithm, and so on. At redeem, a signed token is
+// sent as the token; at status, as the session id.
 const TABLE: readonly Row[] = [
   // kind        state              introspect  authz/bws  authz/idscan  redeem  status
   ['bws', 'fresh', 'active', 200, 401, 1404, 'unknown'],

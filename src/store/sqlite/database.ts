@@ -49,7 +49,9 @@ function createFile(path: string): void {
   }
 }
 
-/** Repeats a step while the file is locked. SQLite's timeout does not cover the lock of a process that starts or stops. */
+/**
+ * Repeats a step while the file is locked. SQLite's timeout does not cover the lock of a process that starts or stops.
+ */
 function retryOpenWhileLocked(step: () => void): void {
   for (let left = OPEN_TIMEOUT_MS / RETRY_PAUSE_MS; ; left--) {
     try {
