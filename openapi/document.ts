@@ -39,7 +39,10 @@ export function createOpenApi(): string {
   return `${JSON.stringify(document, undefined, 2)}\n`
 }
 
-/** One scheme for each kind of caller, so that the reference page can hold the credentials of all three. */
+/**
+ * Returns a security scheme. Each kind of caller has one, so that the reference page can hold the credentials of all
+ * three.
+ */
 function basic(whose: string, demo: string) {
   const description = `Id and secret ${whose} (RFC 7617). In the built-in demo: \`${demo}\` and \`demo-secret\`.`
   return { type: 'http', scheme: 'basic', description } as const

@@ -45,7 +45,7 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
     trustProxy,
     rewriteUrl: ({ url = '' }) => canonicalTarget(url),
     genReqId: createRequestIds(randomness),
-    // Answer requests under way while the app closes.
+    // Answer requests in progress while the app closes.
     return503OnClosing: false,
     // No hook runs for a path that cannot be decoded.
     frameworkErrors(error, request, reply) {

@@ -8,7 +8,7 @@ const SHUTDOWN_STEP_TIMEOUT_MS = 1_500
 export interface DrainOptions {
   /** Milliseconds between turning not ready and closing the port, for load balancers to notice. */
   readonly delayMs: number
-  /** Milliseconds until requests under way are abandoned; includes the delay. */
+  /** Milliseconds until requests in progress are abandoned; includes the delay. */
   readonly timeoutMs: number
   /** The signal that requested the shutdown, for the log. */
   readonly signal?: NodeJS.Signals | undefined

@@ -55,11 +55,14 @@ export interface TrimintOptions {
   readonly randomness?: Randomness
   readonly intervals?: Partial<Intervals>
   readonly connectionLimits?: Partial<ConnectionLimits>
-  /** Defaults of {@link Trimint.close}: no delay, and 30 s for requests under way. */
+  /** Defaults of {@link Trimint.close}: no delay, and 30 s for requests in progress. */
   readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
   /** How many processes share this machine's cores; 1 by default. */
   readonly workers?: number
-  /** Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the machine's. */
+  /**
+   * Bytes of memory beyond which requests are refused, unless `overload` is false; by default, a share of the
+   * machine's.
+   */
   readonly maxResidentBytes?: number
   readonly metrics?: Metrics
   /** Returns the text of `GET /metrics`, in place of this instance's own metrics. */
@@ -74,7 +77,7 @@ export interface TrimintOptions {
 export interface CloseOptions {
   /** Milliseconds between turning not ready and closing the port. */
   readonly delayMs?: number
-  /** Milliseconds until requests under way are abandoned; 0 abandons them at once. */
+  /** Milliseconds until requests in progress are abandoned; 0 abandons them at once. */
   readonly timeoutMs?: number
   readonly signal?: NodeJS.Signals | undefined
 }
@@ -97,8 +100,8 @@ export interface Trimint extends AsyncDisposable {
    */
   reload(next?: ConfigurationInput): Promise<ReloadResult>
   /**
-   * Answers requests under way, then closes everything. Never rejects. A second call ends the delay of the first; with
-   * `timeoutMs: 0` it also abandons requests under way.
+   * Answers requests in progress, then closes everything. Never rejects. A second call ends the delay of the first;
+   * with `timeoutMs: 0` it also abandons requests in progress.
    */
   close(options?: CloseOptions): Promise<void>
 }

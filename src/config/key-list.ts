@@ -66,7 +66,7 @@ function layOut(source: string, list: YAMLSeq): Layout | undefined {
   return list.flow ? layOutBraces(items) : layOutLines(source, items)
 }
 
-/** For `keys: [{ … }, { … }]`. */
+/** Lays out `keys: [{ … }, { … }]`. */
 function layOutBraces(items: readonly YAMLMap[]): Layout {
   const name = items.at(-1)?.items[0]?.key
   // JSON stays JSON.
@@ -77,7 +77,7 @@ function layOutBraces(items: readonly YAMLMap[]): Layout {
   }
 }
 
-/** For keys on lines that start with a dash. */
+/** Lays out keys on lines that start with a dash. */
 function layOutLines(source: string, items: readonly YAMLMap[]): Layout {
   const eol = source.includes('\r\n') ? '\r\n' : '\n'
   const spans: Span[] = []

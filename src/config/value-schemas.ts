@@ -23,7 +23,10 @@ function describeMismatch(input: unknown): string {
   return input === null ? 'empty value' : 'invalid value'
 }
 
-/** Like {@link expected}, for text: YAML reads `007` as a number and `true` as a boolean unless they are quoted. */
+/**
+ * Does the same as {@link expected} for text: YAML reads `007` as a number and `true` as a boolean unless they are
+ * quoted.
+ */
 function expectedText(allowed: string): ErrorText {
   return {
     error({ input }) {

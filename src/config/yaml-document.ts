@@ -194,7 +194,7 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
 
 type Expanded = { readonly value: string } | { readonly failure: string }
 
-/** `file:path` becomes the content of a file, `${NAME}` an environment variable, `$${` a literal `${`. */
+/** Replaces `file:path` by the content of a file, `${NAME}` by an environment variable, and `$${` by a literal `${`. */
 function expand(written: string, folder: string, variables: Variables): Expanded {
   const missing: string[] = []
   const value = written.replace(/\$\$\{|\$\{([^}]*)\}/g, (whole, name?: string) => {

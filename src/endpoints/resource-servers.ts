@@ -51,7 +51,9 @@ export async function createResourceServerAuthentication(
   }
 }
 
-/** RFC 6749 section 2.3.1 has clients encode id and secret as in a form before they build the header. Not all do. */
+/**
+ * Decodes an id and a secret that were form-encoded for the header (RFC 6749 section 2.3.1). Not all clients do that.
+ */
 function decodeCredentials({ id, secret }: Credentials): Credentials {
   return { id: decodeForm(id), secret: decodeForm(secret) }
 }

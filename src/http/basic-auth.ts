@@ -83,7 +83,7 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
   }
 }
 
-/** @throws Refusal while the guard blocks the address that a request comes from. */
+/** Throws a {@link Refusal} while the guard blocks the address that a request comes from. */
 export function refuseWhileBlocked(request: FastifyRequest, guard: Guard): void {
   const retryAfterMs = guard.blockedFor(attemptOf(request))
   if (retryAfterMs > 0) throw new Refusal('blocked', { retryAfterMs })

@@ -48,7 +48,7 @@ export interface Certificate {
 
 /** A port. It stays open while the app behind it is replaced. */
 export interface Listener {
-  /** Sends all further requests to this app. Requests under way stay with the previous app. */
+  /** Sends all further requests to this app. Requests in progress stay with the previous app. */
   serve(app: FastifyInstance): void
   /** Opens the port and returns its URL. */
   listen(host: string, port: number): Promise<string>
@@ -95,7 +95,10 @@ export function createListener(
   let app: FastifyInstance | undefined
   const arrivals = createBatch(setImmediate)
 
-  /** One answer at a time: a client that does not read makes Trimint hold one answer, however many requests it pipelines. */
+  /**
+   * One answer at a time: a client that does not read makes Trimint hold one answer, however many requests it
+   * pipelines.
+   */
   function routeNext(this: ServerResponse): void {
     const pending = (this.req.socket as QueuedSocket)[PENDING_REQUESTS]
     pending?.shift()

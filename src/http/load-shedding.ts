@@ -16,25 +16,28 @@ export interface LoadSheddingOptions {
 /** A shorter sample holds too few measurements. */
 const MIN_SAMPLE_INTERVAL_MS = 1_000
 
-/** Percent of the memory of this machine or container. What is left is for the kernel, which ends a process that takes all. */
+/**
+ * Percent of the memory of this machine or container. The rest is a margin: the kernel kills a process that uses it
+ * all.
+ */
 const MAX_RESIDENT_PERCENT = 90
 
-/** An idle process occupies up to half of this. */
+/** An idle process uses up to half of this. */
 const MIN_RESIDENT_LIMIT_BYTES = 256 * 1024 * 1024
 
 /**
  * Returns how many bytes of memory each process may occupy before it refuses requests.
  *
- * @param processes how many share the memory.
+ * @param processes the number of processes that share the memory.
  */
 export function defaultMaxResidentBytes(processes: number): number {
-  // 0 where there is no limit, or where it is unknown.
+  // 0 if there is no limit, or if it is unknown.
   const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY
   const share = (Math.min(limit, totalmem()) * MAX_RESIDENT_PERCENT) / 100 / processes
   return Math.max(MIN_RESIDENT_LIMIT_BYTES, share)
 }
 
-/** Refuses requests while the process is over a limit, so that requests under way are answered in time. */
+/** Refuses requests while the process is over a limit, so that requests in progress are answered in time. */
 export async function registerLoadShedding(app: FastifyInstance, options: LoadSheddingOptions): Promise<void> {
   const { eventLoopDelay, heap, maxResidentBytes } = options
   await app.register(underPressure, {

@@ -39,7 +39,7 @@ export function requestFields(request: FastifyRequest): Pick<Decision, 'address'
   return { address: clientIp(request), requestId: request.id, traceId }
 }
 
-/** W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. A trace-id of zeros is invalid. */
+/** Reads version, trace-id, parent-id and flags (W3C Trace Context, section 3.2). A trace-id of zeros is invalid. */
 function readTraceId(traceparent: unknown): string | undefined {
   if (typeof traceparent !== 'string') return undefined
   return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/.exec(traceparent)?.[1]

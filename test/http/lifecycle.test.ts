@@ -18,7 +18,7 @@ import { askStatus, codeOf, createToken, OPEN, redeem } from '../support/nevisfi
 import { APP, type Reply, type Service, startService } from '../support/service.ts'
 import { createFrozenClock, type FrozenClock } from '../support/time.ts'
 
-// What becomes of every kind of token, in every state that it can be in, wherever it can be shown.
+// Every kind of token, in every state, on every surface that accepts tokens.
 
 const KINDS = ['bws', 'idscan', 'nevisfido'] as const
 const STATES = [
@@ -43,58 +43,57 @@ type Surface = (typeof SURFACES)[number]
 type Answer = 'active' | 'inactive' | number | string
 type Row = readonly [kind: Kind, state: State, ...answers: Answer[]]
 
-// `-` where a kind of token cannot come into a state: one without a key has no algorithm, one that is not signed over times is
-// never too early, and so on. A signed token is shown at redeem as the token, and at status as the session, that it is not.
-// biome-ignore format: it is a table
+// `-` marks states that a kind cannot be in: an opaque token has no algorithm, and so on. At redeem, a signed token is
+// sent as the token; at status, as the session id.
 const TABLE: readonly Row[] = [
   // kind        state              introspect  authz/bws  authz/idscan  redeem  status
-  ['bws',       'fresh',           'active',   200,       401,          1404,   'unknown'],
-  ['bws',       'expired',         'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'not yet valid',   'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'altered',         'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'wrong algorithm', 'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'foreign key',     'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'revoked',         'inactive', 401,       401,          1404,   'unknown'],
-  ['bws',       'tries used up',   'inactive', 403,       401,          1404,   'unknown'],
-  ['bws',       'wrong task',      'active',   403,       401,          1404,   'unknown'],
-  ['bws',       'wrong area',      '-',        '-',       '-',          '-',    '-'],
-  ['bws',       'idle',            '-',        '-',       '-',          '-',    '-'],
-  ['bws',       'redeemed',        '-',        '-',       '-',          '-',    '-'],
-  ['idscan',    'fresh',           'active',   401,       200,          1404,   'unknown'],
-  ['idscan',    'expired',         'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'not yet valid',   'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'altered',         'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'wrong algorithm', 'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'foreign key',     'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'revoked',         'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'tries used up',   '-',        '-',       '-',          '-',    '-'],
-  ['idscan',    'wrong task',      '-',        '-',       '-',          '-',    '-'],
-  ['idscan',    'wrong area',      'active',   401,       403,          1404,   'unknown'],
-  ['idscan',    'idle',            'inactive', 401,       401,          1404,   'unknown'],
-  ['idscan',    'redeemed',        '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'fresh',           'active',   401,       401,          1200,   'tokenCreated'],
-  ['nevisfido', 'expired',         'inactive', 401,       401,          1408,   'failed'],
-  ['nevisfido', 'not yet valid',   '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'altered',         'inactive', 401,       401,          1404,   'unknown'],
-  ['nevisfido', 'wrong algorithm', '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'foreign key',     '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'revoked',         'inactive', 401,       401,          1491,   'failed'],
-  ['nevisfido', 'tries used up',   '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'wrong task',      'active',   401,       401,          1498,   'tokenCreated'],
-  ['nevisfido', 'wrong area',      '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'idle',            '-',        '-',       '-',          '-',    '-'],
-  ['nevisfido', 'redeemed',        'inactive', 401,       401,          1491,   'clientRegistering'],
+  ['bws', 'fresh', 'active', 200, 401, 1404, 'unknown'],
+  ['bws', 'expired', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'not yet valid', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'altered', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'wrong algorithm', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'foreign key', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'revoked', 'inactive', 401, 401, 1404, 'unknown'],
+  ['bws', 'tries used up', 'inactive', 403, 401, 1404, 'unknown'],
+  ['bws', 'wrong task', 'active', 403, 401, 1404, 'unknown'],
+  ['bws', 'wrong area', '-', '-', '-', '-', '-'],
+  ['bws', 'idle', '-', '-', '-', '-', '-'],
+  ['bws', 'redeemed', '-', '-', '-', '-', '-'],
+  ['idscan', 'fresh', 'active', 401, 200, 1404, 'unknown'],
+  ['idscan', 'expired', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'not yet valid', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'altered', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'wrong algorithm', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'foreign key', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'revoked', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'tries used up', '-', '-', '-', '-', '-'],
+  ['idscan', 'wrong task', '-', '-', '-', '-', '-'],
+  ['idscan', 'wrong area', 'active', 401, 403, 1404, 'unknown'],
+  ['idscan', 'idle', 'inactive', 401, 401, 1404, 'unknown'],
+  ['idscan', 'redeemed', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'fresh', 'active', 401, 401, 1200, 'tokenCreated'],
+  ['nevisfido', 'expired', 'inactive', 401, 401, 1408, 'failed'],
+  ['nevisfido', 'not yet valid', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'altered', 'inactive', 401, 401, 1404, 'unknown'],
+  ['nevisfido', 'wrong algorithm', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'foreign key', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'revoked', 'inactive', 401, 401, 1491, 'failed'],
+  ['nevisfido', 'tries used up', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'wrong task', 'active', 401, 401, 1498, 'tokenCreated'],
+  ['nevisfido', 'wrong area', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'idle', '-', '-', '-', '-', '-'],
+  ['nevisfido', 'redeemed', 'inactive', 401, 401, 1491, 'clientRegistering'],
 ]
 
 interface Shown {
   readonly token: string
-  /** For kinds that have no session, the token once more. */
+  /** The session; the token itself for kinds without one. */
   readonly session: string
 }
 
 const alone = (token: string): Shown => ({ token, session: token })
 
-/** A token that is good everywhere: for a verification, for scanning, for a registration. */
+/** Issues a token that every surface accepts: for a verification, for scanning, for a registration. */
 const issuers: Record<Kind, (service: Service) => Promise<Shown>> = {
   bws: async (service) => alone(await issueBws(service)),
   idscan: async (service) => alone(await issueIdscan(service)),
@@ -104,7 +103,7 @@ const issuers: Record<Kind, (service: Service) => Promise<Shown>> = {
   },
 }
 
-/** Such a token, but for something that is asked for elsewhere. */
+/** Issues a token for another task, area or operation. */
 const strangers: Record<Kind, (service: Service) => Promise<Shown>> = {
   bws: async (service) => alone(await issueBws(service, 'task=enroll')),
   idscan: async (service) => alone(await issueIdscan(service, { area: 'investigation' })),
@@ -181,7 +180,7 @@ const surfaces: Record<Surface, (service: Service, shown: Shown) => Promise<Answ
   status: async (service, { session }) => JSON.parse((await askStatus(service, session)).body).status,
 }
 
-/** Whatever is not active says nothing else, and with the same bytes. */
+/** The reply for every inactive token, with the same bytes. */
 function readIntrospection({ status, body }: Reply): Answer {
   if (status === 200 && body === '{"active":false}') return 'inactive'
   return status === 200 && (JSON.parse(body) as { active?: unknown }).active === true ? 'active' : `${status} ${body}`
@@ -196,7 +195,7 @@ function configure(state: State): Partial<ConfigurationInput> {
   return {
     guard: false,
     bws: { apps: [APP] },
-    // Only here: it would hide what else makes a token of long ago no good.
+    // Only here: it would hide the other reasons for rejecting an old token.
     idscan: { accounts: [ACCOUNT], enforceIdleTimeout: state === 'idle' },
     nevisfido: OPEN,
     resourceServers: RESOURCE_SERVERS,
@@ -211,7 +210,7 @@ describe('the token life cycle', () => {
     expect(await surfaces[surface](service, shown)).toBe(answer)
   })
 
-  test('the table contains every kind in every state on every surface once', () => {
+  test('lists every kind in every state on every surface once', () => {
     const name = (...words: string[]): string => words.join(' ')
     const expected = KINDS.flatMap((kind) =>
       STATES.flatMap((state) => SURFACES.map((surface) => name(kind, state, surface))),
@@ -221,7 +220,7 @@ describe('the token life cycle', () => {
     expect(TABLE.every((row) => row.length === 2 + SURFACES.length)).toBe(true)
   })
 
-  test('a state that a kind cannot be in has no answer on any surface', () => {
+  test('lists no answer for a state that a kind cannot be in', () => {
     for (const [kind, state, ...answers] of TABLE) {
       expect(new Set(answers.map((answer) => answer === '-')).size, `${kind} ${state}`).toBe(1)
     }

@@ -41,7 +41,7 @@ test('describes every route except those of the reference itself, and nothing el
   }
   const tree = app.printRoutes({ commonPrefix: false })
   const served = [...tree.matchAll(/(\/\S*) \(/g)].map(([, path = '']) => path.replaceAll(/:(\w+)/g, '{$1}'))
-  // A path that may have a slash behind it has a branch of its own for it.
+  // A path with an optional trailing slash is registered twice.
   const paths = new Set(served.filter((path) => path !== '/'))
   expect([...paths].toSorted()).toEqual(described.toSorted())
 })

@@ -73,7 +73,7 @@ export async function runNginx(url: string, files: Readonly<Record<string, strin
   }
 }
 
-/** @throws Error unless `from` occurs exactly once. */
+/** Replaces a part of a text. Throws unless `from` occurs exactly once. */
 export function replaceOnce(text: string, from: string, to: string): string {
   const parts = text.split(from)
   if (parts.length !== 2) throw new Error(`\`${from}\` occurs ${parts.length - 1} times; expected once`)

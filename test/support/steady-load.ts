@@ -32,8 +32,8 @@ export interface SteadyLoad extends Told {
 
 const CALLERS = 6
 
-/** The pause after a failure, in milliseconds. */
-const PAUSE = 20
+/** The pause after a failure. */
+const PAUSE_MS = 20
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
@@ -104,7 +104,7 @@ export function startSteadyLoad(current: () => Instance): SteadyLoad {
         counts.served += 1
       } catch {
         counts.failed += 1
-        await sleep(PAUSE)
+        await sleep(PAUSE_MS)
       }
     }
   }

@@ -15,7 +15,7 @@ import { RESOURCE_SERVER, RESOURCE_SERVERS } from '../support/lifecycle.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
 import { type Answerer, APP, basic, KEY } from '../support/service.ts'
 
-// A shutdown answers every request under way, and no client can delay it for ever.
+// A shutdown answers every request in progress, and no client can delay it for ever.
 
 /** A process, and connections to it. */
 interface Drained extends Answerer, AsyncDisposable {
@@ -26,7 +26,7 @@ interface Drained extends Answerer, AsyncDisposable {
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'trimint-drain-'))
-  const password = await hash('the password that nobody gives', { memoryCost: 65_536, timeCost: 1 })
+  const password = await hash('a password that no client sends', { memoryCost: 65_536, timeCost: 1 })
   const configuration: ConfigurationInput = {
     publicUrl: 'https://tokens.example.com',
     store: 'sqlite::memory:',
@@ -63,7 +63,7 @@ async function begin(port: number, sent: string): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
   socket.write(sent)
-  // Nothing tells that the process has read it; an answer to a later request is the best sign.
+  // The process may not have read it yet; an answer to a later request is the best sign.
   await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()
   return socket
 }
@@ -103,7 +103,7 @@ async function beginForm(
 const LOGINS = 4
 
 describe('a shutdown', () => {
-  test('on SIGTERM turns not ready, keeps answering, closes the port, finishes requests, writes the log and exits with 0', async () => {
+  test('turns not ready on SIGTERM, keeps answering, closes the port, finishes requests, writes the log and exits with 0', async () => {
     await using replica = await startDrained({ DRAIN_DELAY: '2s' })
     const { port, process } = replica
     expect(await replica.request('/readyz')).toMatchObject({ status: 200, body: '{"status":"ready"}' })
@@ -142,7 +142,7 @@ describe('a shutdown', () => {
     })
   })
 
-  test('on SIGINT skips DRAIN_DELAY', async () => {
+  test('skips DRAIN_DELAY on SIGINT', async () => {
     await using replica = await startDrained({ DRAIN_DELAY: '10m', DRAIN_TIMEOUT: '10m' })
     expect(await replica.request('/healthz')).toMatchObject({ status: 200 })
     replica.process.child.kill('SIGINT')

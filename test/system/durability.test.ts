@@ -7,17 +7,15 @@ import { askStatusAt, createAt, deploy, type Instance, type Issued, issueAt, red
 import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
 
-// What has been answered is kept, whatever dies right after the answer.
+// Every acknowledged write is kept when a process dies directly afterwards.
 
 const ROUNDS = FULL ? 200 : 2
 const TIMEOUT = FULL ? 900_000 : 60_000
 
-/**
- * Calls of each kind that are under way when something dies: more than one, so that some are answered and some are not.
- */
+/** Calls of each kind in progress when something dies: several, so that some are answered and some are not. */
 const UNDER_WAY = 24
 
-/** What callers have been told, before it died. */
+/** The outcomes that callers saw before it died. */
 interface Told {
   readonly created: readonly Issued[]
   readonly redeemed: readonly Issued[]
@@ -25,7 +23,7 @@ interface Told {
 
 const times = <Result>(count: number, call: () => Promise<Result>) => Array.from({ length: count }, call)
 
-/** Creates and redeems, and kills right after the first record is answered. */
+/** Creates and redeems, and kills directly after the first acknowledged record. */
 async function killAfterAnAnswer(instance: Instance, kill: () => Promise<void>): Promise<Told> {
   const fresh = await Promise.all(times(UNDER_WAY, () => issueAt(instance)))
   const created: Issued[] = []
@@ -53,7 +51,7 @@ async function expectKept(instance: Instance, { created, redeemed }: Told): Prom
   expect(await codesOf(redeemed)).toEqual(redeemed.map(() => 1491))
 }
 
-/** Until the process has found its Redis again, by itself. */
+/** Waits until the process has reconnected to Redis. */
 async function expectReconnected(instance: Instance): Promise<void> {
   await expect.poll(async () => (await askStatusAt(instance, 'x')).status, { timeout: 10_000 }).toBe(200)
 }

@@ -50,7 +50,7 @@ function redeemAll(
   })
 }
 
-/** Without a connection, nothing was redeemed. */
+/** Returns whether the connection failed, so that nothing was redeemed. */
 const wasRefused = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
 
 const STORES = [
@@ -90,12 +90,12 @@ describe.each(STORES)(`${INSTANCES} instances on $store`, ({ store, needsRedis }
       expect(answers.filter((answer) => successesOf(answer) !== 1)).toEqual([])
     })
 
-    // The last one: afterwards there is a process less. Whoever loses it asks its neighbour.
+    // Kill a process last. Its callers then call its neighbour.
     test(`N24: on ${store} no token is redeemed twice when a process dies meanwhile`, {
       timeout: TIMEOUT,
     }, async () => {
       const tokens = await issueAll()
-      /** What the victim may have redeemed, and told nobody. */
+      /** Tokens that the killed process may have redeemed without an answer. */
       const interrupted = new Set<string>()
       let isHalfway = false
       let death: Promise<void> | undefined
@@ -119,7 +119,7 @@ describe.each(STORES)(`${INSTANCES} instances on $store`, ({ store, needsRedis }
       )
       await death
 
-      expect(interrupted.size, 'calls were under way').toBeGreaterThan(0)
+      expect(interrupted.size, 'calls were in progress').toBeGreaterThan(0)
       expect(Object.keys(tally(answers))).toEqual(['1200', '1491'])
       expect(answers.filter((answer) => successesOf(answer) > 1)).toEqual([])
       const unseen = answers.filter((answer) => successesOf(answer) === 0)

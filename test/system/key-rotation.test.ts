@@ -207,7 +207,7 @@ describe.each(STORES)('two instances on $store', ({ needsRedis }) => {
   )
 })
 
-test('a forced early promotion makes the other instance reject new tokens', { timeout: TIMEOUT }, async () => {
+test('rejects new tokens in the other instance after a forced early promotion', { timeout: TIMEOUT }, async () => {
   await using deployment = await deploy(undefined, CONFIGURATION)
   const instances: [Instance, Instance] = [await deployment.start(), await deployment.start()]
   await trimint(deployment, 'keys', 'add')

@@ -111,7 +111,7 @@ function isCaught(pid: number | undefined): boolean {
 }
 
 describe('a reload', () => {
-  test('on SIGHUP applies the file: a new app, a changed secret, a disabled contract', async () => {
+  test('applies the file on SIGHUP: a new app, a changed secret, a disabled contract', async () => {
     await using service = await startSignalled()
     expect((await getToken(service)).status).toBe(200)
     const apps = [
@@ -129,7 +129,7 @@ describe('a reload', () => {
     expect((await fetch(`${service.url}/idscanenterprisesvc/token`, { method: 'POST' })).status).toBe(404)
   })
 
-  test('a disabled account gets no token, and its tokens are inactive', async () => {
+  test('rejects logins and tokens of an account that was disabled', async () => {
     await using service = await start()
     const { token } = await login(service)
     expect(await isActive(service, token)).toBe(true)
@@ -140,7 +140,7 @@ describe('a reload', () => {
     expect(await isActive(service, token)).toBe(true)
   })
 
-  test('a faulty file changes nothing, and every fault is logged', async () => {
+  test('changes nothing for an invalid file, and logs every issue', async () => {
     await using service = await start()
     const faulty = JSON.stringify({ ...BASE, publicUrl: 'no url', bws: { apps: [] }, guard: { window: 'x' } })
     const refused = await service.reload(faulty)
@@ -204,7 +204,7 @@ describe('a reload', () => {
     expect(await subject()).toBe('other.trimint.test')
   })
 
-  test('on each of two SIGHUPs happens in order', async () => {
+  test('reloads in order on each of two SIGHUPs', async () => {
     await using service = await startSignalled()
     service.child.kill('SIGHUP')
     await service.sees(/configuration\.reloaded/)

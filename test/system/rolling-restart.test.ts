@@ -8,7 +8,7 @@ import { hasProgram } from '../support/programs.ts'
 import { DEMO_API, DEMO_APP, DEMO_LOGIN, type ScaledSite, startScaledSite } from '../support/scale.ts'
 import { type Answerer, basic, type Reply, type RequestOptions } from '../support/service.ts'
 
-// A new version without a failed request: clients notice nothing of an instance that restarts.
+// Restarts one instance after the other without a failed request.
 
 const ROUNDS = FULL ? 10 : 1
 const CALLERS = FULL ? 24 : 5

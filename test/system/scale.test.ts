@@ -21,9 +21,9 @@ import {
 } from '../support/scale.ts'
 import type { Answerer, Reply, RequestOptions } from '../support/service.ts'
 
-// Two instances on one Redis keep every promise of a contract page as one process does, whichever of them is asked.
+// Two instances on one Redis keep every promise of the contract pages as one process does.
 
-/** Tokens that several callers want at the same time. */
+/** Tokens that several clients redeem at the same time. */
 const ROUNDS = FULL ? 1_000 : 5
 const TIMEOUT = FULL ? 600_000 : 60_000
 
@@ -266,14 +266,14 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two instan
     }
   })
 
-  test('the client address is the one that nginx sees, not the one that the client sends', async () => {
+  test('uses the client address that nginx sees, not one that the client sends', async () => {
     const wrong = { as: { id: DEMO_APP.id, secret: 'a wrong secret' }, headers: { 'x-forwarded-for': '10.9.9.9' } }
     await times(4, () => getToken(site.gateway, QUERY, wrong))
     for (const { current } of site.instances) await current().sees(/"reason":"bad_secret".*"address":"127.0.0.1"/)
     for (const instance of site.instances) expect(instance.log()).not.toContain('10.9.9.9')
   })
 
-  test('an oversized request is refused as its contract prescribes, while others are served', async () => {
+  test('refuses an oversized request as its contract prescribes, while others are served', async () => {
     const form = encodeForm({ ...LOGIN, ...DEMO_LOGIN, more: 'x'.repeat(200_000) })
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const large = await times(4, () => site.gateway.request(LOGIN_PATH, { method: 'POST', body: form, headers }))
@@ -288,7 +288,7 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('nginx'))('two instan
     for (const { status } of others) expect(status).toBe(200)
   })
 
-  test('a killed instance fails no request through nginx, and its answers are kept', async () => {
+  test('fails no request through nginx when an instance is killed, and keeps its answers', async () => {
     let isDone = false
     const kept: { token: string; sessionId: string }[] = []
     const callers = times(8, async () => {

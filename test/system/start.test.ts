@@ -120,7 +120,7 @@ describe('a start with a configuration', () => {
     )
   })
 
-  test('reports a port in use in one line', async () => {
+  test('reports a PORT in use in one line', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     await using started = await startProcess({ PORT: String((taken.address() as AddressInfo).port) })
@@ -142,7 +142,7 @@ describe('a start with a configuration', () => {
 })
 
 describe('a shutdown', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)('on %s finishes, writes the whole log and exits with 0', async (signal) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('finishes on %s, writes the whole log and exits with 0', async (signal) => {
     await using started = await startProcess({ DRAIN_DELAY: '0s' })
     const [, url = ''] = await started.sees(LISTENING)
     const authorization = `Basic ${Buffer.from('demo-app:demo-secret').toString('base64')}`
@@ -190,7 +190,7 @@ describe('a start on an old Node', () => {
 })
 
 describe('the compile cache', () => {
-  test('is in a folder that no other user can write to', async () => {
+  test('keeps the compile cache in a folder that no other user can write to', async () => {
     const words = ['--require', resolve('src/preload.cjs'), '-p', 'require("node:module").getCompileCacheDir()']
     const { stdout } = await run(process.execPath, words, { env: {} })
     expect(dirname(stdout)).toBe(resolve('node_modules/.cache/trimint'))

@@ -9,7 +9,7 @@ import { trackSecret } from '../support/leak-recorder.ts'
 import { hasProgram } from '../support/programs.ts'
 import type { Reply } from '../support/service.ts'
 
-// Services behind a gateway rely on this, whichever process the gateway asks.
+// Tries and revocations hold in every process that a gateway calls.
 
 const INSTANCES = 3
 const TIMEOUT = 60_000
@@ -35,7 +35,7 @@ async function issueIdscan(instance: Instance): Promise<string> {
     body: encodeForm(LOGIN),
     headers: FORM,
   })
-  if (status !== 200) throw new Error(`nobody was logged in: ${status} ${body}`)
+  if (status !== 200) throw new Error(`login failed: ${status} ${body}`)
   const { access_token: token } = JSON.parse(body) as { access_token: string }
   trackSecret(token)
   return token
@@ -230,7 +230,10 @@ describe.skipIf(!hasProgram('redis-server'))('instances whose Redis goes away', 
           status: 503,
           body: expect.stringContaining('"error":"temporarily_unavailable"'),
         })
-        expect(await check(instance, 'bws/upload', `${bws}x`), 'what is no token needs no store').toMatchObject({
+        expect(
+          await check(instance, 'bws/upload', `${bws}x`),
+          'rejects an invalid token without the store',
+        ).toMatchObject({
           status: 401,
         })
       }

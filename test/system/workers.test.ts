@@ -338,7 +338,7 @@ describe('a start of several workers', { timeout: TIMEOUT }, () => {
 })
 
 describe('WORKERS', () => {
-  test('of 1 starts one process, as without it', async () => {
+  test('starts one process for WORKERS=1, as by default', async () => {
     await using started = await startProcess({ WORKERS: '1' })
     const [line = ''] = await started.sees(/^.*server\.listening.*$/m)
     expect(JSON.parse(line)).not.toHaveProperty('workers')
@@ -347,13 +347,13 @@ describe('WORKERS', () => {
 
   const REJECTED = { path: 'WORKERS', message: 'invalid value; expected auto, or a whole number from 1 to 64' }
 
-  testInFull('of 65 is rejected in one line', async () => {
+  testInFull('rejects WORKERS=65 in one line', async () => {
     await using started = await startProcess({ WORKERS: '65' })
     expect(await started.ended()).toBe(1)
     expect(started.err()).toMatch(/^trimint cannot start:\n {2}environment WORKERS: .*a whole number from 1 to 64.*\n$/)
   })
 
-  test.each(['0', '65', 'two', '-1', '1.5'])('of %s is a configuration issue', (value) => {
+  test.each(['0', '65', 'two', '-1', '1.5'])('reports WORKERS=%s as a configuration issue', (value) => {
     expect(readEnvironment({ WORKERS: value }).issues).toMatchObject([REJECTED])
   })
 })

@@ -71,7 +71,7 @@ function requirePasswordGrant({ values, repeated }: ReadParameters): void {
   if (!isPasswordGrant) throw new Refusal('unsupported_grant_type')
 }
 
-/** @throws Refusal of a login that failed. */
+/** Returns the account of a login. @throws Refusal of a login that failed. */
 function accountOf(result: LoginResult): IdscanAccount {
   if (!('refused' in result)) return result.account
   throw new Refusal(result.refused, {

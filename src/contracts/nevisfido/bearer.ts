@@ -42,7 +42,7 @@ export function createBearerVerification({ issuer, audience, keys }: BearerIssue
   }
 }
 
-/** Unavailable keys are not the caller's fault; every other error of jose is. */
+/** Returns whether the caller caused an error of jose: all of them except unavailable keys. */
 function isFaultOfCaller(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout) return false
   return error.code !== 'ERR_JOSE_GENERIC'

@@ -55,7 +55,7 @@ function isConsumed(header: string | undefined, { consumes, charset }: MediaType
   return parameters.charset.toLowerCase() === 'utf-8'
 }
 
-/** Accept must name the type, with q > 0 (N5). */
+/** Returns whether Accept names the type with q > 0 (N5). */
 function isProduced(header: string | undefined, { produces }: MediaTypes, negotiation: Negotiation): boolean {
   const negotiator = new Negotiator({ headers: { accept: header } })
   if (negotiation === 'lenient') return negotiator.mediaType([produces]) !== undefined

@@ -76,7 +76,7 @@ export function setJson(reply: FastifyReply, mediaType = JSON_TYPE): void {
 
 const compiledParams = z.compile(operationParams)
 
-/** Whether the path names an existing operation (N2). */
+/** Returns whether the path names an existing operation (N2). */
 export function hasKnownOperation({ params }: FastifyRequest): boolean {
   return compiledParams.safeParse(params).success
 }

@@ -24,7 +24,8 @@ export function createDocument(bytes: Buffer, type: string, caching: string): Do
 let sending = 0
 
 /**
- * Sends a document piece by piece, as fast as the client reads it, or 304 where the client has it (RFC 9110 section 13.1.2).
+ * Sends a document piece by piece, as fast as the client reads it, or 304 where the client has it (RFC 9110 section
+ * 13.1.2).
  *
  * @throws Refusal while too many documents are being sent.
  */

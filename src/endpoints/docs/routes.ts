@@ -24,7 +24,9 @@ const loadFile = loadOnce(async (url: keyof typeof FILES) => {
   return createDocument(await readFile(file), type, 'public, max-age=0')
 })
 
-/** Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs. */
+/**
+ * Only resources of this server, without inline scripts and styles. Swagger UI's style sheet has icons as data URLs.
+ */
 const POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",

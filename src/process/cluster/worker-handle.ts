@@ -37,7 +37,11 @@ export function setUpWorkers(): void {
   cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
 }
 
-/** @param onRender called when the worker asks for the metrics of all workers. */
+/**
+ * Starts a worker.
+ *
+ * @param onRender called when the worker asks for the metrics of all workers.
+ */
 export function startWorker(
   environment: Readonly<Record<string, string>>,
   log: LineDestination,

@@ -49,7 +49,9 @@ function createFile(path: string): void {
   }
 }
 
-/** SQLite's own timeout does not cover the exclusive lock of another process that starts or stops. */
+/**
+ * Repeats a step while the file is locked. SQLite's timeout does not cover the lock of a process that starts or stops.
+ */
 function retryOpenWhileLocked(step: () => void): void {
   for (let left = OPEN_TIMEOUT_MS / RETRY_PAUSE_MS; ; left--) {
     try {
@@ -85,7 +87,7 @@ export function isSyncFailure(error: unknown): boolean {
   return SYNC_FAILURES.includes((error as { errcode?: number } | undefined)?.errcode)
 }
 
-/** Extended result codes hold the primary code in their lowest byte. */
+/** Returns the primary result code: the lowest byte of an extended one. */
 function primaryCode(error: unknown): number {
   return ((error as { errcode?: number } | undefined)?.errcode ?? 0) & 0xff
 }

@@ -34,7 +34,7 @@ trackSecret(OTHER_KEY)
 const root = mkdtempSync(join(tmpdir(), 'trimint-keys-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
-/** A folder for each test, and in it a configuration file with a store of its own. */
+/** A new folder for each test, with a configuration file and a store. */
 let folder: string
 let file: string
 let folders = 0
@@ -64,7 +64,7 @@ function run(words: string, { variables, ...given }: Given = {}) {
   return runTrimint(words, { variables: { TRIMINT_CONFIG: file, ...variables }, ...given })
 }
 
-/** Has a replica of this name say that it runs with these keys. */
+/** Announces a replica of this name with these keys. */
 async function announce(name: string, keyring: Keyring, now = FROZEN_TIME): Promise<void> {
   const store = await openStore('replicas', storeName())
   const clock = createFrozenClock(now)
@@ -72,13 +72,13 @@ async function announce(name: string, keyring: Keyring, now = FROZEN_TIME): Prom
   await store.close()
 }
 
-/** What stands in the file, and whether nothing was left beside it. */
+/** Returns the text of the file, and expects no other file beside it. */
 function read(): string {
   expect(readdirSync(folder).filter((name) => !/^(trimint\.yaml|trimint\.db.*)$/.test(name))).toEqual([])
   return readFileSync(file, 'utf8')
 }
 
-/** The key that has been added: in the file, or printed. */
+/** Returns the key that was added: from the file, or from the output. */
 function addedKey(text: string): { id: string; secret: string } {
   const { groups } = /secret: "(?<secret>[\w-]{43})"[\s,]+id: "(?<id>2026-01-02-[0-9a-f]{6})"/.exec(text) ?? {}
   trackSecret(groups?.secret ?? '')
@@ -495,11 +495,11 @@ describe('keys promote', () => {
     configure(BOTH)
     await announce('a', [first, second])
     const promoted = run('keys promote')
-    appendFileSync(file, '# somebody was here\n')
+    appendFileSync(file, '# a comment from elsewhere\n')
     expect(await promoted).toMatchObject({
       code: 1,
       err: `${file} was changed at the same time; nothing was written, try again\n`,
     })
-    expect(read()).toMatch(/the old one[\s\S]*the new one[\s\S]*# somebody was here\n$/)
+    expect(read()).toMatch(/the old one[\s\S]*the new one[\s\S]*# a comment from elsewhere\n$/)
   })
 })

@@ -53,7 +53,7 @@ describe('metrics', () => {
     expect(rows.toSorted(byName)).toEqual(expected.toSorted(byName))
   })
 
-  test('the pages for operators name only metrics that exist', () => {
+  test('names only existing metrics in the pages for operators', () => {
     const names = createMetrics(() => 0)
       .registry.getMetricsAsArray()
       .map(({ name }) => name)

@@ -33,7 +33,7 @@ describe('GET /docs', () => {
     expect(policy).not.toMatch(/unsafe|http|\*/)
   })
 
-  test('is 304 while a file is unchanged', async () => {
+  test('returns 304 while a file is unchanged', async () => {
     await using service = await startService()
     const { headers } = await service.request('/docs/swagger-ui.css')
     const reply = await service.request('/docs/swagger-ui.css', { headers: { 'if-none-match': String(headers.etag) } })
@@ -64,7 +64,7 @@ describe('GET /docs', () => {
     },
   )
 
-  test('is 404 when switched off', async () => {
+  test('returns 404 when the reference is switched off', async () => {
     await using service = await startService({ configuration: { docs: false } })
     for (const path of ['/docs', '/docs/openapi.json', '/docs/page.js']) {
       expect((await service.request(path)).status).toBe(404)

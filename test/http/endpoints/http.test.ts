@@ -47,16 +47,16 @@ describe('outside the contracts', () => {
     ['application/json', ''],
     [';;;', 'x'],
     ['text/plain', 'x'.repeat(70_000)],
-  ])('a POST of %s to an unknown path is 404, whatever its body', async (contentType, body) => {
+  ])('returns 404 for a POST of %s to an unknown path, whatever its body', async (contentType, body) => {
     const headers = { 'content-type': contentType }
     expect(await service.request('/nothing', { method: 'POST', headers, body })).toMatchObject({ status: 404 })
   })
 
-  test('a path that cannot be decoded is 404', async () => {
+  test('returns 404 for a path that cannot be decoded', async () => {
     expect(await service.request('/%zz')).toMatchObject({ status: 404 })
   })
 
-  test('a path of a disabled contract is 404', async () => {
+  test('returns 404 for a path of a disabled contract', async () => {
     await using off = await startService({ configuration: { bws: false } })
     expect(await getToken(off, QUERY)).toMatchObject({ status: 404 })
   })
@@ -91,7 +91,7 @@ describe('X-Request-Id', () => {
 describe('the audit line', () => {
   const clock = createFrozenClock()
 
-  test('of an issued token has exactly these fields', async () => {
+  test('writes exactly these fields for an issued token', async () => {
     await using service = await startService({ clock, randomness: createPredictableRandomness() })
     await getToken(service, QUERY)
     expect(service.log.at(-1)).toEqual({
@@ -107,7 +107,7 @@ describe('the audit line', () => {
     })
   })
 
-  test('of a refusal has exactly these fields', async () => {
+  test('writes exactly these fields for a refusal', async () => {
     await using service = await startService({ clock })
     await getToken(service, `${QUERY}&maxtries=99`, { headers: { 'x-request-id': 'r1' } })
     expect(service.log.at(-1)).toEqual({
@@ -131,7 +131,7 @@ describe('the audit line', () => {
     [`00-${TRACE.toUpperCase()}-b7ad6b7169203331-01`, undefined],
     [`00-${TRACE}`, undefined],
     ['"quoted"', undefined],
-  ])('of a request with traceparent %s names trace %s', async (traceparent, traceId) => {
+  ])('names the trace of traceparent %s as %s', async (traceparent, traceId) => {
     await getToken(service, QUERY, { headers: { traceparent } })
     expect(service.log.at(-1)?.traceId).toBe(traceId)
   })
@@ -239,7 +239,7 @@ describe('HTTP/1.1 parsing', () => {
   })
 })
 
-test('the connection limits have these defaults', () => {
+test('uses these default connection limits', () => {
   expect(DEFAULT_CONNECTION_LIMITS).toEqual({
     headersTimeoutMs: 10_000,
     requestTimeoutMs: 15_000,

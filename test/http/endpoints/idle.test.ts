@@ -13,7 +13,7 @@ const IDLE = 60_000
 /** Uses are written after a tenth of the time-out. */
 const TENTH = IDLE / 10
 
-/** Real time between two looks for uses that are due. */
+/** Real milliseconds between two checks for uses that are due. */
 const FLUSH_MS = 10
 
 const REFUSED = { status: 401, body: '{"Message":"Authorization has been denied for this request."}' }
@@ -95,7 +95,7 @@ async function waitUntilNoted(instance: Instance, usedAt: number): Promise<void>
   await expect.poll(() => lastNoted(instance)).toBe(usedAt)
 }
 
-/** Gives an instance time to look for due uses more than once. */
+/** Gives an instance time to check for due uses more than once. */
 const waitForFlushes = (flushes = 10) => sleep(flushes * FLUSH_MS)
 
 describe('I33: the idle time-out', () => {
@@ -141,7 +141,7 @@ describe('I33: the idle time-out', () => {
     for (const instance of [a, b]) expect(await use(instance, token)).toMatchObject(REFUSED)
   })
 
-  test('is counted for each token alone', async () => {
+  test('counts the idle time of each token separately', async () => {
     const [used, unused] = [await logIn(a), await logIn(a)]
     for (let time = 0; time < 2; time++) {
       clock.advance(IDLE / 2 + TENTH)
@@ -212,7 +212,7 @@ describe('I33: the idle time-out', () => {
     expect(a.writes.length).toBeLessThanOrEqual(3)
   })
 
-  test('is kept when an instance closes: it writes what it has not yet written', async () => {
+  test('writes pending uses when an instance closes', async () => {
     const token = await logIn(a)
     const ending = await startInstance()
     clock.advance(IDLE - 2 * TENTH)
@@ -222,7 +222,7 @@ describe('I33: the idle time-out', () => {
     expect(await use(b, token)).toMatchObject({ status: 200 })
   })
 
-  test('is kept when the store was unavailable: uses are written once it is back', async () => {
+  test('writes pending uses once the store is available again', async () => {
     const token = await logIn(a)
     clock.advance(IDLE - 2 * TENTH)
     expect(await use(a, token)).toMatchObject({ status: 200 })

@@ -38,10 +38,10 @@ const standard = {
 const service = await startService({ clock: createFrozenClock(), configuration: standard })
 afterAll(() => service.close())
 
-/** With an id of the request that nobody has to draw. */
+/** Sends a request id, so that the service draws none. */
 const QUIET = { headers: { 'x-request-id': 'quiet' } }
 
-/** What is said, which has to be JSON text without a member too many, in the order that is documented. */
+/** Returns the reply, and expects JSON text with exactly the documented members in their order. */
 async function expectWhole(at: Service, token: string, whole: object): Promise<void> {
   const reply = await introspect(at, token)
   expect(reply).toMatchObject({ status: 200, headers: { 'content-type': expect.stringMatching(/^application\/json/) } })
@@ -227,7 +227,7 @@ describe('introspection of an IDscan token', () => {
     iat: NOW,
     nbf: NOW,
     exp: NOW + 36_000,
-    // The first 32 were drawn as bytes, for a key of the process.
+    // The process drew the first 32 bytes for a key.
     jti: '00000000-0000-4000-8000-000000000020',
     trimint: { contract: 'idscan', ...trimint },
   })
@@ -366,9 +366,9 @@ describe('introspection returns exactly {"active":false}', () => {
     'eyJhbGciOiJub25lIn0.e30.',
     'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA',
     'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9..',
-  ])('for the text %j', (token) => expectInactive(service, token))
+  ])('returns active false for the text %j', (token) => expectInactive(service, token))
 
-  test('for a token altered at any place', async () => {
+  test('returns active false for a token altered at any place', async () => {
     const token = await issueBws(service)
     const [header = '', payload = '', signature = ''] = token.split('.')
     const other = (await issueBws(service)).split('.')
@@ -388,7 +388,7 @@ describe('introspection returns exactly {"active":false}', () => {
     expect((await introspect(service, token)).body).toMatch(/^\{"active":true/)
   })
 
-  test('for a token signed with another key', async () => {
+  test('returns active false for a token signed with another key', async () => {
     const claims = claimsIn(await issueBws(service))
     expect((await introspect(service, forge(claims))).body).toMatch(/^\{"active":true/)
     await expectInactive(service, forge(claims, { key: FOREIGN_KEY }))
@@ -413,7 +413,7 @@ describe('introspection returns exactly {"active":false}', () => {
     ...strange,
     ['no tokenid', (claims) => without('tokenid', claims)],
     ['a number as tokenid', (claims) => ({ ...claims, tokenid: 5 })],
-    ['an app that is none', (claims) => ({ ...claims, app: 'nobody' })],
+    ['an app that does not exist', (claims) => ({ ...claims, app: 'nobody' })],
     ['a name every object has as app', (claims) => ({ ...claims, app: '__proto__' })],
     ['no tries', (claims) => ({ ...claims, task: 0x100 })],
     ['a task that there is not', (claims) => ({ ...claims, task: 0x143 })],
@@ -423,20 +423,20 @@ describe('introspection returns exactly {"active":false}', () => {
     ...strange,
     ['no jti', (claims) => without('jti', claims)],
     ['no sub', (claims) => without('sub', claims)],
-    ['an account that there is not', (claims) => ({ ...claims, sub: 'nobody' })],
+    ['an account that does not exist', (claims) => ({ ...claims, sub: 'nobody' })],
     ['a name every object has as account', (claims) => ({ ...claims, sub: '__proto__' })],
     ['an object as account', (claims) => ({ ...claims, sub: {} })],
   ]
 
-  test.each(strangeBws)('for correctly signed BWS claims with %s', async (_what, change) => {
+  test.each(strangeBws)('returns active false for correctly signed BWS claims with %s', async (_what, change) => {
     await expectInactive(service, forge(change(claimsIn(await issueBws(service)))))
   })
 
-  test.each(strangeIdscan)('for correctly signed IDscan claims with %s', async (_what, change) => {
+  test.each(strangeIdscan)('returns active false for correctly signed IDscan claims with %s', async (_what, change) => {
     await expectInactive(service, forge(change(claimsIn(await issueIdscan(service)))))
   })
 
-  test('for every kind of token once it expires', async () => {
+  test('returns active false for every kind of token once it expires', async () => {
     const clock = createFrozenClock()
     await using service = await startService({ clock, configuration: standard })
     const kinds: [token: string, expires: number][] = [
@@ -461,7 +461,7 @@ describe('introspection returns exactly {"active":false}', () => {
     const clock = createFrozenClock()
     const start = (changed: object) => startService({ clock, configuration: { ...standard, ...changed } })
 
-    test('not with the same configuration, which accepts the token', async () => {
+    test('accepts the token with an unchanged configuration', async () => {
       await using again = await start({})
       expect((await introspect(again, tokens.bws)).body).toMatch(/^\{"active":true/)
       expect((await introspect(again, tokens.idscan)).body).toMatch(/^\{"active":true/)
@@ -493,7 +493,7 @@ describe('introspection returns exactly {"active":false}', () => {
 })
 
 describe('authentication of resource servers', () => {
-  // As it is and form-urlencoded it is two different texts, and each reads as something else the other way.
+  // Reads differently with and without form encoding.
   const ODD = { id: 'verify api/1+2=3%41-x', secret: 'odd+secret / with=all:the %41 -_.~ characters ü' }
   let oddity: Service
   beforeAll(async () => {
@@ -552,7 +552,7 @@ describe('authentication of resource servers', () => {
     { what: "another one's secret", authorization: basic(id, ODD.secret) },
     { what: 'a secret encoded twice', authorization: oauthBasic(formEncode(ODD.id), formEncode(ODD.secret)) },
     { what: 'no colon', authorization: `Basic ${encoded(id)}` },
-    { what: 'what is not base64', authorization: 'Basic ***' },
+    { what: 'text that is not base64', authorization: 'Basic ***' },
     { what: 'nothing behind the scheme', authorization: 'Basic' },
     { what: 'broken percent-encoding', authorization: `Basic ${encoded(`${id}:%zz%`)}` },
     { what: 'bytes that are not UTF-8', authorization: `Basic ${Buffer.from('ff3aff', 'hex').toString('base64')}` },
@@ -643,7 +643,7 @@ describe('the guard on introspection', () => {
       () => post(service, PATH, { token: 'x' }, from('10.0.0.1', { as: { id, secret: 'a wrong secret 5a1c' } })),
       () => post(service, PATH, inForm('a wrong secret 5a1c'), from('10.0.0.1')),
       () => post(service, PATH, { token: 'x' }, from('10.0.0.1', { as: { id: 'nobody', secret } })),
-      // Looks different where it is decoded, and still is one failure.
+      // Reads differently once decoded, and is still one failure.
       () => post(service, '/revoke', { token: 'x' }, from('10.0.0.1', { as: { id, secret: 'wrong+secret%21' } })),
     ]
     for (const attempt of wrong) expect((await attempt()).status).toBe(401)
@@ -696,7 +696,7 @@ describe('the introspection request', () => {
       400,
     ],
     ['text', 'text/plain', 'token=x', 400],
-    ['a content type that is none', ';;;', 'token=x', 400],
+    ['an invalid content type', ';;;', 'token=x', 400],
     ['a word as content type', 'text', 'token=x', 400],
     ['an empty content type', '', 'token=x', 400],
     ['two content types', `${FORM}, application/json`, 'token=x', 400],
@@ -711,16 +711,16 @@ describe('the introspection request', () => {
     ['raw NULs', FORM, Buffer.concat([Buffer.from('token='), Buffer.alloc(10)]), 200],
     ['broken percent-encoding', FORM, 'token=%zz', 200],
     ['broken percent-encoding in a name', FORM, '%zz=%&token=x%', 200],
-    ['what is not UTF-8', FORM, 'token=%ff%fe', 200],
+    ['bytes that are not UTF-8', FORM, 'token=%ff%fe', 200],
     ['raw bytes that are not UTF-8', FORM, Buffer.from('746f6b656e3dfffe', 'hex'), 200],
     ['10,000 parameters', FORM, `token=x${'&a=b'.repeat(10_000)}`, 200],
     ['names every object has', FORM, 'token=x&__proto__=x&constructor=x&toString=x', 200],
-    ['a parameter that nobody knows', FORM, 'token=x&resource=y', 200],
+    ['an unknown parameter', FORM, 'token=x&resource=y', 200],
     ['a content type with a charset', `${FORM};charset=UTF-8`, 'token=x', 200],
     ['a content type in another case', 'Application/X-WWW-Form-Urlencoded; charset=utf-8', 'token=x', 200],
   ]
 
-  test.each(asked)('with %s gets the documented status', async (_what, contentType, body, status) => {
+  test.each(asked)('returns the documented status for a request with %s', async (_what, contentType, body, status) => {
     const type = contentType === undefined ? {} : { 'content-type': contentType }
     const reply = await service.request(PATH, { method: 'POST', headers: type, body, as: RESOURCE_SERVER })
     expect(reply).toMatchObject({
@@ -758,7 +758,7 @@ describe('the introspection request', () => {
     },
   )
 
-  test('with method HEAD is 405 without a body', async () => {
+  test('returns 405 without a body for HEAD', async () => {
     expect(await service.request(PATH, { method: 'HEAD', as: RESOURCE_SERVER })).toMatchObject({
       status: 405,
       headers: { allow: 'POST', 'cache-control': 'no-store' },

@@ -7,9 +7,9 @@ import { issueBws, issueIdscan } from '../../support/lifecycle.ts'
 import { oauthBasic } from '../../support/resource-server.ts'
 import { basic, startService } from '../../support/service.ts'
 
-// Clients that people use, unmodified: what they send, and what they make of the reply.
+// Runs widely used OAuth clients unmodified, and checks what they send and return.
 
-/** With everything in it that the ways of writing credentials down differ in. */
+/** Contains every character that encodings of credentials treat differently. */
 const RESOURCE_SERVER = { id: 'verify api/1+2=3%41-x', secret: 'clients+secret / with=all:the %41 -_.~ characters ü' }
 const WRONG_SECRET = 'the wrong secret'
 for (const secret of [RESOURCE_SERVER.secret, WRONG_SECRET]) {

@@ -21,7 +21,7 @@ const away = async (): Promise<never> => {
 }
 
 describe('GET /readyz', () => {
-  test('is 200 when requests can be sent here', async () => {
+  test('returns 200 while the instance accepts requests', async () => {
     await using service = await startService()
     const reply = await service.request('/readyz')
     expect(reply).toMatchObject({ status: 200, body: '{"status":"ready"}', headers: { 'cache-control': 'no-store' } })
@@ -34,7 +34,7 @@ describe('GET /readyz', () => {
     })
     afterAll(() => service.close())
 
-    test('is 503, while /healthz and the contracts still answer', async () => {
+    test('returns 503 while /healthz and the contracts still answer', async () => {
       expect(await service.request('/readyz')).toMatchObject({
         status: 503,
         body: '{"status":"not_ready","reasons":["draining"]}',
@@ -48,7 +48,7 @@ describe('GET /readyz', () => {
     })
   })
 
-  test('is 503 once the revocations are older than a second, and 200 once the store is back', async () => {
+  test('returns 503 once the revocations are older than a second, and 200 once the store is back', async () => {
     const clock = createFrozenClock()
     await using lender = await startService()
     const { since } = lender.stores.revocations

@@ -26,7 +26,7 @@ test('prometheus.yml scrapes the default port and loads alerts.yml', () => {
   expect(rule_files).toEqual(['alerts.yml'])
 })
 
-test('the count of live sessions takes bounded memory when no one scrapes it', async () => {
+test('counts live sessions in bounded memory without a scrape', async () => {
   let now = 0
   const { sessions, registry } = createMetrics(() => now)
   const add = registry.getSingleMetric('trimint_sessions_live')

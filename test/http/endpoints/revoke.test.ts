@@ -33,10 +33,10 @@ afterAll(() => service.close())
 
 interface Kind {
   readonly kind: string
-  /** Milliseconds from the moment of issue on in which every token is live. */
+  /** Milliseconds after issue during which every token is live. */
   readonly lifetime: number
   issue(at: Service): Promise<string>
-  /** What comes of using it: `good` while it is live, `refused` from its revocation on. */
+  /** The result of using it: `good` while it is live, `refused` once it is revoked. */
   use(at: Service, token: string): Promise<number>
   readonly good: number
   readonly refused: number
@@ -204,11 +204,11 @@ describe('revocation with nothing to revoke', () => {
     ['a JWS without a signature', 'eyJhbGciOiJub25lIn0.e30.'],
     ['a JWS with another signature', 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA'],
   ]
-  test.each(tokens)('is answered like a success: %s', async (_what, token) => {
+  test.each(tokens)('answers like a success for %s', async (_what, token) => {
     expect(await revoke(service, token)).toMatchObject(REVOKED)
   })
 
-  test('of an altered token leaves the genuine one valid', async () => {
+  test('leaves the genuine token valid when an altered one is revoked', async () => {
     const token = await issueBws(service)
     const [header, payload, signature = ''] = token.split('.')
     for (const altered of [`${header}.${payload}.`, `${header}.${payload}.${[...signature].reverse().join('')}`]) {
@@ -217,7 +217,7 @@ describe('revocation with nothing to revoke', () => {
     await expectActive(service, token)
   })
 
-  test('of a nevisFIDO session id leaves its token valid', async () => {
+  test('leaves a nevisFIDO token valid when its session id is revoked', async () => {
     const { token, sessionId } = await createToken(service, 'authentication')
     expect(await revoke(service, sessionId)).toMatchObject(REVOKED)
     await expectActive(service, token)
@@ -238,7 +238,7 @@ describe('authentication for revocation', () => {
     ['no credentials', undefined, {}],
     ['a wrong secret', basic(id, 'a wrong secret 5a1c'), {}],
     ['an unknown id', basic('nobody', secret), {}],
-    ['a header that is none', 'Basic ***', {}],
+    ['an invalid header', 'Basic ***', {}],
     ['Bearer', `Bearer ${basic(id, secret).slice('Basic '.length)}`, {}],
     ['an app of BWS', basic('app-1', APP_SECRET), {}],
     ['a client of nevisFIDO', basic(CLIENT.id, CLIENT.secret), {}],
@@ -272,16 +272,16 @@ describe('the revocation request', () => {
     ['a token twice', FORM, 'token=x&token=x', 400],
     ['JSON', 'application/json', '{"token":"x"}', 400],
     ['multipart', 'multipart/form-data; boundary=b', '--b--\r\n', 400],
-    ['a content type that is none', ';;;', 'token=x', 400],
+    ['an invalid content type', ';;;', 'token=x', 400],
     ['64 KiB and a byte', FORM, `token=${'x'.repeat(65_531)}`, 413],
-  ])('is rejected with %s', async (_what, contentType, body, status) => {
+  ])('rejects a request with %s', async (_what, contentType, body, status) => {
     const headers = { 'content-type': contentType }
     const reply = await post(service, PATH, body, { headers, as: RESOURCE_SERVER })
     expect(reply.status).toBe(status)
     expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
   })
 
-  test('with two tokens revokes neither', async () => {
+  test('revokes neither of two tokens in one request', async () => {
     const tokens = [await issueBws(service), await issueBws(service)]
     expect((await post(service, PATH, { token: tokens }, { as: RESOURCE_SERVER })).status).toBe(400)
     for (const token of tokens) await expectActive(service, token)
@@ -316,11 +316,11 @@ test('revocation logs nothing of the request', async () => {
 })
 
 interface TestStores extends Stores, AsyncDisposable {
-  /** The same, where nothing ever fails. */
+  /** The same stores without faults. */
   readonly sound: Stores
-  /** From now on every step of these fails, of all of them where none is named. */
+  /** Makes every step of these stores fail; of all stores by default. */
   lose(...names: StoreName[]): void
-  /** All are back. */
+  /** Ends all faults. */
   find(): void
 }
 
@@ -436,7 +436,7 @@ describe('while the store is unavailable', () => {
     expect((await checkBws(service, 'verify', tokens.bws)).status).toBe(503)
   })
 
-  test('a refused revocation can be retried and then takes effect', async () => {
+  test('accepts a retry of a refused revocation', async () => {
     await using setting = await start()
     const { service, stores, tokens } = setting
     stores.lose()
@@ -449,7 +449,7 @@ describe('while the store is unavailable', () => {
     }
   })
 
-  test('a try that could not be counted is not consumed', async () => {
+  test('does not consume a try that could not be counted', async () => {
     await using setting = await start()
     const { service, stores, tokens } = setting
     stores.lose('uses')
@@ -460,7 +460,7 @@ describe('while the store is unavailable', () => {
     expect(statuses).toEqual([200, 200, 200, 403])
   })
 
-  test('no token that was revoked before passes', async () => {
+  test('rejects every token that was revoked before', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await revoke(service, tokens.bws)
@@ -479,7 +479,7 @@ describe('while the store is unavailable', () => {
     await expect.poll(statuses).toEqual([401, 401, 401])
   })
 
-  test('no token that another instance revokes meanwhile passes afterwards', async () => {
+  test('rejects every token afterwards that another instance revoked meanwhile', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await using other = await startService({ clock, configuration, stores: stores.sound })
@@ -491,7 +491,7 @@ describe('while the store is unavailable', () => {
     await until(() => checkIdscan(service, 'scanning', tokens.idscan)).toBe(401)
   })
 
-  test('a starting instance answers 503 until it has read the revocations', async () => {
+  test('answers 503 after a start until it has read the revocations', async () => {
     await using setting = await start()
     const { service, stores, clock, tokens } = setting
     await revoke(service, tokens.idscan)

@@ -306,7 +306,7 @@ test.each([
   ['an ordered map', `${MINIMAL}bws: !!omap [a: 1]`],
   ['pairs', `${MINIMAL}bws: !!pairs [a]`],
   ['a function', `${MINIMAL}bws: !<tag:yaml.org,2002:js/function> "x"`],
-  ['a tag of its own', `${MINIMAL}bws: !mine { apps: [] }`],
+  ['an application-specific tag', `${MINIMAL}bws: !mine { apps: [] }`],
   ['a number beyond all numbers', `${MINIMAL}guard: { accountFailures: 1e999 }`],
   ['a number of 30 digits', `${MINIMAL}guard: { accountFailures: ${'9'.repeat(30)} }`],
   ['a key twice', `${MINIMAL}docs: true\ndocs: true`],

@@ -28,7 +28,7 @@ const idsOf = (answers: readonly Answer[]): (string | undefined)[] =>
 async function send(bytes: string): Promise<readonly Answer[]> {
   const { answers, rest, ended } = await sendRaw(
     target.port,
-    [{ bytes: Buffer.from(bytes, 'latin1'), pause: 0 }],
+    [{ bytes: Buffer.from(bytes, 'latin1'), pauseMs: 0 }],
     'wait',
     ['POST', 'GET'],
   )
@@ -141,7 +141,7 @@ describe('answers 408 or closes for a request that never ends', () => {
 
   test.concurrent('sent byte by byte', { timeout: 60_000 }, async () => {
     const slow = Buffer.from(`GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(FULL ? 600 : 60)}`)
-    const pieces = Array.from(slow, (_, index) => ({ bytes: slow.subarray(index, index + 1), pause: 50 }))
+    const pieces = Array.from(slow, (_, index) => ({ bytes: slow.subarray(index, index + 1), pauseMs: 50 }))
     const { answers } = await sendRaw(target.port, pieces, 'wait', ['GET'])
     expect(answers.map(({ status }) => status)).toEqual([408])
   })
@@ -150,7 +150,7 @@ describe('answers 408 or closes for a request that never ends', () => {
 test('keeps no connection of clients that leave in the middle of a request', { timeout: 60_000 }, async () => {
   const half = Buffer.from('POST /introspect HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc')
   const leavers = Array.from({ length: FULL ? 2_000 : 100 }, () =>
-    sendRaw(target.port, [{ bytes: half, pause: 0 }], 'reset', ['POST']),
+    sendRaw(target.port, [{ bytes: half, pauseMs: 0 }], 'reset', ['POST']),
   )
   await Promise.all(leavers)
   await expectQuiet(target)

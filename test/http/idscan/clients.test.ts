@@ -18,12 +18,12 @@ import { trackSecret } from '../../support/leak-recorder.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { basic, KEY, startService } from '../../support/service.ts'
 
-// Unmodified clients that are in wide use.
+// Runs widely used OAuth clients unmodified.
 
 const { username: USERNAME } = ACCOUNT
 const WRONG_PASSWORD = PASSWORD.trim()
 /** Most OAuth clients send it, asked or not. */
-const CLIENT = { id: 'a-client', secret: 'client-secret-that-nobody-checks' }
+const CLIENT = { id: 'a-client', secret: 'client-secret-that-is-not-checked' }
 for (const secret of [PASSWORD, WRONG_PASSWORD]) trackSecret(secret)
 basic(CLIENT.id, CLIENT.secret)
 

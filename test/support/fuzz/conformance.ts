@@ -221,7 +221,7 @@ function pathOf(target: string): string | undefined {
   }
 }
 
-/** RFC 9112 section 3.2.2: a target may be a whole URL. It may not contain a fragment. */
+/** Returns the path of a target that is a whole URL (RFC 9112 section 3.2.2). It may not contain a fragment. */
 function pathOfUrl(target: string): string | undefined {
   if (!/^https?:\/\/[^/]/i.test(target) || target.includes('#') || !URL.canParse(target)) return undefined
   return target.replace(/^[a-z]+:\/\/[^/?]*/i, '').replace(/\?.*$/s, '')

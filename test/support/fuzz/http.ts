@@ -270,10 +270,10 @@ async function dial(port: number): Promise<Line> {
   }
 }
 
-/** A piece of a request, and the milliseconds to wait before sending it. */
+/** A piece of a request, and how long to wait before sending it. */
 export interface Piece {
   readonly bytes: Buffer
-  readonly pause: number
+  readonly pauseMs: number
 }
 
 /** How a sender finishes: waits for the end, closes its half of the connection, or resets it. */
@@ -298,8 +298,8 @@ export async function sendRaw(
   const reader = createAnswerReader(methods)
   const answers: Answer[] = []
   try {
-    for (const { bytes, pause } of pieces) {
-      if (pause > 0) await sleep(pause)
+    for (const { bytes, pauseMs } of pieces) {
+      if (pauseMs > 0) await sleep(pauseMs)
       // The server closed the connection.
       if (!socket.writable) break
       socket.write(bytes)

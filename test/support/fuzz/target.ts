@@ -140,7 +140,7 @@ async function settle(read: () => number): Promise<number> {
   }
 }
 
-/** Only Linux lists them. Elsewhere the count is 0. */
+/** Counts the sockets of a process. Only Linux lists them; elsewhere the count is 0. */
 function countSockets({ pid }: ChildProcess): number {
   const folder = `/proc/${pid}/fd`
   return onLinux(

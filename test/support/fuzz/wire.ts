@@ -180,7 +180,7 @@ export interface BrokenRequest {
   readonly edits: readonly ByteEdit[]
   /** The positions where it is cut into pieces, and the milliseconds between them. */
   readonly cuts: readonly number[]
-  readonly pause: number
+  readonly pauseMs: number
   /** The share of it that is sent; 9,999 is everything. */
   readonly sent: number
   readonly leave: Leave
@@ -190,17 +190,20 @@ export const brokenRequests: fc.Arbitrary<BrokenRequest> = fc.record({
   changed: fc.record({ draft: drafts, mutations: changes }),
   edits: fc.array(byteEdit, { maxLength: 3 }),
   cuts: fc.array(fc.nat(9_999), { maxLength: 3 }),
-  pause: fc.constantFrom(0, 0, 0, 1, 5),
+  pauseMs: fc.constantFrom(0, 0, 0, 1, 5),
   sent: fc.oneof({ weight: 3, arbitrary: fc.constant(9_999) }, { weight: 1, arbitrary: fc.nat(9_998) }),
   // Do not wait here: an incomplete request would take its whole time limit.
   leave: fc.constantFrom('half-close', 'half-close', 'half-close', 'reset'),
 })
 
 /** @param whole the request before its bytes are changed. */
-export function toPieces({ edits, cuts, pause, sent }: BrokenRequest, whole: Buffer): Piece[] {
+export function toPieces({ edits, cuts, pauseMs, sent }: BrokenRequest, whole: Buffer): Piece[] {
   const edited = edits.reduce(editBytes, whole)
   const bytes = edited.subarray(0, Math.ceil((edited.length * (sent + 1)) / 10_000))
   const places = cuts.map((cut) => Math.floor((bytes.length * cut) / 10_000)).toSorted((a, b) => a - b)
   const from = [0, ...places]
-  return from.map((start, index) => ({ bytes: bytes.subarray(start, from[index + 1]), pause: index === 0 ? 0 : pause }))
+  return from.map((start, index) => ({
+    bytes: bytes.subarray(start, from[index + 1]),
+    pauseMs: index === 0 ? 0 : pauseMs,
+  }))
 }

@@ -96,7 +96,7 @@ describe.skipIf(!hasProgram('redis-server'))('a fail-over to a replica', () => {
         breaches = sum(breaches, outcome.breaches)
       }
       process.stderr.write(`${primary}: ${ROUNDS} fail-overs, ${tokens} tokens created: ${JSON.stringify(breaches)}\n`)
-      // What was redeemed in the last moment can be redeemed again; there is no promise, but there has to be an end.
+      // Redemptions in the last moment are lost, so tokens can be redeemed again. Only their number is limited.
       expect(breaches.lost + breaches.redeemedTwice).toBeLessThan(tokens)
     },
   )

@@ -46,10 +46,10 @@ const count = (database: DatabaseSync) =>
   (database.prepare('SELECT count(*) AS count FROM tokens').get() as { count: number }).count
 
 /** Root may write everywhere, so the store process runs as another user. */
-const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
 /** Starts a process that opens a store. `opened` resolves to `ready`, or to the reason for the failure. */
-async function startStoreProcess(name: string, user: typeof nobody = {}, env: NodeJS.ProcessEnv = {}) {
+async function startStoreProcess(name: string, user: typeof unprivileged = {}, env: NodeJS.ProcessEnv = {}) {
   const child = fork(new URL('../../support/store-process.ts', import.meta.url), [name], {
     ...user,
     execArgv: [],
@@ -86,8 +86,8 @@ async function startStoreProcess(name: string, user: typeof nobody = {}, env: No
 }
 
 /** Creates a store with one record in a folder that other users cannot open. */
-async function createForNobody() {
-  const place = mkdtempSync(join(tmpdir(), 'trimint-nobody-'))
+async function createRecordStore() {
+  const place = mkdtempSync(join(tmpdir(), 'trimint-readonly-'))
   const file = join(place, 'trimint.db')
   const record = createRecord()
   const store = await open(`sqlite:${file}`)
@@ -97,13 +97,13 @@ async function createForNobody() {
 }
 
 test.each(['file', 'folder'] as const)('rejects a store in a read-only %s, which keeps its data', async (what) => {
-  const { place, file, record } = await createForNobody()
-  if (nobody.uid) for (const path of [place, file]) chownSync(path, nobody.uid, nobody.gid)
-  if (what === 'file' && nobody.uid) chownSync(file, 0, 0)
+  const { place, file, record } = await createRecordStore()
+  if (unprivileged.uid) for (const path of [place, file]) chownSync(path, unprivileged.uid, unprivileged.gid)
+  if (what === 'file' && unprivileged.uid) chownSync(file, 0, 0)
   chmodSync(file, what === 'file' ? 0o444 : 0o600)
   chmodSync(place, what === 'file' ? 0o700 : 0o500)
   {
-    using started = await startStoreProcess(`sqlite:${file}`, nobody)
+    using started = await startStoreProcess(`sqlite:${file}`, unprivileged)
     expect(started.opened).toMatch(
       what === 'file' ? /EACCES: permission denied/ : /attempt to write a readonly database/,
     )

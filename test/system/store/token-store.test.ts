@@ -73,7 +73,10 @@ describe.each(kinds)('$kind', ({ create }) => {
     return stores
   }
 
-  /** Passes two stores on the same file or server, as two processes have them. All tests use the same two, each with other records. */
+  /**
+   * Passes two stores on the same file or server, as two processes have them. All tests use the same two, each with
+   * other records.
+   */
   async function withStores(use: (...stores: [TokenStore, TokenStore]) => Promise<void>): Promise<void> {
     opened ??= openTwo()
     await use(...(await opened))

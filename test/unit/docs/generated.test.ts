@@ -26,8 +26,8 @@ describe('the settings of the schema', () => {
   )
 
   test('are the keys of trimint.example.yaml, its commented keys included', () => {
-    // Lists of secrets are the same everywhere, so the example shows one. Keys below these have a standard of their
-    // own.
+    // Lists of secrets are the same everywhere, so the example shows one. Specifications define the keys
+    // below these.
     const simplify = (path: string): string =>
       path.replace(/^(nevisfido\.clients|resourceServers)(?=\[\]\.secrets)/, 'bws.apps')
     const isOpaque = (path: string): boolean => /^nevisfido\.(policies|bearer\.jwks)\./.test(path)
