@@ -23,4 +23,5 @@ USER 1000
 EXPOSE 8080
 # Reads the server's environment and configuration to find its address.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["node", "src/cli/main.ts", "healthcheck"]
-ENTRYPOINT ["node", "src/main.ts"]
+# SIGUSR1 would open a port for debuggers.
+ENTRYPOINT ["node", "--disable-sigusr1", "src/main.ts"]

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { longestLifetime } from '../config/longest-lifetime.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
-import { createKeyring } from '../core/crypto/keyring.ts'
+import { createKeyring, type Keyring, liveKeys } from '../core/crypto/keyring.ts'
 import { createPasswordChecker } from '../core/crypto/passwords.ts'
 import { createGuard, type Guard, type GuardMemory, noGuard } from '../core/guard.ts'
 import { createHeartbeat, type Instance } from '../core/heartbeat.ts'
@@ -63,9 +63,17 @@ export async function buildServer(
   const keyring = createKeyring(configuration.keys)
   const tokens = createTokenServices(configuration, { keyring, stores, revocations, clock })
 
-  scheduleJobs(app, configuration, dependencies, { guard, keyring, idleTimeout: tokens.idleTimeout, onStoreError })
+  const canSign = createSigningCheck(configuration, dependencies, keyring)
 
-  await app.register(healthRoutes, { isDraining, revocations })
+  scheduleJobs(app, configuration, dependencies, {
+    guard,
+    keyring,
+    idleTimeout: tokens.idleTimeout,
+    canSign,
+    onStoreError,
+  })
+
+  await app.register(healthRoutes, { isDraining, revocations, canSign })
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {
@@ -94,8 +102,9 @@ export async function buildServer(
 
 interface JobDependencies {
   readonly guard: Guard
-  readonly keyring: ReturnType<typeof createKeyring>
+  readonly keyring: Keyring
   readonly idleTimeout: ReturnType<typeof createTokenServices>['idleTimeout']
+  readonly canSign: () => boolean
   readonly onStoreError: OnStoreError
 }
 
@@ -103,7 +112,7 @@ function scheduleJobs(
   app: FastifyInstance,
   configuration: Configuration,
   { stores, revocations, instance, clock, jumpResistantClock, intervals }: ServerDependencies,
-  { guard, keyring, idleTimeout, onStoreError }: JobDependencies,
+  { guard, keyring, idleTimeout, canSign, onStoreError }: JobDependencies,
 ): void {
   const schedule = createJobScheduler(app, onStoreError)
   const heartbeat = createHeartbeat({
@@ -115,7 +124,10 @@ function scheduleJobs(
   })
   schedule(intervals.guardRefreshMs, () => guard.refresh())
   schedule(intervals.revocationRefreshMs, () => revocations.refresh())
-  schedule(intervals.heartbeatMs, () => heartbeat.announce())
+  schedule(intervals.heartbeatMs, async () => {
+    canSign()
+    await heartbeat.announce()
+  })
   schedule(intervals.sweepMs, async () => {
     const now = jumpResistantClock()
     await revocations.sweep(now)
@@ -127,6 +139,22 @@ function scheduleJobs(
   if (!idleTimeout) return
   schedule(intervals.usageFlushMs, () => idleTimeout.flush('due'))
   app.addHook('onClose', () => idleTimeout.flush('all').catch(onStoreError))
+}
+
+/** Returns what tells whether tokens can be signed. It logs once when they no longer can. */
+function createSigningCheck(
+  { bws, idscan }: Configuration,
+  { clock, logger }: ServerDependencies,
+  keyring: Keyring,
+): () => boolean {
+  const isSigning = Boolean(bws || idscan)
+  let isLogged = false
+  return () => {
+    if (!isSigning || liveKeys(keyring, clock()).length > 0) return true
+    if (!isLogged) logger.error({ event: 'keys.expired' })
+    isLogged = true
+    return false
+  }
 }
 
 /** Leaves one core to the event loops. The last check in the queue waits about two seconds. */

@@ -24,7 +24,10 @@ export const serviceRefusals: RefusalTable<[error: string, description: string]>
     store_unavailable: [503, 'temporarily_unavailable', 'The store is unavailable. Try again later.'],
     internal_error: [500, 'server_error', 'An internal error. The log has the cause.'],
   },
-  body: ([error, description]): z.output<typeof serviceError> => ({ error, error_description: description }),
+  body: ([error, description], message = description): z.output<typeof serviceError> => ({
+    error,
+    error_description: message,
+  }),
   contentType: 'application/json; charset=utf-8',
   challenge: 'Basic realm="Trimint", charset="UTF-8"',
   allow: 'POST',

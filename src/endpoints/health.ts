@@ -4,7 +4,7 @@ import type { Revocations } from '../core/revocations.ts'
 
 export const health = z.object({ status: z.literal('ok') })
 
-const NOT_READY = ['draining', 'store_unavailable'] as const
+const NOT_READY = ['draining', 'store_unavailable', 'no_signing_key'] as const
 
 export const readiness = z.discriminatedUnion('status', [
   z.object({ status: z.literal('ready') }),
@@ -19,13 +19,18 @@ export interface HealthRoutesOptions {
   readonly isDraining: () => boolean
   /** Refreshed continuously, so they show whether the store is available. */
   readonly revocations: Revocations
+  /** False while a contract is enabled that signs tokens and every key has expired. */
+  readonly canSign: () => boolean
 }
 
 /**
  * Serves `GET /healthz`, liveness, and `GET /readyz`, readiness. Liveness depends on nothing else: an unavailable store
  * must not get a healthy process killed.
  */
-export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, { isDraining, revocations }) => {
+export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (
+  app,
+  { isDraining, revocations, canSign },
+) => {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })
@@ -40,6 +45,7 @@ export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app,
     } catch {
       reasons.push('store_unavailable')
     }
+    if (!canSign()) reasons.push('no_signing_key')
     const answer: Readiness = reasons.length === 0 ? { status: 'ready' } : { status: 'not_ready', reasons }
     return reply.code(reasons.length === 0 ? 200 : 503).send(answer)
   })

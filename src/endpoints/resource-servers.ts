@@ -43,12 +43,19 @@ export async function createResourceServerAuthentication(
 
   return async (request, reply, { client_id: id, client_secret: secret }) => {
     const isInForm = !request.headers.authorization && id !== undefined && secret !== undefined
-    if (secret && !isInForm) throw new Refusal('bad_parameter', { parameters: ['client_secret'] })
+    if (secret && !isInForm)
+      throw new Refusal('bad_parameter', { parameters: ['client_secret'], message: misplaced(request) })
     const authenticated = isInForm
       ? await basicAuth.check(request, [{ id, secret }])
       : await basicAuth.authenticate(request, reply)
     return { resourceServer: authenticated.id, secretSlot: authenticated.secretSlot }
   }
+}
+
+function misplaced({ headers: { authorization } }: FastifyRequest): string {
+  return authorization
+    ? 'Send the credentials in the Authorization header or as client_id and client_secret in the body, not both.'
+    : 'client_secret must be sent together with client_id.'
 }
 
 /**

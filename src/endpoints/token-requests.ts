@@ -56,7 +56,10 @@ export async function serveTokenRequests(
   async function readTokenRequest(request: FastifyRequest, reply: FastifyReply): Promise<TokenRequest> {
     const { values, repeated } = (request.body ?? NO_PARAMETERS) as ReadParameters
     // Before the credentials, which may be among the repeated parameters.
-    if (repeated.length > 0) throw new Refusal('bad_parameter', { parameters: repeated })
+    if (repeated.length > 0) {
+      const message = `${repeated.join(', ')} must be given only once.`
+      throw new Refusal('bad_parameter', { parameters: repeated, message })
+    }
     const { resourceServer, secretSlot } = await authenticate(request, reply, values)
     const form = tokenForm.safeParse(values)
     if (!form.success) throw new Refusal('bad_parameter', { resourceServer, parameters: ['token'] })

@@ -40,6 +40,7 @@ export const REFUSAL_REASONS = [
   'tries_used_up',
   'wrong_area',
   'store_unavailable',
+  'no_signing_key',
   'internal_error',
 ] as const
 

@@ -9,6 +9,8 @@ const received = new Set<HandledSignal>()
 const handlers = new Map<HandledSignal, Handler>()
 
 for (const signal of SIGNALS) process.on(signal, handle)
+// Without a listener, Node opens a port for debuggers, which run any code (nodejs.org/api/process.html#signal-events).
+process.on('SIGUSR1', () => undefined)
 
 function handle(signal: NodeJS.Signals): void {
   const handler = handlers.get(signal as HandledSignal)

@@ -25,6 +25,7 @@ const refusals: RefusalTable<[message: string]> = {
     tries_used_up: [403, 'The tries of the token are used up.'],
     overloaded: UNAVAILABLE,
     store_unavailable: UNAVAILABLE,
+    no_signing_key: UNAVAILABLE,
     blocked: [429, 'Too many failed attempts. Try again later.'],
     internal_error: [500, 'An error has occurred.'],
   },

@@ -27,6 +27,7 @@ export const tokenRefusals: RefusalTable<[error: string, description: string]> =
     area_not_allowed: [400, 'invalid_grant', 'The account may not use this area.'],
     blocked: [429, 'temporarily_unavailable', 'Too many failed attempts. Try again later.'],
     overloaded: [503, 'temporarily_unavailable', 'Too many requests at once. Try again later.'],
+    no_signing_key: [503, 'temporarily_unavailable', 'Temporarily unavailable. Try again later.'],
     internal_error: [500, 'server_error', 'Something went wrong.'],
   },
   body: ([error, words], message = words): z.output<typeof idscanError> => ({ error, error_description: message }),

@@ -1,6 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { signingKey } from '../../core/crypto/keyring.ts'
 import type { IdscanAccount } from '../../core/idscan/account.ts'
 import { issueIdscanToken } from '../../core/idscan/issue.ts'
 import type { LoginResult } from '../../core/idscan/login.ts'
@@ -50,6 +51,8 @@ export const tokenRoutes: FastifyPluginAsync<IdscanOptions> = async (app, option
     const parameters = (request.body ?? NO_PARAMETERS) as ReadParameters
     requirePasswordGrant(parameters)
     const { username, password, area } = parseParameters(form, parameters)
+    // Before the password, so that the reply does not depend on the account.
+    signingKey(issuer.keyring, issuer.clock())
     const account = accountOf(await login(username, password, clientIp(request)))
     if (area && !account.areas.has(area)) throw new Refusal('area_not_allowed', { account: account.username })
     const issued = issueIdscanToken(account, area, issuer)

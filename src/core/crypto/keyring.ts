@@ -39,14 +39,19 @@ export function liveKeys(keyring: Keyring, now: number): Keyring {
   return keyring.filter((key) => now < key.notAfter)
 }
 
+/** Every key has expired: nothing can be signed. */
+export class NoSigningKeyError extends Error {
+  override readonly name = 'NoSigningKeyError'
+}
+
 /**
  * Returns the key that signs at a time (milliseconds since the epoch).
  *
- * @throws Error when every key has expired.
+ * @throws NoSigningKeyError when every key has expired.
  */
 export function signingKey(keyring: Keyring, now: number): Key {
   const key = keyring.find((candidate) => now < candidate.notAfter)
-  if (!key) throw new Error('no live signing key: every key has expired')
+  if (!key) throw new NoSigningKeyError('no live signing key: every key has expired')
   return key
 }
 

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { clientNetwork } from '../address.ts'
 import type { Clock } from '../clock.ts'
-import { type Keyring, signingKey } from '../crypto/keyring.ts'
+import type { Keyring } from '../crypto/keyring.ts'
 import type { PasswordChecker } from '../crypto/passwords.ts'
 import { createHmacSha256 } from '../crypto/sha256.ts'
 import type { Guard } from '../guard.ts'
@@ -49,8 +49,11 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
   const cachedPasswords = new Map<IdscanAccount, { digest: Buffer; until: number }>()
   const digestPassword = (stored: string, password: string): Buffer => digestUnderCacheKey(`${stored}\0${password}`)
 
-  // The signing key, not the cache's: every instance has to count an unknown name under the same digest.
-  const digestName = (name: string): Buffer => signingKey(keyring, clock()).hmac(`account name\0${name}`)
+  // A configured key, not the cache's: every instance has to count an unknown name under the same digest. Expired or not:
+  // unknown names must look like known ones when every key has expired.
+  const [namingKey] = keyring
+  if (!namingKey) throw new RangeError('no key is configured; expected at least one')
+  const digestName = (name: string): Buffer => namingKey.hmac(`account name\0${name}`)
 
   /**
    * Returns a configured hash for an unknown name, the same one each time, so that the check takes as long as for an

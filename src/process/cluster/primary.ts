@@ -2,6 +2,7 @@ import { systemClock, systemUptime } from '../../app/system-clock.ts'
 import { readEnvironment } from '../../config/environment.ts'
 import { openLog } from '../../observability/log-destination.ts'
 import { createLogger } from '../../observability/logger.ts'
+import { createMetrics } from '../../observability/metrics.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from '../graceful-exit.ts'
 import { reportLogProblems, serve } from '../serve.ts'
 import { onSignal } from '../signals.ts'
@@ -17,8 +18,9 @@ export async function servePrimary(): Promise<void> {
   const { WORKERS, DRAIN_TIMEOUT, LOG_LEVEL } = environment
   if (issues.length > 0 || WORKERS === 1) return serve()
 
-  const ignored = { inc: () => undefined }
-  const log = openLog(process.stdout.fd, reportLogProblems(ignored, ignored))
+  // The primary writes the log, so its problems are counted here.
+  const metrics = createMetrics(systemClock)
+  const log = openLog(process.stdout.fd, reportLogProblems(metrics.logErrors, metrics.logLinesDropped))
   const logger = createLogger(LOG_LEVEL, systemClock, log)
 
   setUpWorkers()
@@ -26,6 +28,7 @@ export async function servePrimary(): Promise<void> {
     size: WORKERS,
     // A number, because `auto` could be evaluated differently by a worker.
     startWorker: (onRender) => startWorker({ WORKERS: String(WORKERS) }, log, onRender),
+    registry: metrics.registry,
     logger,
     uptime: systemUptime,
   })

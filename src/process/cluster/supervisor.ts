@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
 import type { Clock } from '../../core/clock.ts'
 import { METRICS_MAX_AGE_MS, shareRendering } from '../../observability/metrics-rendering.ts'
 import { createMetricsAggregation } from './metrics-aggregation.ts'
@@ -22,6 +23,8 @@ const LOG_FORWARDING_TIMEOUT_MS = 1_000
 export interface SupervisorDependencies {
   readonly size: number
   readonly startWorker: (onRender: (worker: WorkerHandle) => void) => WorkerHandle
+  /** The primary's own metrics, which are added to those of the workers. */
+  readonly registry: Registry
   readonly logger: Logger
   readonly uptime: Clock
 }
@@ -41,7 +44,7 @@ export interface Supervisor {
 }
 
 /** Keeps a number of workers running. */
-export function createSupervisor({ size, startWorker, logger, uptime }: SupervisorDependencies): Supervisor {
+export function createSupervisor({ size, startWorker, registry, logger, uptime }: SupervisorDependencies): Supervisor {
   const workers = new Set<WorkerHandle>()
   /** Workers that may have loaded their configuration before the latest reload. */
   const outdated = new Set<WorkerHandle>()
@@ -54,7 +57,7 @@ export function createSupervisor({ size, startWorker, logger, uptime }: Supervis
   const renderMetrics = shareRendering(
     async () => {
       await Promise.all(listeningWorkers().map((worker) => worker.collect()))
-      return metrics.render([...workers].map((worker) => worker.snapshot()))
+      return metrics.render([await registry.getMetricsAsJSON(), ...[...workers].map((worker) => worker.snapshot())])
     },
     METRICS_MAX_AGE_MS,
     uptime,

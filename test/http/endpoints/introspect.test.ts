@@ -586,7 +586,20 @@ describe('authentication of resource servers', () => {
   ])('rejects credentials in header and form at once: %s', async (what, authorization, form) => {
     const reply = await ask({ what, authorization, form })
     expect(reply.status).toBe(400)
-    expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
+    expect(JSON.parse(reply.body)).toEqual({
+      error: 'invalid_request',
+      error_description:
+        'Send the credentials in the Authorization header or as client_id and client_secret in the body, not both.',
+    })
+  })
+
+  test('names the missing client_id beside a client_secret', async () => {
+    const reply = await ask({ what: 'a secret alone', form: { client_secret: secret } })
+    expect(reply.status).toBe(400)
+    expect(JSON.parse(reply.body)).toEqual({
+      error: 'invalid_request',
+      error_description: 'client_secret must be sent together with client_id.',
+    })
   })
 
   test.each(['token', 'client_id', 'client_secret'])(
@@ -595,7 +608,10 @@ describe('authentication of resource servers', () => {
       const form = { token: 'x', client_id: id, client_secret: secret }
       const reply = await ask({ what: name, form: { ...form, [name]: [form[name as keyof typeof form], 'another'] } })
       expect(reply.status).toBe(400)
-      expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
+      expect(JSON.parse(reply.body)).toEqual({
+        error: 'invalid_request',
+        error_description: `${name} must be given only once.`,
+      })
     },
   )
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { getToken, QUERY } from '../../support/bws.ts'
-import { ACCOUNT, jsonOf, login } from '../../support/idscan.ts'
+import { ACCOUNT, jsonOf, LOGIN, login } from '../../support/idscan.ts'
 import {
   checkBws,
   checkIdscan,
@@ -11,7 +11,7 @@ import {
   revoke,
 } from '../../support/lifecycle.ts'
 import { askStatus, codeOf, create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
-import { APP, APP_SECRET, type Service, startService } from '../../support/service.ts'
+import { APP, APP_SECRET, KEY, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN, resourceServers: RESOURCE_SERVERS }
@@ -64,6 +64,58 @@ describe('GET /readyz', () => {
     expect((await service.request('/healthz')).status).toBe(200)
     isAway = false
     expect((await service.request('/readyz')).status).toBe(200)
+  })
+})
+
+describe('with every signing key expired', () => {
+  const keys = [{ secret: KEY, notAfter: '2026-02-01T00:00:00Z' }]
+  const NOT_READY = { status: 503, body: '{"status":"not_ready","reasons":["no_signing_key"]}' }
+
+  test('is not ready, and answers 503 to BWS and to every IDscan login', async () => {
+    const clock = createFrozenClock()
+    await using service = await startService({ clock, configuration: { ...configuration, keys } })
+    expect((await service.request('/readyz')).status).toBe(200)
+    clock.set(Date.parse('2026-02-01T00:00:00Z'))
+    expect(await service.request('/readyz')).toMatchObject(NOT_READY)
+    expect((await service.request('/healthz')).status).toBe(200)
+    const message = '{"Message":"Temporarily unavailable. Try again later."}'
+    expect(await getToken(service, QUERY)).toMatchObject({ status: 503, body: message })
+
+    const right = await login(service)
+    expect(right).toMatchObject({ status: 503 })
+    expect(jsonOf(right)).toMatchObject({ error: 'temporarily_unavailable' })
+    const wrong = await login(service, { ...LOGIN, password: 'a wrong password' })
+    const unknown = await login(service, { ...LOGIN, username: 'nobody', password: 'a wrong password' })
+    for (const { status, body } of [wrong, unknown]) expect({ status, body }).toEqual({ status: 503, body: right.body })
+    expect(service.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'no_signing_key' })
+    expect(service.log.filter(({ event }) => event === 'keys.expired')).toHaveLength(1)
+
+    await service.trimint.reload({
+      publicUrl: 'https://tokens.example.com',
+      keys: [...keys, { secret: 'YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4' }],
+      bws: { apps: [APP] },
+      idscan: { accounts: [ACCOUNT] },
+      store: 'sqlite::memory:',
+      overload: false,
+    })
+    expect((await service.request('/readyz')).status).toBe(200)
+    expect((await login(service)).status).toBe(200)
+  })
+
+  test('logs it without a request', async () => {
+    const clock = createFrozenClock()
+    await using service = await startService({ clock, configuration: { keys } })
+    clock.set(Date.parse('2026-02-01T00:00:00Z'))
+    await expect.poll(() => service.log.filter(({ event }) => event === 'keys.expired').length).toBe(1)
+  })
+
+  test('is ready where no contract signs', async () => {
+    const clock = createFrozenClock(Date.parse('2026-02-01T00:00:00Z') - 1_000)
+    const nevisfidoAlone = { bws: false as const, nevisfido: OPEN, keys }
+    await using service = await startService({ clock, configuration: nevisfidoAlone })
+    clock.advance(2_000)
+    expect((await service.request('/readyz')).status).toBe(200)
+    expect(codeOf(await create(service, 'registration'))).toBe(1200)
   })
 })
 

@@ -259,7 +259,10 @@ describe('authentication for revocation', () => {
     const token = await issueBws(service)
     const reply = await post(service, PATH, { token, client_id: id, client_secret: secret }, { as: RESOURCE_SERVER })
     expect(reply.status).toBe(400)
-    expect(JSON.parse(reply.body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
+    expect(JSON.parse(reply.body)).toEqual({
+      error: 'invalid_request',
+      error_description: expect.stringMatching(/^Send the credentials in the Authorization header or .*, not both\.$/),
+    })
     await expectActive(service, token)
   })
 })
