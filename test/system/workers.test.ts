@@ -106,7 +106,9 @@ describe.skipIf(!existsSync('/proc'))('several workers on one SQLite file', { ti
   test('N24: redeem a token exactly once, whichever of them issued it', () => expectRedeemedOnce(instance))
 
   test('write whole lines to one log, however long the lines are', async () => {
-    const countLines = () => instance.log().match(/"event":"token.issued".*"requestId":"caller-|"requestId":"caller-.*"event":"token.issued"/g)?.length
+    const countLines = () =>
+      instance.log().match(/"event":"token.issued".*"requestId":"caller-|"requestId":"caller-.*"event":"token.issued"/g)
+        ?.length
     const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`
     const calls = Array.from({ length: FULL ? 600 : 150 }, (_, call) => `caller-${call}-${'x'.repeat(100)}`)
     await pLimit(64).map(calls, (id) =>
