@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { RETENTION_MS } from './ports/retention.ts'
 import type { Revocation, RevocationStore } from './ports/revocation-store.ts'
 
 /** How long the cache is used without a read: a revocation by another process takes effect within that time. */
@@ -8,9 +9,6 @@ const DAY_MS = 86_400_000
 
 /** More than the longest lifetime of a holder's tokens that a configuration can set. */
 const MAX_LIFETIME_MS = { app: 366 * DAY_MS, account: 366 * DAY_MS, user: 2 * DAY_MS }
-
-/** An entry outlives its token by this time, because clocks differ and are set back. */
-const CLOCK_MARGIN_MS = 60_000
 
 /** To whom tokens are issued: a subject that can be revoked without knowing its tokens. */
 export type Holder = `${keyof typeof MAX_LIFETIME_MS} ${string}`
@@ -38,6 +36,8 @@ export interface Revocations {
   /**
    * Revokes one token: at once in this process, within {@link MAX_STALENESS_MS} in others.
    *
+   * An expired token is revoked as well, up to `RETENTION_MS` after its expiry: this process's clock may be ahead.
+   *
    * @param expires milliseconds since the epoch.
    * @returns false where the token has expired or is already revoked.
    */
@@ -47,7 +47,7 @@ export interface Revocations {
   /** Reads new revocations from the store. @throws Error when the store fails. */
   refresh(): Promise<void>
   /**
-   * Deletes expired revocations, from the cache and from the store.
+   * Deletes revocations that expired `RETENTION_MS` ago, from the cache and from the store.
    *
    * @param now milliseconds since the epoch, from a jump-resistant clock (jump-resistant-clock.ts).
    */
@@ -122,11 +122,11 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     concernUsers: () => revokedUsers > 0,
     async revokeToken(tokenId, expires) {
       const now = clock()
-      if (expires <= now) return false
+      if (expires <= now - RETENTION_MS) return false
       const isNew = !known.has(`token ${tokenId}`)
       // Add a known one again: the store may have lost it, and then other processes would not learn of it.
       await add({ subject: `token ${tokenId}`, issuedUntil: now, expires }, now)
-      return isNew
+      return isNew && now < expires
     },
     async revokeIssued(holder) {
       const now = clock()
@@ -135,7 +135,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     },
     refresh,
     async sweep(now) {
-      const expiredBy = now - CLOCK_MARGIN_MS
+      const expiredBy = now - RETENTION_MS
       for (const { subject, expires } of known.values()) {
         if (expires > expiredBy) continue
         known.delete(subject)

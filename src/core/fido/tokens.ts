@@ -56,9 +56,11 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensDepend
     async revoke(token) {
       const now = clock()
       const record = await available(store.findByToken(digestId(token), now))
+      if (!record) return false
+      // Also after expiry, since this process's clock may be ahead.
+      const isNew = await available(store.revoke(digestId(token), now))
       // After expiry a redeemed token can still receive a response; one that was not redeemed has ended.
-      if (!record || (record.redeemedAt === undefined && now >= record.expiresAt)) return false
-      return available(store.revoke(digestId(token), now))
+      return isNew && (record.redeemedAt !== undefined || now < record.expiresAt)
     },
   }
 }

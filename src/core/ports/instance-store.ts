@@ -28,7 +28,7 @@ export interface InstanceStore {
   running(now: number): Promise<Announcement[]>
   /** Returns every known signing key. */
   neededUntil(): Promise<NeededUntil>
-  /** Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were needed. */
+  /** Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (retention.ts) after they were needed. */
   sweep(now: number): Promise<void>
   close(): Promise<void>
 }

@@ -37,12 +37,9 @@ export type Redemption =
   | { readonly outcome: 'misdirected' }
   | { readonly outcome: 'unknown' }
 
-/** How long after its expiry a record is distinguished from an unknown one (N23). */
-export const RETENTION_MS = 3_600_000
-
 /**
  * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis). A store that
- * fails rejects within a second. A record is treated as unknown `RETENTION_MS` after its `expiresAt`, even before it is deleted.
+ * fails rejects within a second. A record is treated as unknown `RETENTION_MS` (retention.ts) after its `expiresAt`, even before it is deleted.
  */
 export interface TokenStore {
   /** Adds a record that has been neither redeemed nor revoked. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import { RETENTION_MS, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
+import type { Redemption, TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'

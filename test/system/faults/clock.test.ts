@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { DEFAULT_INTERVALS } from '../../../src/app/background-jobs.ts'
+import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
@@ -72,7 +73,58 @@ async function expectWorking(service: Service): Promise<void> {
   expect(await checkBws(service, 'upload', made.revoked)).toMatchObject({ status: 401 })
 }
 
+/** Milliseconds of every token's life in this test. */
+const LIFETIME = 5 * MINUTE
+
 describe.each(kinds)('Trimint on $store', ({ name }) => {
+  test('revives no token when the clock is set back by less than an hour after the token expired', async () => {
+    const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
+    const pass = async (time: number) => {
+      clock.advance(time)
+      uptime.advance(time)
+      await vi.advanceTimersByTimeAsync(time)
+    }
+    const stores = await openStores(name)
+    {
+      await using service = await startService({
+        configuration: {
+          ...CONFIGURATION,
+          bws: { ...CONFIGURATION.bws, lifetime: '5m' },
+          nevisfido: { ...OPEN, tokenLifetime: '5m' },
+        },
+        clock,
+        uptime,
+        stores,
+        intervals: DEFAULT_INTERVALS,
+      })
+      const { spent, revoked, used } = await prepare(service)
+      const [revokedSession, late, lateSession] = [
+        await createToken(service, 'registration'),
+        await issueBws(service),
+        await createToken(service, 'registration'),
+      ]
+      await revoke(service, revokedSession.token)
+
+      await pass(LIFETIME)
+      // A clock that is ahead takes these tokens for expired.
+      await revoke(service, late)
+      await revoke(service, lateSession.token)
+      await pass(RETENTION_MS - 2 * MINUTE)
+      clock.advance(-RETENTION_MS)
+      await pass(MINUTE)
+
+      for (const token of [revoked, late]) {
+        expect(await checkBws(service, 'upload', token)).toMatchObject({ status: 401 })
+        expect((await introspect(service, token)).body).toBe('{"active":false}')
+      }
+      expect(await checkBws(service, 'verify', used)).toMatchObject({ status: 403 })
+      for (const { token } of [spent, revokedSession, lateSession]) {
+        expect(codeOf(await redeem(service, 'registration', token))).toBe(1491)
+      }
+    }
+    await stores.close()
+  })
+
   test.each(JUMPS)(
     'loses, revives and doubles no token when the clock jumps $jump and back three minutes later',
     async ({ by }) => {
