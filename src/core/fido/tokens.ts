@@ -1,6 +1,6 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
-import type { Redemption, TokenRecord, TokenStore } from '../ports/token-store.ts'
+import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../ports/token-store.ts'
 import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
@@ -24,8 +24,9 @@ export interface FidoTokensDependencies {
 }
 
 /** Tells whether a token can be redeemed at a time (milliseconds since the epoch). */
-export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, now: number): boolean {
-  return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
+export function isRedeemable({ redeemedAt, revokedAt, createdAt, expiresAt }: TokenRecord, now: number): boolean {
+  const isInTime = createdAt <= now + CLOCK_LEEWAY_MS && now < expiresAt
+  return redeemedAt === undefined && revokedAt === undefined && isInTime
 }
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensDependencies): FidoTokens {
@@ -56,9 +57,11 @@ export function createFidoTokens({ store, revocations, clock }: FidoTokensDepend
     async revoke(token) {
       const now = clock()
       const record = await available(store.findByToken(digestId(token), now))
+      if (!record) return false
+      // Also after expiry, since this process's clock may be ahead.
+      const isNew = await available(store.revoke(digestId(token), now))
       // After expiry a redeemed token can still receive a response; one that was not redeemed has ended.
-      if (!record || (record.redeemedAt === undefined && now >= record.expiresAt)) return false
-      return available(store.revoke(digestId(token), now))
+      return isNew && (record.redeemedAt !== undefined || now < record.expiresAt)
     },
   }
 }

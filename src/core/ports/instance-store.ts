@@ -29,7 +29,7 @@ export interface InstanceStore {
   /** Returns until when each known signing key is needed. */
   neededUntil(): Promise<NeededUntil>
   /**
-   * Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (token-store.ts) after they were
+   * Deletes expired announcements, and keys that no instance holds `RETENTION_MS` (retention.ts) after they were
    * needed.
    */
   sweep(now: number): Promise<void>

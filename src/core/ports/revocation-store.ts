@@ -28,7 +28,7 @@ export interface RevocationStore {
   add(revocation: Revocation, now: number): Promise<void>
   /** Reads revocations added after a cursor of an earlier page, or all. May repeat revocations, never omits one. */
   since(cursor: string | undefined): Promise<RevocationPage>
-  /** Deletes expired revocations. */
-  sweep(now: number): Promise<void>
+  /** Deletes revocations that expired at a time, or before. */
+  sweep(time: number): Promise<void>
   close(): Promise<void>
 }

@@ -26,19 +26,21 @@ export interface TokenRecord {
 
 /**
  * The outcome of a redemption. Losing a race is an ordinary outcome. Where several apply, the first in this order is
- * returned (N19 to N22): unknown, spent, expired, misdirected.
+ * returned (N19 to N22): unknown, spent, expired, premature, misdirected.
  */
 export type Redemption =
   | { readonly outcome: 'redeemed'; readonly record: TokenRecord }
   /** Already redeemed or revoked. */
   | { readonly outcome: 'spent' }
   | { readonly outcome: 'expired' }
+  /** Created more than {@link CLOCK_LEEWAY_MS} after the present time: the creating process's clock is ahead. */
+  | { readonly outcome: 'premature' }
   /** For another operation, where the token can still be redeemed. */
   | { readonly outcome: 'misdirected' }
   | { readonly outcome: 'unknown' }
 
-/** How long after its expiry a record is distinguished from an unknown one (N23). */
-export const RETENTION_MS = 3_600_000
+/** A token can be redeemed this long before its `createdAt`, since the clocks of two processes differ. */
+export const CLOCK_LEEWAY_MS = 5_000
 
 /**
  * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis).

@@ -8,7 +8,7 @@ export interface Use {
 
 /**
  * Stores how often, and when last, signed tokens were used. All times come from the caller's clock, in milliseconds
- * since the epoch. A count is durable once its promise resolves, and is kept for `RETENTION_MS` (token-store.ts) after
+ * since the epoch. A count is durable once its promise resolves, and is kept for `RETENTION_MS` (retention.ts) after
  * the token expires. A store that fails rejects within a second.
  */
 export interface UsageStore {

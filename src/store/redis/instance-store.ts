@@ -1,5 +1,5 @@
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
-import { RETENTION_MS } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 
 /** A hash of announcements as JSON, by their ids. */

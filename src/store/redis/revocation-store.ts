@@ -1,16 +1,21 @@
 import { REVOCATIONS_PER_PAGE, type RevocationStore } from '../../core/ports/revocation-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
+import type { RevocationKeys } from './scripts.ts'
 
-/** A stream. Its ids are times, so they increase even after the server has lost entries. */
-const REVOCATIONS = 'trimint:revocations'
-
-/** A sorted set of the stream's ids, by expiry. */
-const BY_EXPIRY = 'trimint:revocations-by-end'
+const KEYS: RevocationKeys = {
+  /** A stream with one entry for each subject. Its ids are times, so they increase even after the server has lost entries. */
+  stream: 'trimint:revocations',
+  /** A sorted set of the stream's ids, by expiry. */
+  byExpiry: 'trimint:revocations-by-end',
+  /** A hash of the stream's ids, by subject. */
+  bySubject: 'trimint:revocations-by-subject',
+}
 
 /**
- * Creates a store that keeps revocations in Redis. A cursor is the id of the last entry read, and is valid for one
- * connection: after a reconnect the server may be one that lost entries and has assigned smaller ids.
+ * Creates a store that keeps revocations in Redis. A cursor is the id of the last entry read, and is valid for one connection: after
+ * a reconnect the server may be one that lost entries and has assigned smaller ids. Revoking a subject again replaces its entry by one
+ * with a new id, which readers that have passed the old one see.
  */
 export function createRedisRevocationStore(client: RedisClient): RevocationStore {
   let connections = 0
@@ -20,13 +25,13 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
 
   return {
     add: ({ subject, issuedUntil, expires }) =>
-      withTimeout(() => client.addRevocation(REVOCATIONS, BY_EXPIRY, subject, issuedUntil, expires)),
+      withTimeout(() => client.addRevocation(KEYS, subject, issuedUntil, expires)),
     since: (cursor) =>
       withTimeout(async () => {
         const current = String(connections)
         const [connection, last] = cursor?.split(' ') ?? []
         const start = connection === current ? `(${last}` : '-'
-        const entries = (await client.xRange(REVOCATIONS, start, '+', { COUNT: REVOCATIONS_PER_PAGE })) ?? []
+        const entries = (await client.xRange(KEYS.stream, start, '+', { COUNT: REVOCATIONS_PER_PAGE })) ?? []
         const end = entries.at(-1)?.id
         return {
           revocations: entries.map(({ message: { subject = '', issuedUntil, expires } }) => ({
@@ -38,17 +43,7 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
           complete: entries.length < REVOCATIONS_PER_PAGE,
         }
       }),
-    sweep: (now) =>
-      sweepAll(() =>
-        withTimeout(async () => {
-          const LIMIT = { offset: 0, count: SWEEP_STEP }
-          const expired = await client.zRange(BY_EXPIRY, '-inf', now, { BY: 'SCORE', LIMIT })
-          if (expired.length > 0) {
-            await Promise.all([client.xDel(REVOCATIONS, expired), client.zRem(BY_EXPIRY, expired)])
-          }
-          return expired.length
-        }),
-      ),
+    sweep: (time) => sweepAll(() => withTimeout(() => client.sweepRevocations(KEYS, time, SWEEP_STEP))),
     close: () => closeRedisClient(client),
   }
 }

@@ -1,6 +1,6 @@
 import { type CommandParser, defineScript } from 'redis'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import type { Redemption } from '../../core/ports/token-store.ts'
+import { CLOCK_LEEWAY_MS, type Redemption } from '../../core/ports/token-store.ts'
 import { NEVER, RECORD_KEY } from './token-record.ts'
 
 /**
@@ -26,6 +26,13 @@ export interface NewToken {
   readonly sessionKey: string
   readonly keepMs: number
   readonly record: string
+}
+
+/** The keys of the revocations: revocation-store.ts. */
+export interface RevocationKeys {
+  readonly stream: string
+  readonly byExpiry: string
+  readonly bySubject: string
 }
 
 /**
@@ -81,30 +88,55 @@ return redis.call('DEL', KEYS[1])`,
     transformReply: isOne,
   }),
 
-  /** Appends a revocation to the stream and to the index by expiry. */
+  /**
+   * Appends a revocation to the stream and to its indexes, and deletes the subject's entry before it. The new entry has the later of
+   * both times.
+   */
   addRevocation: defineScript({
-    NUMBER_OF_KEYS: 2,
+    NUMBER_OF_KEYS: 3,
     SCRIPT: `
-local id = redis.call('XADD', KEYS[1], '*', 'subject', ARGV[1], 'issuedUntil', ARGV[2], 'expires', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[3], id)`,
-    parseCommand(
-      parser: CommandParser,
-      stream: string,
-      byExpiry: string,
-      subject: string,
-      issuedUntil: number,
-      expires: number,
-    ) {
-      parser.pushKeys([stream, byExpiry])
+local issuedUntil, expires = ARGV[2], ARGV[3]
+local previous = redis.call('HGET', KEYS[3], ARGV[1])
+local entry = previous and redis.call('XRANGE', KEYS[1], previous, previous)[1]
+if entry then
+  if tonumber(entry[2][4]) > tonumber(issuedUntil) then issuedUntil = entry[2][4] end
+  if tonumber(entry[2][6]) > tonumber(expires) then expires = entry[2][6] end
+end
+local id = redis.call('XADD', KEYS[1], '*', 'subject', ARGV[1], 'issuedUntil', issuedUntil, 'expires', expires)
+redis.call('ZADD', KEYS[2], expires, id)
+redis.call('HSET', KEYS[3], ARGV[1], id)
+if previous then
+  redis.call('XDEL', KEYS[1], previous)
+  redis.call('ZREM', KEYS[2], previous)
+end`,
+    parseCommand(parser: CommandParser, keys: RevocationKeys, subject: string, issuedUntil: number, expires: number) {
+      parser.pushKeys([keys.stream, keys.byExpiry, keys.bySubject])
       parser.push(subject, `${issuedUntil}`, `${expires}`)
     },
     transformReply: ignore,
   }),
 
-  /**
-   * Deletes announcements that have expired, and keys that no announcement holds and that were last needed until the
-   * second time.
-   */
+  /** Deletes up to so many revocations that expired at a time or before. Replies how many. */
+  sweepRevocations: defineScript({
+    NUMBER_OF_KEYS: 3,
+    SCRIPT: `
+local expired = redis.call('ZRANGE', KEYS[2], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(expired) do
+  local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
+  local subject = entry and entry[2][2]
+  if subject and redis.call('HGET', KEYS[3], subject) == id then redis.call('HDEL', KEYS[3], subject) end
+  redis.call('XDEL', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
+end
+return #expired`,
+    parseCommand(parser: CommandParser, keys: RevocationKeys, time: number, limit: number) {
+      parser.pushKeys([keys.stream, keys.byExpiry, keys.bySubject])
+      parser.push(`${time}`, `${limit}`)
+    },
+    transformReply: (deleted: number) => deleted,
+  }),
+
+  /** Deletes announcements that have expired, and keys that no announcement holds and that were last needed until the second time. */
   sweepInstances: defineScript({
     NUMBER_OF_KEYS: 2,
     SCRIPT: `
@@ -145,13 +177,18 @@ return replies`,
     transformReply: (replies: number[]) => replies.map(isOne),
   }),
 
-  /** Redeems a token. Replies the outcome, and the record's text where it is redeemed. */
+  /**
+   * Redeems a token. Replies the outcome, and the record's text where it is redeemed. No text within the record's JSON contains
+   * `"createdAt":`, because JSON escapes its quotes.
+   */
   redeemToken: defineScript({
     NUMBER_OF_KEYS: 1,
     SCRIPT: `${LOAD_RECORD}
 if not isKnown then return { 'unknown' } end
 if redeemed ~= '${NEVER}' or revoked ~= '${NEVER}' then return { 'spent' } end
 if tonumber(expires) <= tonumber(ARGV[1]) then return { 'expired' } end
+local _, at = string.find(fields, '"createdAt":', 1, true)
+if tonumber(string.match(fields, '^%d+', at + 1)) > tonumber(ARGV[1]) + ${CLOCK_LEEWAY_MS} then return { 'premature' } end
 if operation ~= ARGV[3] then return { 'misdirected' } end
 write(ARGV[1], revoked)
 return { 'redeemed', text }`,

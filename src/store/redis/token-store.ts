@@ -1,4 +1,5 @@
-import { RETENTION_MS, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
+import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
 import { createBatcher } from './batcher.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 import type { NewToken } from './scripts.ts'

@@ -1,4 +1,4 @@
-import { RETENTION_MS } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { UsageStore } from '../../core/ports/usage-store.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
-import { RETENTION_MS } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { Connections } from './calls.ts'
 
 interface Row {

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { RETENTION_MS } from '../../core/ports/token-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { UsageStore, Use } from '../../core/ports/usage-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'

@@ -532,10 +532,55 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
       expectSame(await follow(store).read(), revocations)
     }))
 
-  test('stores everything in two keys', () =>
+  test('has one entry for a subject, however often it is revoked, and none once it is swept', () =>
+    withRedis(async (store, _, client) => {
+      const other = createRevocation({ expires: EXPIRY + LIFETIME })
+      await store.add(other, NOW)
+      const reader = follow(store)
+      await reader.read()
+      const latest = { subject: 'token same', issuedUntil: NOW + 4, expires: EXPIRY + 4 }
+      for (const by of [0, 4, 1]) {
+        await store.add({ ...latest, issuedUntil: NOW + by, expires: EXPIRY + by }, NOW)
+        if (by === 0) expect(await reader.read()).toHaveLength(1)
+      }
+      expect(await reader.read()).toStrictEqual([latest])
+      expect(await follow(store).read()).toStrictEqual([other, latest])
+      const count = () =>
+        Promise.all([
+          client.xLen('trimint:revocations'),
+          client.zCard('trimint:revocations-by-end'),
+          client.hLen('trimint:revocations-by-subject'),
+        ])
+      expect(await count()).toEqual([2, 2, 2])
+      await store.sweep(EXPIRY + 3)
+      expect(await count()).toEqual([2, 2, 2])
+      await store.sweep(EXPIRY + 4)
+      expect(await count()).toEqual([1, 1, 1])
+    }))
+
+  test('sweeps an entry that a process of the previous version has not indexed by subject', () =>
+    withRedis(async (store, _, client) => {
+      const revocation = createRevocation()
+      const id = await client.xAdd('trimint:revocations', '*', {
+        subject: revocation.subject,
+        issuedUntil: `${NOW}`,
+        expires: `${EXPIRY}`,
+      })
+      await client.zAdd('trimint:revocations-by-end', { value: id ?? '', score: EXPIRY })
+      await store.add(revocation, NOW)
+      await store.sweep(EXPIRY)
+      expect(await follow(store).read()).toEqual([])
+      expect(await client.hLen('trimint:revocations-by-subject')).toBe(0)
+    }))
+
+  test('three keys hold everything', () =>
     withRedis(async (store, _, client) => {
       await addAll(store, createMany(3))
-      expect((await client.keys('*')).toSorted()).toEqual(['trimint:revocations', 'trimint:revocations-by-end'])
+      expect((await client.keys('*')).toSorted()).toEqual([
+        'trimint:revocations',
+        'trimint:revocations-by-end',
+        'trimint:revocations-by-subject',
+      ])
     }))
 
   test('uses constant memory however many revocations have been swept', () =>

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
-import { RETENTION_MS, type TokenRecord, type TokenStore } from '../../../src/core/ports/token-store.ts'
+import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
+import type { TokenRecord, TokenStore } from '../../../src/core/ports/token-store.ts'
 import type { StoreOptions } from '../../../src/store/open-stores.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasProgram } from '../../support/programs.ts'
@@ -165,6 +166,9 @@ describe.each(kinds)('$kind', ({ create }) => {
     // The outcomes at the token's operation (registration) and at another one.
     const cases: [string, Step, number, string, string][] = [
       ['fresh', nothing, NOW, 'redeemed', 'misdirected'],
+      ['created five seconds from now', nothing, NOW - 5_000, 'redeemed', 'misdirected'],
+      ['created later than that', nothing, NOW - 5_001, 'premature', 'premature'],
+      ['redeemed and created later than that', redeemed, NOW - 5_001, 'spent', 'spent'],
       ['at its last millisecond', nothing, EXPIRY - 1, 'redeemed', 'misdirected'],
       ['expired', nothing, EXPIRY, 'expired', 'expired'],
       ['expired almost an hour ago', nothing, FORGOTTEN - 1, 'expired', 'expired'],

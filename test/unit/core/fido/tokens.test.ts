@@ -3,7 +3,7 @@ import { systemRandomness } from '../../../../src/app/system-randomness.ts'
 import { type FidoIssuer, type FidoToken, issueFidoToken } from '../../../../src/core/fido/issue.ts'
 import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../../src/core/fido/tokens.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
-import { createRevocations } from '../../../../src/core/revocations.ts'
+import { CLOCK_MARGIN_MS, createRevocations } from '../../../../src/core/revocations.ts'
 import { openStores } from '../../../../src/store/open-stores.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
 
@@ -37,6 +37,8 @@ async function start() {
 test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable: boolean]>([
   ['a fresh token', {}, FROZEN_TIME, true],
   ['a token in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
+  ['a token created five seconds from now', {}, FROZEN_TIME - 5_000, true],
+  ['a token created later than that', {}, FROZEN_TIME - 5_001, false],
   ['an expired token', {}, FROZEN_TIME + LIFETIME, false],
   ['a redeemed token', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
   ['a revoked token', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
@@ -62,11 +64,12 @@ test('revokes the tokens that a user was issued so far, and no others', async ()
   await using parts = await start()
   const [of, other, anonymous] = [await parts.issue('jeff'), await parts.issue('anna'), await parts.issue(undefined)]
   await parts.revocations.revokeIssued('user jeff')
-  parts.clock.advance(1)
+  parts.clock.advance(CLOCK_MARGIN_MS + 1)
   const later = await parts.issue('jeff')
 
-  expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt: FROZEN_TIME })
-  expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt: FROZEN_TIME })
+  const revokedAt = FROZEN_TIME + CLOCK_MARGIN_MS
+  expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt })
+  expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt })
   expect(await parts.tokens.redeem(of.token, 'authentication')).toEqual({ outcome: 'spent' })
   for (const { token, sessionId } of [other, anonymous, later]) {
     expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: undefined })
@@ -95,7 +98,7 @@ test("keeps the time of a token's own revocation when its user is revoked later"
   expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: FROZEN_TIME })
 })
 
-test('revokes a token once, and only before it expires', async () => {
+test('revokes a token once, and returns false for an expired one', async () => {
   await using parts = await start()
   const { token } = await parts.issue('jeff')
   const { token: late } = await parts.issue('jeff')
@@ -104,7 +107,8 @@ test('revokes a token once, and only before it expires', async () => {
   expect(await parts.tokens.revoke(token)).toBe(false)
   parts.clock.advance(1)
   expect(await parts.tokens.revoke(late)).toBe(false)
-  expect(await parts.tokens.find(late)).toMatchObject({ revokedAt: undefined })
+  parts.clock.advance(-1)
+  expect(await parts.tokens.redeem(late, 'authentication')).toEqual({ outcome: 'spent' })
   expect(await parts.tokens.revoke('no token')).toBe(false)
 })
 
