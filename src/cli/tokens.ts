@@ -2,13 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createTokenServices, type TokenServices } from '../app/token-services.ts'
 import type { Configuration } from '../config/schema.ts'
 import { createKeyring } from '../core/crypto/keyring.ts'
-import {
-  CLOCK_MARGIN_MS,
-  createRevocations,
-  type Holder,
-  MAX_STALENESS_MS,
-  type Revocations,
-} from '../core/revocations.ts'
+import { createRevocations, type Holder, MAX_STALENESS_MS, type Revocations } from '../core/revocations.ts'
 import { toIntrospection } from '../endpoints/introspection-reply.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { withStores } from './store.ts'
@@ -35,21 +29,19 @@ export interface RevokeOptions {
 export async function revoke(io: CommandIo, token: string | undefined, options: RevokeOptions): Promise<void> {
   const named = [token, options.app, options.account, options.user].filter((name) => name !== undefined)
   if (named.length !== 1) throw new CommandError('expected exactly one of: a token, --app, --account, --user')
-  const effectMs = await withTokens(io, async ({ lifecycle }, revocations, configuration) => {
+  await withTokens(io, async ({ lifecycle }, revocations, configuration) => {
     if (token !== undefined) {
       const revoked = await lifecycle.revoke(token)
       if (!revoked) throw new CommandError('nothing revoked: the token is unknown or expired')
       io.stdout.write(`revoked  ${revoked.contract} token ${revoked.tokenId}\n`)
-      return MAX_STALENESS_MS
+      return
     }
     const holder = holderOf(options, configuration)
     await revocations.revokeIssued(holder)
     io.stdout.write(`revoked  everything issued to ${holder} up to now\n`)
-    // One second for a process whose clock is ahead to extend the revocation, and one for the others to read that. A token that is
-    // issued afterwards is a new one, although signed tokens state their time in whole seconds.
-    return CLOCK_MARGIN_MS + MAX_STALENESS_MS
   })
-  await sleep(effectMs)
+  // Signed tokens state their time in whole seconds: only a token issued in a later second is certainly a new one.
+  await sleep(MAX_STALENESS_MS)
 }
 
 function holderOf({ app, account, user }: RevokeOptions, { bws, idscan, nevisfido }: Configuration): Holder {

@@ -10,15 +10,6 @@ const DAY_MS = 86_400_000
 /** More than the longest lifetime of a holder's tokens that a configuration can set. */
 const MAX_LIFETIME_MS = { app: 366 * DAY_MS, account: 366 * DAY_MS, user: 2 * DAY_MS }
 
-/**
- * A revocation of a holder's tokens covers tokens issued up to this time after it: another process has learned of it by then, and its
- * clock may be ahead by that much. A clock that is further ahead is noticed by its own process.
- */
-export const CLOCK_MARGIN_MS = 1_000
-
-/** How far ahead a clock may be, or have been, so that its process extends revocations. More would reject new tokens for as long. */
-const MAX_SKEW_MS = 300_000
-
 /** The subject that tokens are issued to. It can be revoked without knowing the tokens. */
 export type Holder = `${keyof typeof MAX_LIFETIME_MS} ${string}`
 
@@ -51,12 +42,9 @@ export interface Revocations {
    * @returns false where the token has expired or is already revoked.
    */
   revokeToken(tokenId: string, expires: number): Promise<boolean>
-  /**
-   * Revokes everything that was issued to a holder up to now, and {@link CLOCK_MARGIN_MS} longer. A running process whose clock is or
-   * was further ahead extends it to the tokens that it has issued, when it reads it.
-   */
+  /** Revokes everything that was issued to a holder up to now. */
   revokeIssued(holder: Holder): Promise<void>
-  /** Reads new revocations from the store, and extends those that precede tokens of this process. @throws Error when the store fails. */
+  /** Reads new revocations from the store. @throws Error when the store fails. */
   refresh(): Promise<void>
   /**
    * Deletes revocations that expired `RETENTION_MS` ago, from the cache and from the store.
@@ -79,21 +67,6 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   let cursor: string | undefined
   let readAt = { time: Number.NEGATIVE_INFINITY, uptime: Number.NEGATIVE_INFINITY }
   let reading: Promise<void> | undefined
-  /** The latest time that this process's clock showed when a read began, and so the latest that its tokens can claim. */
-  let latestTime = Number.NEGATIVE_INFINITY
-  const extensions = new Map<string, Revocation>()
-
-  /**
-   * Tells whether a new revocation claims an earlier time than the read before, which did not contain it. Then this process's clock is
-   * ahead of the revoking one, or was and has been corrected.
-   *
-   * Half of the margin is for the time between two reads, the other half for the time that the store took to add the revocation.
-   */
-  function precedes({ subject, issuedUntil }: Revocation, earlierRead: number): boolean {
-    if (subject.startsWith('token ') || issuedUntil <= (known.get(subject)?.issuedUntil ?? 0)) return false
-    const skew = earlierRead - (issuedUntil - CLOCK_MARGIN_MS)
-    return skew > CLOCK_MARGIN_MS / 2 && skew <= MAX_SKEW_MS
-  }
 
   function remember(revocation: Revocation): void {
     const before = known.get(revocation.subject)
@@ -108,29 +81,11 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   async function read(): Promise<void> {
     // The time before the read: revocations added during it may be missing.
     const startedAt = { time: clock(), uptime: uptime() }
-    // After a larger error of the clock, only its time since the correction counts.
-    if (latestTime - startedAt.time > MAX_SKEW_MS) latestTime = Number.NEGATIVE_INFINITY
-    const earlierRead = latestTime
-    const latest = Math.max(latestTime, startedAt.time)
     for (;;) {
       const page = await store.since(cursor)
-      for (const revocation of page.revocations) {
-        const { subject, expires } = revocation
-        if (precedes(revocation, earlierRead)) {
-          extensions.set(subject, { subject, issuedUntil: latest + CLOCK_MARGIN_MS, expires })
-        }
-        remember(revocation)
-      }
+      for (const revocation of page.revocations) remember(revocation)
       cursor = page.cursor
       if (page.complete) break
-    }
-    latestTime = latest
-    // Other processes have to know as well. What could not be written is repeated by the next read.
-    for (const [subject, extension] of extensions) {
-      const issuedUntil = known.get(subject)?.issuedUntil ?? 0
-      const isExtended = issuedUntil >= extension.issuedUntil - CLOCK_MARGIN_MS / 2
-      if (!isExtended) await add(extension, startedAt.time)
-      extensions.delete(subject)
     }
     readAt = startedAt
   }
@@ -153,7 +108,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     const single = known.get(`token ${tokenId}`)
     if (single) return single.issuedUntil
     const ofHolder = holder && known.get(holder)
-    return ofHolder && issuedAt <= ofHolder.issuedUntil ? Math.min(ofHolder.issuedUntil, clock()) : undefined
+    return ofHolder && issuedAt <= ofHolder.issuedUntil ? ofHolder.issuedUntil : undefined
   }
 
   async function add(revocation: Revocation, now: number): Promise<void> {
@@ -176,7 +131,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     async revokeIssued(holder) {
       const now = clock()
       const kind = holder.slice(0, holder.indexOf(' ')) as keyof typeof MAX_LIFETIME_MS
-      await add({ subject: holder, issuedUntil: now + CLOCK_MARGIN_MS, expires: now + MAX_LIFETIME_MS[kind] }, now)
+      await add({ subject: holder, issuedUntil: now, expires: now + MAX_LIFETIME_MS[kind] }, now)
     },
     refresh,
     async sweep(now) {

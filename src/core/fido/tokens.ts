@@ -1,6 +1,6 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
-import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../ports/token-store.ts'
+import type { Redemption, TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
@@ -24,9 +24,8 @@ export interface FidoTokensDependencies {
 }
 
 /** Tells whether a token can be redeemed at a time (milliseconds since the epoch). */
-export function isRedeemable({ redeemedAt, revokedAt, createdAt, expiresAt }: TokenRecord, now: number): boolean {
-  const isInTime = createdAt <= now + CLOCK_LEEWAY_MS && now < expiresAt
-  return redeemedAt === undefined && revokedAt === undefined && isInTime
+export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, now: number): boolean {
+  return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
 }
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensDependencies): FidoTokens {

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
-import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import type { Redemption, TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'
@@ -24,7 +24,7 @@ export function prepareTokenOperations(database: DatabaseSync) {
   const redeem = database.prepare(
     `UPDATE main.tokens SET redeemed_at = $now
      WHERE ${hasTokenDigest('$tokenDigest')} AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
-       AND created_at <= $now + ${CLOCK_LEEWAY_MS} AND operation = $operation
+       AND operation = $operation
      RETURNING ${COLUMNS}`,
   )
   const revoke = database.prepare(
@@ -49,8 +49,7 @@ export function prepareTokenOperations(database: DatabaseSync) {
     const record = find(tokenDigest, now)
     if (!record) return { outcome: 'unknown' }
     if (record.redeemedAt !== undefined || record.revokedAt !== undefined) return { outcome: 'spent' }
-    if (record.expiresAt <= now) return { outcome: 'expired' }
-    return { outcome: record.createdAt > now + CLOCK_LEEWAY_MS ? 'premature' : 'misdirected' }
+    return { outcome: record.expiresAt <= now ? 'expired' : 'misdirected' }
   }
 
   return {

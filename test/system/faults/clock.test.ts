@@ -1,18 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { DEFAULT_INTERVALS } from '../../../src/app/background-jobs.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
-import { runTrimint } from '../../support/command.ts'
-import { ACCOUNT } from '../../support/idscan.ts'
-import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
+import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { KEY, type Service, startService } from '../../support/service.ts'
-import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
+import { type Service, startService } from '../../support/service.ts'
+import { createFrozenClock } from '../../support/time.ts'
 
 // The clock is wrong for a while and is then set right, while the service runs. Meanwhile the service takes the wrong
 // time for right. Afterwards no token is lost, no token can be redeemed twice, and every revocation holds.
@@ -27,18 +25,11 @@ afterAll(() => rmSync(folder, { recursive: true }))
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
 afterEach(() => void vi.useRealTimers())
 
-let made = 0
-const kinds = [{ store: 'an SQLite file', create: async () => `sqlite:${join(folder, `${made++}.db`)}` }]
+const kinds = [{ store: 'an SQLite file', name: `sqlite:${join(folder, 'trimint.db')}` }]
 if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
-  kinds.push({
-    store: 'a Redis',
-    create: async () => {
-      await redis.flush()
-      return redis.url
-    },
-  })
+  kinds.push({ store: 'a Redis', name: redis.url })
 }
 
 const JUMPS = [
@@ -85,63 +76,7 @@ async function expectWorking(service: Service): Promise<void> {
 /** Milliseconds of every token's life in this test. */
 const LIFETIME = 5 * MINUTE
 
-describe.each(kinds)('Trimint on $store', ({ create }) => {
-  test.each([
-    ['is two minutes ahead', 0],
-    ['was two minutes ahead, and has been corrected', -2 * MINUTE],
-  ])('revokes everything that was issued so far by a replica whose clock %s', async (_what, correction) => {
-    const [clock, aheadClock] = [createFrozenClock(), createFrozenClock(FROZEN_TIME + 2 * MINUTE)]
-    const name = await create()
-    const stores = await openStores(name)
-    const configuration = {
-      ...CONFIGURATION,
-      publicUrl: 'https://tokens.example.com',
-      keys: [{ secret: KEY }],
-      idscan: { accounts: [ACCOUNT] },
-      store: name,
-    }
-    const file = join(folder, `${correction}.yaml`)
-    writeFileSync(file, JSON.stringify(configuration))
-    {
-      const common = { configuration, stores, intervals: DEFAULT_INTERVALS }
-      await using ahead = await startService({ ...common, clock: aheadClock })
-      await using exact = await startService({ ...common, clock })
-      const fido = await createToken(ahead, 'registration')
-      const signed = [await issueBws(ahead), await issueIdscan(ahead)]
-      expect(codeOf(await redeem(exact, 'registration', fido.token))).toBe(1404)
-      expect((await introspect(exact, fido.token)).body).toBe('{"active":false}')
-
-      aheadClock.advance(correction)
-      const holders = [
-        ['--user', 'jeff'],
-        ['--app', 'app-1'],
-        ['--account', ACCOUNT.username],
-      ]
-      const run = (words: string[]) => runTrimint(['revoke', ...words], { variables: { TRIMINT_CONFIG: file }, clock })
-      expect((await Promise.all(holders.map(run))).map(({ code }) => code)).toEqual([0, 0, 0])
-      await vi.advanceTimersByTimeAsync(DEFAULT_INTERVALS.revocationRefreshMs)
-      const isExtended = async () => {
-        const { revocations } = await stores.revocations.since(undefined)
-        return holders.every(([, holder]) =>
-          revocations.some(
-            ({ subject, issuedUntil }) => subject.endsWith(` ${holder}`) && issuedUntil > FROZEN_TIME + 2 * MINUTE,
-          ),
-        )
-      }
-      await expect.poll(isExtended).toBe(true)
-
-      clock.advance(2 * MINUTE)
-      expect(codeOf(await redeem(exact, 'registration', fido.token))).toBe(1491)
-      for (const token of signed) expect((await introspect(exact, token)).body).toBe('{"active":false}')
-
-      // Tokens that are issued later than the clock was ahead are new ones.
-      clock.advance(3_000)
-      expect(await checkBws(exact, 'upload', await issueBws(exact))).toMatchObject({ status: 200 })
-      expect(codeOf(await redeem(exact, 'registration', (await createToken(exact, 'registration')).token))).toBe(1200)
-    }
-    await stores.close()
-  })
-
+describe.each(kinds)('Trimint on $store', ({ name }) => {
   test('revives no token when the clock is set back by less than an hour after the token expired', async () => {
     const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
     const pass = async (time: number) => {
@@ -149,7 +84,7 @@ describe.each(kinds)('Trimint on $store', ({ create }) => {
       uptime.advance(time)
       await vi.advanceTimersByTimeAsync(time)
     }
-    const stores = await openStores(await create())
+    const stores = await openStores(name)
     {
       await using service = await startService({
         configuration: {
@@ -199,7 +134,7 @@ describe.each(kinds)('Trimint on $store', ({ create }) => {
         uptime.advance(time)
         await vi.advanceTimersByTimeAsync(time)
       }
-      const stores: Stores = await openStores(await create())
+      const stores: Stores = await openStores(name, { onError: () => undefined, onFatal: () => undefined })
       {
         await using service = await startService({
           configuration: CONFIGURATION,

@@ -3,7 +3,7 @@ import { systemRandomness } from '../../../../src/app/system-randomness.ts'
 import { type FidoIssuer, type FidoToken, issueFidoToken } from '../../../../src/core/fido/issue.ts'
 import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../../src/core/fido/tokens.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
-import { CLOCK_MARGIN_MS, createRevocations } from '../../../../src/core/revocations.ts'
+import { createRevocations } from '../../../../src/core/revocations.ts'
 import { openStores } from '../../../../src/store/open-stores.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
 
@@ -37,8 +37,6 @@ async function start() {
 test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable: boolean]>([
   ['a fresh token', {}, FROZEN_TIME, true],
   ['a token in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
-  ['a token created five seconds from now', {}, FROZEN_TIME - 5_000, true],
-  ['a token created later than that', {}, FROZEN_TIME - 5_001, false],
   ['an expired token', {}, FROZEN_TIME + LIFETIME, false],
   ['a redeemed token', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
   ['a revoked token', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
@@ -64,12 +62,11 @@ test('revokes the tokens that a user was issued so far, and no others', async ()
   await using parts = await start()
   const [of, other, anonymous] = [await parts.issue('jeff'), await parts.issue('anna'), await parts.issue(undefined)]
   await parts.revocations.revokeIssued('user jeff')
-  parts.clock.advance(CLOCK_MARGIN_MS + 1)
+  parts.clock.advance(1)
   const later = await parts.issue('jeff')
 
-  const revokedAt = FROZEN_TIME + CLOCK_MARGIN_MS
-  expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt })
-  expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt })
+  expect(await parts.tokens.find(of.token)).toMatchObject({ username: 'jeff', revokedAt: FROZEN_TIME })
+  expect(await parts.tokens.findBySession(of.sessionId)).toMatchObject({ revokedAt: FROZEN_TIME })
   expect(await parts.tokens.redeem(of.token, 'authentication')).toEqual({ outcome: 'spent' })
   for (const { token, sessionId } of [other, anonymous, later]) {
     expect(await parts.tokens.find(token)).toMatchObject({ revokedAt: undefined })
