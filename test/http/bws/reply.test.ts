@@ -73,12 +73,12 @@ describe('internal errors', () => {
     expect(unexpected).toMatchObject({ err: { message: 'entropy pool /dev/secret-path is dry' } })
   })
 
-  test('B22: returns 500, not an unverifiable token, when no key is live', async () => {
+  test('B22: returns 503, not an unverifiable token, when no key is live', async () => {
     const keys = [{ secret: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4', notAfter: '2030-01-01' }]
     const clock = createFrozenClock(Date.parse('2029-12-31'))
     await using service = await startService({ configuration: { keys }, clock })
     clock.advance(2 * 86_400_000)
-    expect((await getToken(service, QUERY)).status).toBe(500)
+    expect((await getToken(service, QUERY)).status).toBe(503)
   })
 })
 

@@ -153,7 +153,7 @@ describe('limits of rendering', () => {
 
   test('rejects scrapes on the main port while load is shed, not those on METRICS_PORT', async () => {
     const base = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }], store: 'sqlite::memory:' }
-    const overload = { eventLoopDelay: '10s', heap: 100 }
+    const overload = { eventLoopDelay: '1s', heap: 100 }
     for (const metricsPort of [undefined, 0]) {
       await using trimint = await startTrimint({
         configuration: { ...base, bws: false as const, overload },
