@@ -1,2 +1,3 @@
 export { StartError } from './app/start-error.ts'
-export { type CloseOptions, startTrimint, type Trimint, type TrimintOptions } from './app/start-trimint.ts'
+export { startTrimint } from './app/start-trimint.ts'
+export type { CloseOptions, Trimint, TrimintOptions } from './app/trimint.ts'
