@@ -167,3 +167,7 @@ describe('createPasswordChecker', () => {
     expect(await real.check('plain:a', 'b', () => true)).toBe(false)
   })
 })
+
+test('rejects a keyring without keys, which could not name unknown accounts', () => {
+  expect(() => create([], { keyring: [] })).toThrow(RangeError)
+})
