@@ -23,8 +23,10 @@ export function createHmacSha256(key: Uint8Array): DigestOfText {
   function hmac(text: string): Buffer
   function hmac(text: string, encoding: BinaryToTextEncoding): string
   function hmac(text: string, encoding?: BinaryToTextEncoding): Buffer | string {
-    const digest = createHmac(ALGORITHM, keyObject).update(text)
-    return encoding === undefined ? digest.digest() : digest.digest(encoding)
+    // Node returns bytes where there is no encoding. Its types have an overload for each case instead.
+    return createHmac(ALGORITHM, keyObject)
+      .update(text)
+      .digest(encoding as BinaryToTextEncoding)
   }
   return hmac
 }
