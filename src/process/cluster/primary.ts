@@ -10,7 +10,7 @@ import { createSupervisor } from './supervisor.ts'
 import { setUpWorkers, startWorker } from './worker-handle.ts'
 
 /** Longer than a worker may take, so that workers exit by themselves where they can. */
-const FORCE_EXIT_AFTER_WORKERS_MS = FORCE_EXIT_AFTER_MS + 3_000
+const FORCE_EXIT_AFTER_WORKERS_MS = FORCE_EXIT_AFTER_MS + 1_000
 
 /** Runs WORKERS processes that serve: distributes connections, forwards their logs, and passes signals on. */
 export async function servePrimary(): Promise<void> {
