@@ -14,6 +14,7 @@ import { startTracing } from '../observability/tracing.ts'
 import type { PrimaryLink } from './cluster/primary-link.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from './graceful-exit.ts'
 import { onSignal } from './signals.ts'
+import { tellOperator } from './tell-operator.ts'
 
 /**
  * Serves in this process, as its environment and configuration say, until a signal ends it.
@@ -88,7 +89,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
     primary.reportListening(listening, banner)
   } else {
     logger.info({ event: 'server.listening', ...listening, instance: instanceId })
-    if (banner !== undefined) process.stderr.write(banner)
+    if (banner !== undefined) tellOperator(banner)
     onSignal('SIGHUP', reload)
   }
 }
@@ -99,7 +100,7 @@ export function reportLogProblems(errors: { inc(): void }, dropped: { inc(): voi
   const report = (problem: string): void => {
     if (isReported) return
     isReported = true
-    process.stderr.write(`trimint: the log cannot be written: ${problem}; Trimint goes on without\n`)
+    tellOperator(`trimint: the log cannot be written: ${problem}; Trimint goes on without\n`)
   }
   return {
     onError(error: Error) {

@@ -48,13 +48,21 @@ function openStoppedPipe(): Output {
   }
 }
 
-async function startWith(output: Output, workers: number, variables: Record<string, string> = {}) {
+async function startWith(
+  output: Output,
+  workers: number,
+  { variables = {}, isShared = false }: { variables?: Record<string, string>; isShared?: boolean } = {},
+) {
   const port = await findFreePort()
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: String(port), WORKERS: String(workers), ...variables }
   const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
   const folder = mkdtempSync(join(tmpdir(), 'trimint-log-'))
-  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', output.fd, 'pipe'] })
+  const child = spawn(process.execPath, words, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', output.fd, isShared ? output.fd : 'pipe'],
+  })
   let err = ''
   child.stderr?.on('data', (chunk) => {
     err += chunk
@@ -123,7 +131,7 @@ const OUTPUTS = [
 
 describe.skipIf(!existsSync('/dev/full')).each(OUTPUTS)('with standard output $what', ({ open, metrics }) => {
   test.each([1, 2])(
-    'goes on answering in bounded memory, says so, and ends on SIGTERM, with WORKERS=%s',
+    'keeps answering in bounded memory, says so, and ends on SIGTERM, with WORKERS=%s',
     { timeout: TIMEOUT },
     async (workers) => {
       await using trimint = await startWith(open(), workers)
@@ -142,8 +150,24 @@ describe.skipIf(!existsSync('/dev/full')).each(OUTPUTS)('with standard output $w
     },
   )
 
+  test.each([1, 2])(
+    'keeps answering and ends on SIGTERM where standard error cannot be written either, with WORKERS=%s',
+    { timeout: TIMEOUT },
+    async (workers) => {
+      await using trimint = await startWith(open(), workers, { isShared: true })
+      await refuseMany(trimint)
+      expect(await trimint.statusOf('/readyz')).toBe(200)
+      const startedAt = performance.now()
+      trimint.kill('SIGTERM')
+      expect(await trimint.exited).toEqual([0, null])
+      expect(performance.now() - startedAt).toBeLessThan(15_000)
+    },
+  )
+
   test.each([1, 2])('ends at once on a second signal, with WORKERS=%s', { timeout: TIMEOUT }, async (workers) => {
-    await using trimint = await startWith(open(), workers, { DRAIN_DELAY: '10m', DRAIN_TIMEOUT: '10m' })
+    await using trimint = await startWith(open(), workers, {
+      variables: { DRAIN_DELAY: '10m', DRAIN_TIMEOUT: '10m' },
+    })
     await Promise.all(Array.from({ length: 500 }, () => trimint.statusOf('/token')))
     trimint.kill('SIGTERM')
     await expect.poll(() => trimint.statusOf('/readyz'), PATIENT).toBe(503)

@@ -6,6 +6,7 @@ import { createMetrics } from '../../observability/metrics.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from '../graceful-exit.ts'
 import { reportLogProblems, serve } from '../serve.ts'
 import { onSignal } from '../signals.ts'
+import { tellOperator } from '../tell-operator.ts'
 import { createSupervisor } from './supervisor.ts'
 import { setUpWorkers, startWorker } from './worker-handle.ts'
 
@@ -51,6 +52,6 @@ export async function servePrimary(): Promise<void> {
     process.exit(started.code ?? 1)
   }
   logger.info({ event: 'server.listening', ...started.listening, workers: WORKERS })
-  if (started.banner !== undefined) process.stderr.write(started.banner)
+  if (started.banner !== undefined) tellOperator(started.banner)
   onSignal('SIGHUP', () => supervisor.reload())
 }

@@ -111,7 +111,11 @@ export function createSupervisor({ size, startWorker, registry, logger, uptime }
     async start() {
       const first = launch()
       const announcement = await first.listening
-      if (!announcement || isShuttingDown) return first.exited
+      if (!announcement || isShuttingDown) {
+        // It may have said why.
+        await Promise.race([first.closed, sleep(LOG_FORWARDING_TIMEOUT_MS, undefined, { ref: false })])
+        return first.exited
+      }
       const others = Array.from({ length: size - 1 }, launch)
       for (const worker of [first, ...others]) void keepReplacing(worker)
       await Promise.all(others.map(({ listening }) => listening))

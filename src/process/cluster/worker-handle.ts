@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tellOperator } from '../tell-operator.ts'
 import { forwardLines, type LineDestination } from './log-forwarding.ts'
 import type { PrimaryMessage, Snapshot, WorkerMessage } from './messages.ts'
 
@@ -30,11 +31,12 @@ export interface WorkerHandle {
   kill(): void
 }
 
-/** Sets how workers are started: with this process's command line, and their log in a pipe. */
+/** Sets how workers are started: with this process's command line, and their output in pipes. */
 export function setUpWorkers(): void {
   // Without round robin, the kernel gives most connections to few processes.
   cluster.schedulingPolicy = cluster.SCHED_RR
-  cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  // Not 'inherit': a child makes what it inherits blocking for this process too, and a write that blocks delays an exit.
+  cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
 }
 
 /**
@@ -50,6 +52,7 @@ export function startWorker(
   const worker = cluster.fork(environment)
   const child = worker.process
   if (child.stdout) forwardLines(child.stdout, log)
+  child.stderr?.on('data', (chunk) => tellOperator(String(chunk)))
   const exited = Promise.withResolvers<Exit>()
   const closed = Promise.withResolvers<void>()
   const announced = Promise.withResolvers<Announcement>()
