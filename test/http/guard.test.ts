@@ -223,16 +223,16 @@ describe('trimint guard', () => {
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const store = `sqlite:${join(folder, 'trimint.db')}`
-    const failureStore = await openStore('failures', `sqlite:${join(folder, 'trimint.db')}`)
+    const stores = await openStores(store)
     const file = join(folder, 'trimint.yaml')
     writeFileSync(
       file,
       `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: "${store}"\nguard: { accountFailures: 3, addressFailures: 4 }\n`,
     )
     const run = (words: string) => runWith(file, words)
-    await using service = await startService({ configuration, stores: { failures: failureStore } })
+    await using service = await startService({ configuration, stores })
     await use(service, run)
-    await failureStore.close()
+    await stores.close()
     rmSync(folder, { recursive: true })
   }
 
