@@ -40,7 +40,7 @@ export const servicePaths: ZodOpenApiPathsObject = {
       operationId: 'readiness',
       summary: 'Readiness',
       description:
-        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid. `no_signing_key`: every key has expired.',
+        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid. `store_moved`: its SQLite file has been moved, deleted or replaced, so a restart would lose what is written now. `no_signing_key`: every key has expired.',
       security: [],
       responses: {
         200: {

@@ -73,7 +73,7 @@ export async function buildServer(
     onStoreError,
   })
 
-  await app.register(healthRoutes, { isDraining, revocations, canSign })
+  await app.register(healthRoutes, { isDraining, revocations, canSign, isStoreInPlace: stores.isInPlace })
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {

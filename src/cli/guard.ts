@@ -3,13 +3,15 @@ import { InvalidArgumentError } from 'commander'
 import { clientNetwork } from '../core/address.ts'
 import { isBlock } from '../core/guard.ts'
 import { CommandError, type CommandIo } from './io.ts'
-import { withStores } from './store.ts'
+import { warnIfUnserved, withStores } from './store.ts'
 
 const MAX_COUNTS = 10_000
 
 /** Prints the counts of the guard: failures, when they expire, and whether they are a block. */
 export async function listGuard(io: CommandIo): Promise<void> {
-  await withStores(io, async ({ failures }, { guard }) => {
+  await withStores(io, async (stores, { guard }) => {
+    const { failures } = stores
+    await warnIfUnserved(io, stores)
     for (const count of await failures.list(io.clock(), MAX_COUNTS)) {
       const state = guard && isBlock(count, guard) ? 'blocked until' : 'counted until'
       io.stdout.write(`${new Date(count.expires).toISOString()}  ${count.failures}  ${state}  ${count.key}\n`)
@@ -28,7 +30,9 @@ export interface LiftOptions {
 export async function liftGuard(io: CommandIo, { account, address, all }: LiftOptions): Promise<void> {
   if (!account && !address && !all)
     throw new CommandError('nothing to lift; expected --account, --address, both, or --all')
-  await withStores(io, async ({ failures }) => {
+  await withStores(io, async (stores) => {
+    const { failures } = stores
+    await warnIfUnserved(io, stores)
     const from = address && ` from ${address}`
     const fits = (key: string): boolean => {
       if (all) return true

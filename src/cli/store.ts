@@ -20,9 +20,10 @@ export async function withStores<Result>(
   }
   let stores: Stores
   try {
-    stores = await openStores(configuration.store, { onError: () => undefined, onFatal: () => undefined })
+    stores = await openStores(configuration.store, { create: false })
   } catch (error) {
-    throw new CommandError(`the store cannot be opened: ${(error as Error).message}`)
+    const hint = 'expected the store of a server, which creates it when it starts: see TRIMINT_CONFIG and store'
+    throw new CommandError(`the store cannot be opened: ${(error as Error).message}; ${hint}`)
   }
   try {
     return await use(stores, configuration)
@@ -33,4 +34,10 @@ export async function withStores<Result>(
   } finally {
     await stores.close()
   }
+}
+
+/** Warns if no server has announced itself in the store lately: it may not be the store of the running servers. */
+export async function warnIfUnserved({ clock, stderr }: CommandIo, { replicas }: Stores): Promise<void> {
+  if ((await replicas.running(clock())).length > 0) return
+  stderr.write('warning: no running server has announced itself in this store; is it the store of your servers?\n')
 }

@@ -5,7 +5,7 @@ import { createKeyring } from '../core/crypto/keyring.ts'
 import { createRevocations, type Holder, MAX_STALENESS_MS, type Revocations } from '../core/revocations.ts'
 import { toIntrospection } from '../endpoints/introspection-reply.ts'
 import { CommandError, type CommandIo } from './io.ts'
-import { withStores } from './store.ts'
+import { warnIfUnserved, withStores } from './store.ts'
 
 /** Prints what introspection returns for a token. Does not consume a try. */
 export async function inspect(io: CommandIo, token: string): Promise<void> {
@@ -68,10 +68,12 @@ function withTokens<Result>(
   io: CommandIo,
   use: (tokens: TokenServices, revocations: Revocations, configuration: Configuration) => Promise<Result>,
 ): Promise<Result> {
-  return withStores(io, (stores, configuration) => {
+  return withStores(io, async (stores, configuration) => {
     const { clock } = io
     const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
     const keyring = createKeyring(configuration.keys)
-    return use(createTokenServices(configuration, { keyring, stores, revocations, clock }), revocations, configuration)
+    const services = createTokenServices(configuration, { keyring, stores, revocations, clock })
+    await warnIfUnserved(io, stores)
+    return use(services, revocations, configuration)
   })
 }

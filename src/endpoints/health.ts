@@ -4,7 +4,7 @@ import type { Revocations } from '../core/revocations.ts'
 
 export const health = z.object({ status: z.literal('ok') })
 
-const NOT_READY = ['draining', 'store_unavailable', 'no_signing_key'] as const
+const NOT_READY = ['draining', 'store_unavailable', 'store_moved', 'no_signing_key'] as const
 
 export const readiness = z.discriminatedUnion('status', [
   z.object({ status: z.literal('ready') }),
@@ -21,16 +21,17 @@ export interface HealthRoutesOptions {
   readonly revocations: Revocations
   /** False while a contract is enabled that signs tokens and every key has expired. */
   readonly canSign: () => boolean
+  /** Undefined for a store without files. */
+  readonly isStoreInPlace: (() => Promise<boolean>) | undefined
 }
 
 /**
  * Serves `GET /healthz`, liveness, and `GET /readyz`, readiness. Liveness depends on nothing else: an unavailable store
  * must not get a healthy process killed.
  */
-export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (
-  app,
-  { isDraining, revocations, canSign },
-) => {
+export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, options) => {
+  const { isDraining, revocations, canSign, isStoreInPlace } = options
+
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })
@@ -42,6 +43,7 @@ export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (
     if (isDraining()) reasons.push('draining')
     try {
       await revocations.refreshIfStale()
+      if (isStoreInPlace && !(await isStoreInPlace())) reasons.push('store_moved')
     } catch {
       reasons.push('store_unavailable')
     }

@@ -12,6 +12,11 @@ export interface Stores {
   readonly revocations: RevocationStore
   readonly uses: UsageStore
   readonly replicas: InstanceStore
+  /**
+   * Tells whether the files that were opened are still at their paths. Where they are not, the next start loses what is written now.
+   * Undefined for a store without files.
+   */
+  readonly isInPlace?: () => Promise<boolean>
   close(): Promise<void>
 }
 
@@ -25,6 +30,8 @@ export interface StoreOptions {
   readonly onFatal?: ((error: Error) => void) | undefined
   /** Milliseconds after which a call to a file rejects that was not answered. */
   readonly timeoutMs?: number | undefined
+  /** Whether to create a missing file and to migrate one of an older version; true by default. */
+  readonly create?: boolean | undefined
 }
 
 const SQLITE = 'sqlite:'
@@ -38,8 +45,8 @@ const STORE_TIMEOUT_MS = 800
  *   available.
  */
 export async function openStores(store: string, options: StoreOptions = {}): Promise<Stores> {
-  const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS } = options
-  if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs })
+  const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS, create = true } = options
+  if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs, create })
   // Imported on demand: the Redis client is a large part of a start's time and memory.
   const { openRedis } = await import('./redis/open.ts')
   return withClose(await openRedis(store, onError))
@@ -47,6 +54,6 @@ export async function openStores(store: string, options: StoreOptions = {}): Pro
 
 const ignore = () => undefined
 
-function withClose(stores: Omit<Stores, 'close'>): Stores {
+function withClose(stores: Omit<Stores, 'close' | 'isInPlace'>): Stores {
   return { ...stores, close: async () => void (await Promise.all(Object.values(stores).map((store) => store.close()))) }
 }

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
 import { runCommand } from '../../src/cli/program.ts'
+import { openStores } from '../../src/store/open-stores.ts'
 import { CALLER, getToken, messageOf, QUERY } from '../support/bws.ts'
 import { ACCOUNT, jsonOf, LOGIN, login, PATH } from '../support/idscan.ts'
 import { CLIENT, codeOf, create, OPEN, UAF } from '../support/nevisfido.ts'
@@ -223,16 +224,16 @@ describe('trimint guard', () => {
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'trimint-guard-'))
     const store = `sqlite:${join(folder, 'trimint.db')}`
-    const failureStore = await openStore('failures', `sqlite:${join(folder, 'trimint.db')}`)
+    const stores = await openStores(store)
     const file = join(folder, 'trimint.yaml')
     writeFileSync(
       file,
       `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: "${store}"\nguard: { accountFailures: 3, addressFailures: 4 }\n`,
     )
     const run = (words: string) => runWith(file, words)
-    await using service = await startService({ configuration, stores: { failures: failureStore } })
+    await using service = await startService({ configuration, stores })
     await use(service, run)
-    await failureStore.close()
+    await stores.close()
     rmSync(folder, { recursive: true })
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openStores, type StoreOptions, type Stores } from '../../src/store/open-stores.ts'
 
-type Name = Exclude<keyof Stores, 'close'>
+type Name = Exclude<keyof Stores, 'close' | 'isInPlace'>
 
 /** Opens one of the stores behind a name. Closing it closes all of them. */
 export async function openStore<Kind extends Name>(

@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, closeSync, constants, mkdirSync, openSync } from 'node:fs'
+import { accessSync, chmodSync, closeSync, constants, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { MIGRATIONS } from './migrations.ts'
@@ -14,10 +14,13 @@ const RETRY_PAUSE_MS = 20
  * (sqlite.org/pragma.html#pragma_synchronous).
  *
  * @param path a file, or `:memory:`.
+ * @param options `create: false` requires a file of this version, and changes neither its mode nor its schema.
  * @throws Error for a file of a newer version, and for a file that is not a database.
  */
-export function openDatabase(path: string): DatabaseSync {
-  if (path !== ':memory:') {
+export function openDatabase(path: string, { create = true }: { create?: boolean } = {}): DatabaseSync {
+  if (!create) {
+    if (!existsSync(path)) throw new Error(`${path} does not exist`)
+  } else if (path !== ':memory:') {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     createFile(path)
     // SQLite gives its side files the mode of the database file.
@@ -25,8 +28,10 @@ export function openDatabase(path: string): DatabaseSync {
   }
   const database = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS })
   try {
-    retryOpenWhileLocked(() => database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL'))
-    migrate(database)
+    const journal = create ? 'PRAGMA journal_mode = WAL; ' : ''
+    retryOpenWhileLocked(() => database.exec(`${journal}PRAGMA synchronous = FULL; PRAGMA user_version`))
+    if (create) migrate(database)
+    else requireCurrent(database)
     // From here on the callers wait for locks themselves.
     database.exec('PRAGMA busy_timeout = 0')
   } catch (error) {
@@ -103,6 +108,13 @@ function migrate(database: DatabaseSync): void {
   for (const migration of MIGRATIONS.slice(version)) database.exec(migration)
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
   database.exec('COMMIT')
+}
+
+function requireCurrent(database: DatabaseSync): void {
+  const version = readVersion(database)
+  if (version === MIGRATIONS.length) return
+  if (version === 0) throw new Error('the file is not a store of Trimint')
+  throw new Error(`the store is of version ${version}, this release uses version ${MIGRATIONS.length}`)
 }
 
 function readVersion(database: DatabaseSync): number {

@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Caller, Connections, Operations } from './calls.ts'
 import { openDatabase } from './database.ts'
 import { createSqliteFailedAttemptStore } from './failed-attempt-store.ts'
+import { watchFiles } from './file-identity.ts'
 import { createSqliteInstanceStore } from './instance-store.ts'
 import { prepareOperations } from './operations.ts'
 import { createReader } from './reader.ts'
@@ -20,6 +21,7 @@ const MEMORY = ':memory:'
  */
 export async function openSqlite(path: string, options: WriterOptions) {
   const { writer, database } = path === MEMORY ? openMemory(options) : await openFile(path, options)
+  const isInPlace = path === MEMORY ? undefined : await watchFiles(path)
   const reader = createReader(database, writer.assertUsable, options.timeoutMs)
 
   function connect<Callable extends Operations>(store: string): Connections<Callable> {
@@ -41,6 +43,7 @@ export async function openSqlite(path: string, options: WriterOptions) {
     revocations: { ...createSqliteRevocationStore(connect('revocations')), close },
     uses: { ...createSqliteUsageStore(connect('uses')), close },
     replicas: { ...createSqliteInstanceStore(connect('replicas')), close },
+    ...(isInPlace ? { isInPlace } : {}),
     close,
   }
 }

@@ -13,8 +13,8 @@ const LOCK_PAUSE_MS = 1
 
 const port = parentPort
 if (!port) throw new Error('this module is the entry of a worker thread')
-const { path, refusedUpTo } = workerData as WriterThreadData
-const database = openDatabase(path)
+const { path, create, refusedUpTo } = workerData as WriterThreadData
+const database = openDatabase(path, { create })
 const transactions = createTransactions(database, prepareOperations(database))
 let waiting: Batch[] = []
 let isClosing = false

@@ -22,6 +22,7 @@ export interface Reply {
 
 export interface WriterThreadData {
   readonly path: string
+  readonly create: boolean
   /** Holds the highest id of a batch that was refused. The thread starts no writes up to it. */
   readonly refusedUpTo: BigInt64Array<SharedArrayBuffer>
 }
@@ -45,6 +46,8 @@ export interface WriterOptions {
   readonly onFatal: (error: Error) => void
   /** Milliseconds after which a call rejects that was not answered. */
   readonly timeoutMs: number
+  /** Whether to create a missing file and to migrate one of an older version. */
+  readonly create: boolean
 }
 
 /** How a writer reaches the connection. */
@@ -67,7 +70,7 @@ interface Pending {
  */
 export async function openThreadWriter(path: string, options: WriterOptions): Promise<Writer> {
   const refusedUpTo = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
-  const workerData: WriterThreadData = { path, refusedUpTo }
+  const workerData: WriterThreadData = { path, create: options.create, refusedUpTo }
   // The sources are TypeScript, a package is JavaScript.
   const script = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
   const thread = new Worker(script, { workerData })

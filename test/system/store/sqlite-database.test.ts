@@ -5,11 +5,13 @@ import {
   existsSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
@@ -113,6 +115,38 @@ test('releases a file of a newer version that it rejects', () => {
   newer.close()
 })
 
+test('opens no store that does not exist, and creates neither file nor folder, with create: false', () => {
+  const missing = newFile()
+  for (const file of [missing, join(missing, 'trimint.db')]) {
+    expect(() => openDatabase(file, { create: false })).toThrow(`${file} does not exist`)
+  }
+  expect(existsSync(missing)).toBe(false)
+})
+
+test.each([
+  ['an empty file', '', 'the file is not a store of Trimint'],
+  [
+    'a store of an older version',
+    'PRAGMA user_version = 5',
+    /^the store is of version 5, this release uses version \d+$/,
+  ],
+  [
+    'a store of a newer version',
+    'PRAGMA user_version = 99',
+    /^the store is of version 99, this release uses version \d+$/,
+  ],
+])('rejects %s, and leaves its contents and mode, with create: false', (_what, sql, message) => {
+  const file = newFile()
+  const other = new DatabaseSync(file)
+  other.exec(sql)
+  other.close()
+  chmodSync(file, 0o640)
+  const before = readFileSync(file)
+  expect(() => openDatabase(file, { create: false })).toThrow(message)
+  expect(readFileSync(file)).toEqual(before)
+  expect(statSync(file).mode & 0o777).toBe(0o640)
+})
+
 test('rejects a file that is not a database at once', () => {
   const file = newFile()
   writeFileSync(file, 'this is a text, and longer than the header of a database would be. '.repeat(20))
@@ -159,6 +193,8 @@ function findOpen(file: string): string[] {
 test.skipIf(!existsSync(DESCRIPTORS))('leaves no descriptor and no thread after a store was closed', async () => {
   const file = newFile()
   const countThreads = () => readdirSync('/proc/self/task').length
+  // Node starts its thread pool for the first call that needs it.
+  await stat(folder)
   const before = countThreads()
   const store = await openStores(`sqlite:${file}`)
   expect(findOpen(file)).not.toEqual([])

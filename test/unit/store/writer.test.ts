@@ -10,7 +10,7 @@ const FAIL: Call = ['store', 'fail']
 
 function openWriter(perform: (call: Call) => unknown = ([, operation]) => operation) {
   const onFatal = vi.fn()
-  const writer = createLocalWriter(new DatabaseSync(':memory:'), perform, { onFatal, timeoutMs: 50 })
+  const writer = createLocalWriter(new DatabaseSync(':memory:'), perform, { onFatal, timeoutMs: 50, create: true })
   return { writer, onFatal }
 }
 
@@ -86,7 +86,7 @@ test('rejects a call that is not answered in time', async () => {
       throw busy
     },
   } as never)
-  const writer = createLocalWriter(database, () => undefined, { onFatal: vi.fn(), timeoutMs: 50 })
+  const writer = createLocalWriter(database, () => undefined, { onFatal: vi.fn(), timeoutMs: 50, create: true })
   await expect(writer.write(ADD)).rejects.toThrow('the store did not answer within 50 ms')
   await writer.close()
 })
