@@ -46,7 +46,7 @@ type NevisfidoSettings = Pick<NevisfidoOptions, 'issuer' | 'clients' | 'bearer' 
 
 export function toNevisfidoSettings(
   configuration: NevisfidoConfiguration,
-  dependencies: Pick<FidoIssuer, 'store' | 'clock' | 'randomness'>,
+  dependencies: Pick<FidoIssuer, 'store' | 'revocations' | 'clock' | 'randomness'>,
 ): NevisfidoSettings {
   const { appId, clients, bearer, protect, users, negotiation, policies = {}, responseLifetime } = configuration
   return {

@@ -8,6 +8,7 @@ import type { PasswordChecker } from '../core/crypto/passwords.ts'
 import type { Guard } from '../core/guard.ts'
 import { createIdscanLogin } from '../core/idscan/login.ts'
 import type { TokenStore } from '../core/ports/token-store.ts'
+import type { Revocations } from '../core/revocations.ts'
 import type { AuditLog } from '../observability/audit-log.ts'
 import type { ExpiringCount } from '../observability/metrics.ts'
 import { toBwsApps, toIdscanAccounts, toNevisfidoSettings } from './contract-options.ts'
@@ -17,6 +18,7 @@ export interface ContractDependencies {
   readonly issuer: BwsIssuer
   readonly tokens: TokenServices
   readonly tokenStore: TokenStore
+  readonly revocations: Revocations
   readonly passwords: PasswordChecker
   readonly sessions: ExpiringCount
   readonly guard: Guard
@@ -63,9 +65,9 @@ function createIdscan({ idscan, publicUrl }: Configuration, dependencies: Contra
 }
 
 function createNevisfido({ nevisfido }: Configuration, dependencies: ContractDependencies): Contract | undefined {
-  const { issuer, tokens, tokenStore, sessions, guard, audit } = dependencies
+  const { issuer, tokens, tokenStore, revocations, sessions, guard, audit } = dependencies
   if (!nevisfido || !tokens.nevisfido) return undefined
-  const settings = toNevisfidoSettings(nevisfido, { store: tokenStore, ...issuer })
+  const settings = toNevisfidoSettings(nevisfido, { store: tokenStore, revocations, ...issuer })
   return bind('nevisfido', nevisfidoRoutes, { ...settings, tokens: tokens.nevisfido, sessions, guard, audit })
 }
 

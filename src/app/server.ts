@@ -85,6 +85,7 @@ export async function buildServer(
       issuer: { keyring, clock, randomness },
       tokens,
       tokenStore: stores.tokens,
+      revocations,
       passwords: measurePasswords(createPasswordChecker(passwordCheckLimits(dependencies.workers)), metrics),
       sessions: metrics.sessions,
       guard,

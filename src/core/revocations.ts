@@ -19,6 +19,11 @@ interface Revocable {
   readonly holder: Holder | undefined
   /** Milliseconds since the epoch. Signed tokens round it down to a second. */
   readonly issuedAt: number
+  /**
+   * The holder's {@link Revocations.latestOf} when the token was issued, where it was recorded. A later revocation then
+   * covers the token, even if the clock of the issuing process was wrong.
+   */
+  readonly knownRevocation?: number | undefined
 }
 
 /** A cache of all revocations in a store. */
@@ -31,6 +36,11 @@ export interface Revocations {
   refreshIfStale(): Promise<void>
   /** Returns when a token was revoked, in milliseconds since the epoch. Call {@link refreshIfStale} first. */
   revokedAt(token: Revocable): number | undefined
+  /**
+   * Returns the latest known revocation of everything that was issued to a holder, in milliseconds since the epoch, or 0.
+   * Call {@link refreshIfStale} first.
+   */
+  latestOf(holder: Holder): number
   /** Tells whether a revocation of any user's tokens is known, so that a token's user matters. */
   concernUsers(): boolean
   /**
@@ -42,7 +52,7 @@ export interface Revocations {
    * @returns false where the token has expired or is already revoked.
    */
   revokeToken(tokenId: string, expires: number): Promise<boolean>
-  /** Revokes everything that was issued to a holder up to now. */
+  /** Revokes everything that was issued to a holder up to now. @throws Error when the store fails. */
   revokeIssued(holder: Holder): Promise<void>
   /** Reads new revocations from the store. @throws Error when the store fails. */
   refresh(): Promise<void>
@@ -103,12 +113,16 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     if (age >= MAX_STALENESS_MS) await refresh()
   }
 
-  function revokedAt({ tokenId, holder, issuedAt }: Revocable): number | undefined {
+  function revokedAt(token: Revocable): number | undefined {
     if (known.size === 0) return undefined
-    const single = known.get(`token ${tokenId}`)
+    const single = known.get(`token ${token.tokenId}`)
     if (single) return single.issuedUntil
-    const ofHolder = holder && known.get(holder)
-    return ofHolder && issuedAt <= ofHolder.issuedUntil ? ofHolder.issuedUntil : undefined
+    const ofHolder = token.holder && known.get(token.holder)
+    return ofHolder && isCovered(token, ofHolder) ? ofHolder.issuedUntil : undefined
+  }
+
+  function latestOf(holder: Holder): number {
+    return known.get(holder)?.issuedUntil ?? 0
   }
 
   async function add(revocation: Revocation, now: number): Promise<void> {
@@ -119,6 +133,7 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
   return {
     refreshIfStale,
     revokedAt,
+    latestOf,
     concernUsers: () => revokedUsers > 0,
     async revokeToken(tokenId, expires) {
       const now = clock()
@@ -129,9 +144,12 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
       return isNew && now < expires
     },
     async revokeIssued(holder) {
+      await refresh()
       const now = clock()
       const kind = holder.slice(0, holder.indexOf(' ')) as keyof typeof MAX_LIFETIME_MS
-      await add({ subject: holder, issuedUntil: now, expires: now + MAX_LIFETIME_MS[kind] }, now)
+      // Later than the one before, whatever the clocks: tokens are covered that were issued between the two.
+      const issuedUntil = Math.max(now, latestOf(holder) + 1)
+      await add({ subject: holder, issuedUntil, expires: now + MAX_LIFETIME_MS[kind] }, now)
     },
     refresh,
     async sweep(now) {
@@ -144,4 +162,10 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
       await store.sweep(expiredBy)
     },
   }
+}
+
+function isCovered({ issuedAt, knownRevocation }: Revocable, { issuedUntil, expires }: Revocation): boolean {
+  if (knownRevocation === undefined) return issuedAt <= issuedUntil
+  // The issuing process may have deleted a revocation that has expired, which this process still has.
+  return knownRevocation < issuedUntil && issuedAt < expires
 }

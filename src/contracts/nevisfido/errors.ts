@@ -36,6 +36,7 @@ export const numericRefusals: RefusalTable<Words> = {
     user_not_allowed: NOT_FOR_USER,
     unknown_user: NOT_FOR_USER,
     unknown_token: [200, 1404],
+    token_not_yet_valid: [200, 1404],
     token_expired: [200, 1408],
     token_spent: [200, 1491],
     bad_contents: BAD_CONTENTS,

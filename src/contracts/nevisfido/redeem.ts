@@ -13,6 +13,7 @@ const REDEMPTION_REFUSALS = {
   unknown: 'unknown_token',
   spent: 'token_spent',
   expired: 'token_expired',
+  premature: 'token_not_yet_valid',
   misdirected: 'wrong_operation',
 } as const
 

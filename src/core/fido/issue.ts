@@ -3,12 +3,14 @@ import type { Clock } from '../clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import type { TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Randomness } from '../randomness.ts'
+import type { Revocations } from '../revocations.ts'
 import type { FidoContext } from './context.ts'
 import type { FidoOperation } from './operation.ts'
 import { createUafRequest, DEFAULT_POLICY, type Policy } from './uaf-request.ts'
 
 export interface FidoIssuer {
   readonly store: TokenStore
+  readonly revocations: Revocations
   readonly clock: Clock
   readonly randomness: Randomness
   readonly appId: string
@@ -47,6 +49,7 @@ export async function issueFidoToken(
   issuer: FidoIssuer,
 ): Promise<FidoToken> {
   const { store, clock, randomness, appId, policies } = issuer
+  const knownRevocation = await findKnownRevocation(context.username, issuer)
   const policy = policies.get(context.policy ?? 'default') ?? DEFAULT_POLICY
   const token = randomness.uuid()
   const sessionId = randomness.uuid()
@@ -59,6 +62,7 @@ export async function issueFidoToken(
     client,
     uafRequest: createUafRequest({ ...context, appId, policy }, randomness),
     createdAt,
+    knownRevocation,
     expiresAt: createdAt + issuer.tokenLifetimeMs,
     responseLifetime: issuer.responseLifetimeMs[context.operation],
     redeemedAt: undefined,
@@ -66,4 +70,10 @@ export async function issueFidoToken(
   }
   await available(store.create(record))
   return { token, sessionId, tokenId: record.tokenDigest, expiresAt: record.expiresAt }
+}
+
+async function findKnownRevocation(username: string | undefined, { revocations }: FidoIssuer): Promise<number> {
+  if (username === undefined) return 0
+  await available(revocations.refreshIfStale())
+  return revocations.latestOf(`user ${username}`)
 }

@@ -1,6 +1,6 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
-import type { Redemption, TokenRecord, TokenStore } from '../ports/token-store.ts'
+import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../ports/token-store.ts'
 import type { Revocations } from '../revocations.ts'
 import { digestId } from './issue.ts'
 import type { FidoOperation } from './operation.ts'
@@ -24,16 +24,17 @@ export interface FidoTokensDependencies {
 }
 
 /** Tells whether a token can be redeemed at a time (milliseconds since the epoch). */
-export function isRedeemable({ redeemedAt, revokedAt, expiresAt }: TokenRecord, now: number): boolean {
-  return redeemedAt === undefined && revokedAt === undefined && now < expiresAt
+export function isRedeemable({ redeemedAt, revokedAt, createdAt, expiresAt }: TokenRecord, now: number): boolean {
+  const isInTime = createdAt <= now + CLOCK_LEEWAY_MS && now < expiresAt
+  return redeemedAt === undefined && revokedAt === undefined && isInTime
 }
 
 export function createFidoTokens({ store, revocations, clock }: FidoTokensDependencies): FidoTokens {
   async function withRevocationOfUser(record: TokenRecord | undefined): Promise<TokenRecord | undefined> {
     await available(revocations.refreshIfStale())
     if (record?.username === undefined || record.revokedAt !== undefined) return record
-    const { tokenDigest, username, createdAt } = record
-    const revokedAt = revocations.revokedAt({ tokenId: tokenDigest, holder: `user ${username}`, issuedAt: createdAt })
+    const { tokenDigest: tokenId, username, createdAt: issuedAt, knownRevocation } = record
+    const revokedAt = revocations.revokedAt({ tokenId, holder: `user ${username}`, issuedAt, knownRevocation })
     return { ...record, revokedAt }
   }
 

@@ -16,6 +16,11 @@ export interface TokenRecord {
   /** JSON text of the UAF request that a redemption returns. */
   readonly uafRequest: string
   readonly createdAt: number
+  /**
+   * The latest revocation of the user's tokens that the creating process knew of, by its `issuedUntil`; 0 for none.
+   * Undefined in a record of an earlier version.
+   */
+  readonly knownRevocation: number | undefined
   /** The token can be redeemed before this time. */
   readonly expiresAt: number
   /** Milliseconds that the client has to respond after redemption. */
@@ -26,16 +31,21 @@ export interface TokenRecord {
 
 /**
  * The outcome of a redemption. Losing a race is an ordinary outcome. Where several apply, the first in this order is
- * returned (N19 to N22): unknown, spent, expired, misdirected.
+ * returned (N19 to N22): unknown, spent, expired, premature, misdirected.
  */
 export type Redemption =
   | { readonly outcome: 'redeemed'; readonly record: TokenRecord }
   /** Already redeemed or revoked. */
   | { readonly outcome: 'spent' }
   | { readonly outcome: 'expired' }
+  /** Created more than {@link CLOCK_LEEWAY_MS} after the present time: the creating process's clock is ahead. */
+  | { readonly outcome: 'premature' }
   /** For another operation, where the token can still be redeemed. */
   | { readonly outcome: 'misdirected' }
   | { readonly outcome: 'unknown' }
+
+/** A token can be redeemed this long before its `createdAt`, since the clocks of two processes differ. */
+export const CLOCK_LEEWAY_MS = 5_000
 
 /**
  * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis).

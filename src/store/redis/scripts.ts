@@ -1,6 +1,6 @@
 import { type CommandParser, defineScript } from 'redis'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import type { Redemption } from '../../core/ports/token-store.ts'
+import { CLOCK_LEEWAY_MS, type Redemption } from '../../core/ports/token-store.ts'
 import { NEVER, RECORD_KEY } from './token-record.ts'
 
 /**
@@ -177,13 +177,18 @@ return replies`,
     transformReply: (replies: number[]) => replies.map(isOne),
   }),
 
-  /** Redeems a token. Replies the outcome, and the record's text where it is redeemed. */
+  /**
+   * Redeems a token. Replies the outcome, and the record's text where it is redeemed. No text within the record's JSON contains
+   * `"createdAt":`, because JSON escapes its quotes.
+   */
   redeemToken: defineScript({
     NUMBER_OF_KEYS: 1,
     SCRIPT: `${LOAD_RECORD}
 if not isKnown then return { 'unknown' } end
 if redeemed ~= '${NEVER}' or revoked ~= '${NEVER}' then return { 'spent' } end
 if tonumber(expires) <= tonumber(ARGV[1]) then return { 'expired' } end
+local _, at = string.find(fields, '"createdAt":', 1, true)
+if tonumber(string.match(fields, '^%d+', at + 1)) > tonumber(ARGV[1]) + ${CLOCK_LEEWAY_MS} then return { 'premature' } end
 if operation ~= ARGV[3] then return { 'misdirected' } end
 write(ARGV[1], revoked)
 return { 'redeemed', text }`,

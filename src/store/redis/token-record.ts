@@ -19,14 +19,23 @@ const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)$/s
 
 type ImmutableFields = Pick<
   TokenRecord,
-  'sessionDigest' | 'username' | 'client' | 'uafRequest' | 'createdAt' | 'responseLifetime'
+  'sessionDigest' | 'username' | 'client' | 'uafRequest' | 'createdAt' | 'knownRevocation' | 'responseLifetime'
 >
 
 /** Formats a record that has been neither redeemed nor revoked. */
 export function formatNewRecord(record: TokenRecord): string {
-  const { sessionDigest, username, client, uafRequest, createdAt, responseLifetime } = record
-  const fields: ImmutableFields = { sessionDigest, username, client, uafRequest, createdAt, responseLifetime }
-  return `${NEVER} ${NEVER} ${record.expiresAt} ${record.operation} ${JSON.stringify(fields)}`
+  const { expiresAt, operation, sessionDigest, username, client, uafRequest, createdAt, knownRevocation } = record
+  const { responseLifetime } = record
+  const fields: ImmutableFields = {
+    sessionDigest,
+    username,
+    client,
+    uafRequest,
+    createdAt,
+    knownRevocation,
+    responseLifetime,
+  }
+  return `${NEVER} ${NEVER} ${expiresAt} ${operation} ${JSON.stringify(fields)}`
 }
 
 /**
@@ -46,6 +55,7 @@ export function parseRecord(tokenDigest: string, text: string): TokenRecord {
     client: fields.client,
     uafRequest: fields.uafRequest,
     createdAt: fields.createdAt,
+    knownRevocation: fields.knownRevocation,
     expiresAt: Number(expiresAt),
     responseLifetime: fields.responseLifetime,
     redeemedAt: parseTime(redeemedAt),

@@ -79,4 +79,5 @@ export const MIGRATIONS = [
    DROP TABLE revocations;
    ALTER TABLE revocations_by_subject RENAME TO revocations;
    CREATE INDEX revocations_by_expiry ON revocations (expires);`,
+  'ALTER TABLE tokens ADD COLUMN known_revocation INTEGER;',
 ]

@@ -1,14 +1,14 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
-import type { Redemption, TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
+import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'
 
 const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
-  uaf_request AS uafRequest, created_at AS createdAt, expires_at AS expiresAt, response_lifetime AS responseLifetime,
-  redeemed_at AS redeemedAt, revoked_at AS revokedAt`
+  uaf_request AS uafRequest, created_at AS createdAt, known_revocation AS knownRevocation, expires_at AS expiresAt,
+  response_lifetime AS responseLifetime, redeemed_at AS redeemedAt, revoked_at AS revokedAt`
 
 type TokenOperations = ReturnType<typeof prepareTokenOperations>
 
@@ -17,14 +17,14 @@ export function prepareTokenOperations(database: DatabaseSync) {
   const lookup = createTokenLookup(database)
   const isTaken = database.prepare(`SELECT 1 FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')}`)
   const insert = database.prepare(
-    `INSERT INTO main.tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at, expires_at,
-       response_lifetime)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO main.tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at,
+       known_revocation, expires_at, response_lifetime)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const redeem = database.prepare(
     `UPDATE main.tokens SET redeemed_at = $now
      WHERE ${hasTokenDigest('$tokenDigest')} AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
-       AND operation = $operation
+       AND created_at <= $now + ${CLOCK_LEEWAY_MS} AND operation = $operation
      RETURNING ${COLUMNS}`,
   )
   const revoke = database.prepare(
@@ -49,7 +49,8 @@ export function prepareTokenOperations(database: DatabaseSync) {
     const record = find(tokenDigest, now)
     if (!record) return { outcome: 'unknown' }
     if (record.redeemedAt !== undefined || record.revokedAt !== undefined) return { outcome: 'spent' }
-    return { outcome: record.expiresAt <= now ? 'expired' : 'misdirected' }
+    if (record.expiresAt <= now) return { outcome: 'expired' }
+    return { outcome: record.createdAt > now + CLOCK_LEEWAY_MS ? 'premature' : 'misdirected' }
   }
 
   return {
@@ -115,6 +116,7 @@ function toRow(record: TokenRecord): SQLInputValue[] {
     record.client ?? null,
     record.uafRequest,
     record.createdAt,
+    record.knownRevocation ?? null,
     record.expiresAt,
     record.responseLifetime,
   ]

@@ -211,6 +211,7 @@ describe('back up and restore', { timeout: TIMEOUT_MS }, () => {
       client: undefined,
       uafRequest: '[]',
       createdAt: 1_000,
+      knownRevocation: 0,
       expiresAt: 2_000,
       responseLifetime: 1_000,
       redeemedAt: undefined,

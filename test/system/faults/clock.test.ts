@@ -1,15 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { DEFAULT_INTERVALS } from '../../../src/app/background-jobs.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
+import { MAX_STALENESS_MS } from '../../../src/core/revocations.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { runTrimint } from '../../support/command.ts'
 import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { type Service, startService } from '../../support/service.ts'
+import { APP, KEY, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 // The clock is wrong for a while and is then set right, while the service runs. Meanwhile the service takes the wrong
@@ -77,6 +79,44 @@ async function expectWorking(service: Service): Promise<void> {
 const LIFETIME = 5 * MINUTE
 
 describe.each(kinds)('Trimint on $store', ({ name }) => {
+  test('N19, N22: redeems no token of a replica whose clock is ahead before its time, or after its user was revoked', async () => {
+    const stores = await openStores(name)
+    const clock = createFrozenClock()
+    const file = join(folder, 'trimint.yaml')
+    const configuration = {
+      ...CONFIGURATION,
+      bws: { apps: [{ ...APP, id: 'app-2' }] },
+      publicUrl: 'https://tokens.example.com',
+      store: name,
+      keys: [{ secret: KEY }],
+    }
+    writeFileSync(file, JSON.stringify(configuration))
+    {
+      const aheadClock = () => clock() + 2 * MINUTE
+      const uptime = createFrozenClock(5)
+      const shared = { configuration, uptime, stores, intervals: DEFAULT_INTERVALS }
+      await using exact = await startService({ ...shared, clock })
+      await using ahead = await startService({ ...shared, clock: aheadClock })
+      const [early, revoked] = [await createToken(ahead, 'registration'), await createToken(ahead, 'registration')]
+      expect(codeOf(await redeem(exact, 'registration', early.token))).toBe(1404)
+      expect(exact.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'token_not_yet_valid' })
+
+      const run = (...words: string[]) => runTrimint(words, { variables: { TRIMINT_CONFIG: file }, clock })
+      expect(await run('revoke', '--user', 'jeff')).toMatchObject({ code: 0, err: '' })
+      // Signed tokens are in no store: their times are all that is known.
+      const ofApp = await run('revoke', '--app', 'app-2')
+      expect(ofApp.code).toBe(0)
+      expect(ofApp.err).toMatch(/^warning: the clock of a server is 120 s ahead: .* repeat this command in 135 s, /)
+
+      uptime.advance(MAX_STALENESS_MS)
+      const after = [await createToken(exact, 'registration'), await createToken(ahead, 'registration')]
+      clock.advance(2 * MINUTE)
+      for (const { token } of [early, revoked]) expect(codeOf(await redeem(exact, 'registration', token))).toBe(1491)
+      for (const { token } of after) expect(codeOf(await redeem(exact, 'registration', token))).toBe(1200)
+    }
+    await stores.close()
+  })
+
   test('revives no token when the clock is set back by less than an hour after the token expired', async () => {
     const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
     const pass = async (time: number) => {

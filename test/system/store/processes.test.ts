@@ -33,6 +33,7 @@ function createRecord(): TokenRecord {
     client: 'backend',
     uafRequest: '[{"header":{"op":"Reg"}}]',
     createdAt: NOW,
+    knownRevocation: 0,
     expiresAt: NOW + 300_000,
     responseLifetime: 120_000,
     redeemedAt: undefined,

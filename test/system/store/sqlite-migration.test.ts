@@ -84,5 +84,5 @@ test('marks the file with a version that version 5 rejects', async () => {
   using old = openVersion5()
   const stores = await openStores(`sqlite:${old.file}`)
   await stores.close()
-  expect(old.database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 6 })
+  expect(old.database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 7 })
 })

@@ -37,6 +37,7 @@ function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
     client: 'backend',
     uafRequest: '[{"header":{"op":"Reg"}}]',
     createdAt: NOW,
+    knownRevocation: 0,
     expiresAt: EXPIRY,
     responseLifetime: 120_000,
     redeemedAt: undefined,
@@ -102,6 +103,8 @@ describe.each(kinds)('$kind', ({ create }) => {
       ['of every operation: authentication', { operation: 'authentication' }],
       ['of every operation: deregistration', { operation: 'deregistration' }],
       ['without a user', { username: undefined }],
+      ['with a revocation', { knownRevocation: NOW - 1 }],
+      ['of an earlier version', { knownRevocation: undefined }],
       ['without a client', { client: undefined }],
       ['with a long request', { uafRequest: 'x'.repeat(200_000) }],
       ['with the largest times', { createdAt: NOW + 1, expiresAt: 8_640_000_000_000_000, responseLifetime: 2 ** 40 }],
@@ -166,6 +169,9 @@ describe.each(kinds)('$kind', ({ create }) => {
     // The outcomes at the token's operation (registration) and at another one.
     const cases: [string, Step, number, string, string][] = [
       ['fresh', nothing, NOW, 'redeemed', 'misdirected'],
+      ['created five seconds from now', nothing, NOW - 5_000, 'redeemed', 'misdirected'],
+      ['created later than that', nothing, NOW - 5_001, 'premature', 'premature'],
+      ['redeemed and created later than that', redeemed, NOW - 5_001, 'spent', 'spent'],
       ['at its last millisecond', nothing, EXPIRY - 1, 'redeemed', 'misdirected'],
       ['expired', nothing, EXPIRY, 'expired', 'expired'],
       ['expired almost an hour ago', nothing, FORGOTTEN - 1, 'expired', 'expired'],
@@ -552,7 +558,7 @@ describe('SQLite', () => {
        VALUES ($tokenDigest, $sessionDigest, $operation, $username, $client, $uafRequest, $createdAt, $expiresAt,
          $responseLifetime, $redeemedAt, $revokedAt)`,
     )
-  const toValues = (record: TokenRecord) =>
+  const toValues = ({ knownRevocation, ...record }: TokenRecord) =>
     Object.fromEntries(Object.entries(record).map(([name, value]) => [name, value ?? null]))
 
   test('finds, redeems and revokes tokens that were issued by version 4', async () => {
@@ -570,8 +576,9 @@ describe('SQLite', () => {
 
     const store = await open(`sqlite:${file}`)
     for (const record of records) {
-      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
-      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(record)
+      const found = { ...record, knownRevocation: undefined }
+      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(found)
+      expect(await store.findBySession(record.sessionDigest, NOW)).toStrictEqual(found)
     }
     await expect(store.create(fresh)).rejects.toThrow('a token with this digest already exists')
     expect((await store.redeem(redeemed.tokenDigest, 'registration', NOW)).outcome).toBe('spent')

@@ -25,6 +25,7 @@ async function start() {
   const psc = { username: 'psc', password: '', disabled: false, areas: new Set<never>(), memberOf: [] }
   const issued = await issueFidoToken({ operation: 'registration', username: 'jeff', policy: undefined }, undefined, {
     store: stores.tokens,
+    revocations,
     clock,
     randomness: systemRandomness,
     appId: 'https://fido.example.com/facets',

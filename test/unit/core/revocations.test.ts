@@ -130,6 +130,35 @@ test("revokes everything issued to a holder up to that time, and no later or oth
   expect(revocations.revokedAt(token('2', FROZEN_TIME + 1))).toBe(FROZEN_TIME + 10)
 })
 
+test('covers a token by a later revocation than the one that was known when it was issued', async () => {
+  const clock = createFrozenClock()
+  const { store, added } = createStore()
+  const revocations = create(store, clock)
+  expect(revocations.latestOf('user jeff')).toBe(0)
+  await revocations.revokeIssued('user jeff')
+  const latest = revocations.latestOf('user jeff')
+  expect(latest).toBe(FROZEN_TIME)
+  const of = (knownRevocation: number | undefined, issuedAt = FROZEN_TIME) =>
+    revocations.revokedAt({ tokenId: '1', holder: 'user jeff', issuedAt, knownRevocation })
+  expect(of(0, FROZEN_TIME + 120_000)).toBe(latest)
+  expect(of(latest - 1)).toBe(latest)
+  expect(of(latest, FROZEN_TIME - 120_000)).toBeUndefined()
+  // A record of an earlier version has only the time.
+  expect(of(undefined)).toBe(latest)
+  expect(of(undefined, FROZEN_TIME + 1)).toBeUndefined()
+  // Another process has already deleted the revocation, and knew of none.
+  expect(of(0, (added[0]?.expires ?? 0) - 1)).toBe(latest)
+  expect(of(0, added[0]?.expires)).toBeUndefined()
+})
+
+test('makes each revocation of a holder later than the one before, also one by another process', async () => {
+  const { store, added } = createStore()
+  await create(store, createFrozenClock(FROZEN_TIME + 5_000)).revokeIssued('user jeff')
+  await create(store, createFrozenClock()).revokeIssued('user jeff')
+  await create(store, createFrozenClock(FROZEN_TIME + 9_000)).revokeIssued('user jeff')
+  expect(added.map(({ issuedUntil }) => issuedUntil - FROZEN_TIME)).toEqual([5_000, 5_001, 9_000])
+})
+
 test('keeps the later of two revocations, in any order', async () => {
   const { store, added } = createStore()
   const revocations = create(store, createFrozenClock())

@@ -1,9 +1,18 @@
 import { expect, test } from 'vitest'
 import { issueFidoToken } from '../../../../src/core/fido/issue.ts'
 import { DEFAULT_POLICY, type Policy } from '../../../../src/core/fido/uaf-request.ts'
+import type { RevocationStore } from '../../../../src/core/ports/revocation-store.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
+import { createRevocations } from '../../../../src/core/revocations.ts'
 import { createPredictableRandomness } from '../../../support/randomness.ts'
 import { createFrozenClock } from '../../../support/time.ts'
+
+const NO_REVOCATIONS: RevocationStore = {
+  add: async () => undefined,
+  since: async () => ({ revocations: [], cursor: undefined, complete: true }),
+  sweep: async () => undefined,
+  close: async () => undefined,
+}
 
 const OURS: Policy = { accepted: [[{ aaid: ['0001#0001'] }]] }
 const HIGH: Policy = { accepted: [[{ aaid: ['0001#0002'] }]] }
@@ -21,6 +30,7 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
       sweep: async () => undefined,
       close: async () => undefined,
     },
+    revocations: createRevocations({ store: NO_REVOCATIONS, clock: createFrozenClock(), uptime: createFrozenClock() }),
     clock: createFrozenClock(),
     randomness: createPredictableRandomness(),
     appId: 'https://fido.example.com/facets',

@@ -10,6 +10,7 @@ const RECORD: TokenRecord = {
   client: undefined,
   uafRequest: '',
   createdAt: 1_000,
+  knownRevocation: 0,
   expiresAt: 5_000,
   responseLifetime: 2_000,
   redeemedAt: undefined,

@@ -3,7 +3,7 @@ import { systemRandomness } from '../../../../src/app/system-randomness.ts'
 import { type FidoIssuer, type FidoToken, issueFidoToken } from '../../../../src/core/fido/issue.ts'
 import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../../src/core/fido/tokens.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
-import { createRevocations } from '../../../../src/core/revocations.ts'
+import { createRevocations, MAX_STALENESS_MS } from '../../../../src/core/revocations.ts'
 import { openStores } from '../../../../src/store/open-stores.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
 
@@ -15,6 +15,7 @@ async function start() {
   const revocations = createRevocations({ store: stores.revocations, clock, uptime: clock })
   const issuer: FidoIssuer = {
     store: stores.tokens,
+    revocations,
     clock,
     randomness: systemRandomness,
     appId: 'https://fido.example.com/facets',
@@ -27,6 +28,16 @@ async function start() {
     revocations,
     /** The cache of another process on the same store. */
     elsewhere: createRevocations({ store: stores.revocations, clock, uptime: clock }),
+    /** Issues a token to jeff in another process on the same store, whose clock is wrong by a time in milliseconds. */
+    issueElsewhere: (skew: number) => {
+      const wrongClock = () => clock() + skew
+      const own = createRevocations({ store: stores.revocations, clock: wrongClock, uptime: clock })
+      return issueFidoToken({ operation: 'registration', username: 'jeff', policy: undefined }, 'c', {
+        ...issuer,
+        clock: wrongClock,
+        revocations: own,
+      })
+    },
     tokens: createFidoTokens({ store: stores.tokens, revocations, clock }),
     issue: (username: string | undefined) =>
       issueFidoToken({ operation: 'authentication', username, policy: undefined, transaction: undefined }, 'c', issuer),
@@ -37,6 +48,8 @@ async function start() {
 test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable: boolean]>([
   ['a fresh token', {}, FROZEN_TIME, true],
   ['a token in its last millisecond', {}, FROZEN_TIME + LIFETIME - 1, true],
+  ['a token created five seconds from now', {}, FROZEN_TIME - 5_000, true],
+  ['a token created later than that', {}, FROZEN_TIME - 5_001, false],
   ['an expired token', {}, FROZEN_TIME + LIFETIME, false],
   ['a redeemed token', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
   ['a revoked token', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
@@ -49,6 +62,7 @@ test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable:
     client: undefined,
     uafRequest: '',
     createdAt: FROZEN_TIME,
+    knownRevocation: 0,
     expiresAt: FROZEN_TIME + LIFETIME,
     responseLifetime: 0,
     redeemedAt: undefined,
@@ -75,6 +89,38 @@ test('revokes the tokens that a user was issued so far, and no others', async ()
   }
 })
 
+const SKEWS = [-3_600_000, -1, 1, 4_000, 120_000]
+
+test.each(SKEWS)(
+  "revokes a user's token of a process whose clock is wrong by %i ms, and none after it",
+  async (skew) => {
+    await using parts = await start()
+    const before = await parts.issueElsewhere(skew)
+    await parts.revocations.revokeIssued('user jeff')
+    const after = [await parts.issueElsewhere(skew), await parts.issue('jeff')]
+    const isRevoked = async ({ token }: FidoToken) => (await parts.tokens.find(token))?.revokedAt !== undefined
+    expect(await isRevoked(before)).toBe(true)
+    for (const token of after) expect(await isRevoked(token)).toBe(false)
+
+    // A second revocation in the same millisecond, or by a clock that is behind, covers them.
+    parts.clock.advance(skew > 0 ? 0 : -1_000)
+    await parts.revocations.revokeIssued('user jeff')
+    parts.clock.advance(Math.max(skew, 1_000))
+    for (const { token } of [before, ...after]) {
+      expect(await parts.tokens.redeem(token, 'registration')).toEqual({ outcome: 'spent' })
+    }
+  },
+)
+
+test('reads revocations of other processes before a token is created, so that it is not taken for an earlier one', async () => {
+  await using parts = await start()
+  await parts.revocations.refresh()
+  await parts.elsewhere.revokeIssued('user jeff')
+  parts.clock.advance(MAX_STALENESS_MS)
+  const { token } = await parts.issue('jeff')
+  expect(await parts.tokens.redeem(token, 'authentication')).toMatchObject({ outcome: 'redeemed' })
+})
+
 test.each<[what: string, ask: (tokens: FidoTokens, issued: FidoToken) => Promise<unknown>, answer: object]>([
   ['finding a token', (tokens, { token }) => tokens.find(token), { revokedAt: FROZEN_TIME }],
   ['finding a session', (tokens, { sessionId }) => tokens.findBySession(sessionId), { revokedAt: FROZEN_TIME }],
@@ -83,6 +129,7 @@ test.each<[what: string, ask: (tokens: FidoTokens, issued: FidoToken) => Promise
   await using parts = await start()
   const issued = await parts.issue('jeff')
   await parts.elsewhere.revokeIssued('user jeff')
+  parts.clock.advance(MAX_STALENESS_MS)
   expect(await ask(parts.tokens, issued)).toMatchObject(answer)
 })
 
