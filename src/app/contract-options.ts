@@ -76,8 +76,10 @@ function toBearerIssuer({
   audience,
   jwksUrl,
   jwks,
+  leeway,
 }: NonNullable<NevisfidoConfiguration['bearer']>): BearerIssuer {
-  return { issuer, audience, keys: jwksUrl === undefined ? { jwks: jwks ?? { keys: [] } } : { url: jwksUrl } }
+  const keys = jwksUrl === undefined ? { jwks: jwks ?? { keys: [] } } : { url: jwksUrl }
+  return { issuer, audience, keys, leewaySeconds: leeway }
 }
 
 export function toResourceServers({ resourceServers }: Configuration) {

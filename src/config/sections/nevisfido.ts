@@ -50,6 +50,9 @@ const bearer = z
   .strictObject({
     issuer: label.meta({ description: 'Required claim `iss` of the JWT.' }),
     audience: label.meta({ description: 'Required claim `aud` of the JWT.' }),
+    leeway: seconds('0s', '5m').prefault('5s').meta({
+      description: "How long before `nbf` and after `exp` a JWT is accepted, since the issuer's clock may differ.",
+    }),
     jwksUrl: jwksUrl
       .optional()
       .meta({ description: "URL of the issuer's public keys. Either `jwksUrl` or `jwks` is required." }),

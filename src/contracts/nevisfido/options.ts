@@ -41,5 +41,7 @@ interface Client {
 export interface BearerIssuer {
   readonly issuer: string
   readonly audience: string
+  /** How early or late a JWT may be, since its issuer's clock differs. */
+  readonly leewaySeconds: number
   readonly keys: { readonly url: string } | { readonly jwks: JSONWebKeySet }
 }

@@ -1,14 +1,16 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { bodyFor, CLIENT, codeOf, create, OPEN, OPERATIONS, type Operation } from '../../support/nevisfido.ts'
 import { basic, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const { privateKey, publicKey } = await generateKeyPair('ES256')
+const extractable = await generateKeyPair('ES256', { extractable: true })
 const foreign = await generateKeyPair('ES256')
 const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }
 const ISSUER = 'https://login.example.com'
@@ -35,10 +37,10 @@ interface Claims {
   readonly nbf?: number
 }
 
-async function bearer(claims: Claims = {}, key = privateKey, alg = 'ES256'): Promise<string> {
+async function bearer(claims: Claims = {}, key = privateKey, header = { alg: 'ES256', kid: 'k1' }): Promise<string> {
   const { exp = now() + 60, ...rest } = claims
   const payload = { sub: 'jeff', iss: ISSUER, aud: AUDIENCE, ...rest, ...(exp === null ? {} : { exp }) }
-  const token = await new SignJWT(payload).setProtectedHeader({ alg, kid: 'k1' }).sign(key)
+  const token = await new SignJWT(payload).setProtectedHeader(header).sign(key)
   trackSecret(token)
   return `Bearer ${token}`
 }
@@ -55,6 +57,44 @@ const ask = async (
       body: bodyFor(operation, context),
     }),
   )
+
+const shortRsa = generateKeyPairSync('rsa', { modulusLength: 1_024 }).publicKey.export({ format: 'jwk' })
+const { crv: _crv, ...withoutCurve } = jwk
+
+const UNUSABLE_KEYS: [what: string, key: object, alg: string, signature: string][] = [
+  ['malformed RSA key', { kty: 'RSA', n: '!', e: 'AQAB' }, 'RS256', ''],
+  ['RSA key without a modulus', { kty: 'RSA', e: 'AQAB' }, 'PS512', 'AAAA'],
+  ['short RSA key', shortRsa, 'RS256', Buffer.alloc(128).toString('base64url')],
+  ['point that is not on its curve', { ...jwk, x: Buffer.alloc(32, 1).toString('base64url') }, 'ES256', 'AAAA'],
+  ['EC key without a curve', withoutCurve, 'ES256', ''],
+  ['Ed25519 key of a wrong length', { kty: 'OKP', crv: 'Ed25519', x: 'AAAA' }, 'EdDSA', ''],
+  ['key of a type that does not exist', { kty: 7 }, 'RS256', ''],
+  ['private key', { ...(await exportJWK(extractable.privateKey)) }, 'ES256', 'AAAA'],
+]
+
+/** Starts an issuer that serves its keys, or what `answer` says. */
+async function startIssuer(keys: readonly object[]) {
+  const issuer = { url: '', fetches: 0, answer: {} as { status?: number; body?: string } }
+  const server = createServer((_request, response) => {
+    issuer.fetches += 1
+    const { status = 200, body = JSON.stringify({ keys }) } = issuer.answer
+    response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  issuer.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
+  return Object.assign(issuer, { [Symbol.asyncDispose]: async () => void server.close() })
+}
+
+const startRemote = (jwksUrl: string) =>
+  startService({
+    clock,
+    configuration: {
+      guard: false,
+      nevisfido: { ...nevisfido, bearer: { issuer: ISSUER, audience: AUDIENCE, jwksUrl } },
+    },
+  })
+
+const askRemote = async (remote: Service) => ask(await bearer(), 'registration', undefined, remote)
 
 describe('credentials', () => {
   test('N7: requires credentials for registration and deregistration by default, not for authentication', async () => {
@@ -116,15 +156,29 @@ describe('credentials', () => {
     const forged = [
       await bearer({ iss: 'https://other.example.com' }),
       await bearer({ aud: 'https://other.example.com' }),
-      await bearer({ exp: now() - 1 }),
+      await bearer({ exp: now() - 5 }),
       await bearer({ exp: null }),
-      await bearer({ nbf: now() + 60 }),
+      await bearer({ nbf: now() + 6 }),
       await bearer({}, foreign.privateKey),
       `Bearer ${await new SignJWT({ iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }).setProtectedHeader({ alg: 'ES256' }).sign(privateKey)}`,
       `Bearer ${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub: 'jeff', iss: ISSUER, aud: AUDIENCE, exp: now() + 60 })).toString('base64url')}.`,
       `Bearer ${await new SignJWT({ sub: 'jeff', iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }).setProtectedHeader({ alg: 'HS256', kid: 'k1' }).sign(new TextEncoder().encode(JSON.stringify(jwk)))}`,
     ]
     for (const authorization of forged) expect(await ask(authorization), authorization).toBe(1401)
+  })
+
+  test.each([
+    [undefined, 5],
+    ['0s', 0],
+    ['1m', 60],
+  ])('N8: accepts a Bearer that is early or late by less than a leeway of %s', async (leeway, seconds) => {
+    const configured = { ...nevisfido, bearer: { ...nevisfido.bearer, ...(leeway === undefined ? {} : { leeway }) } }
+    await using lenient = await startService({ clock, configuration: { guard: false, nevisfido: configured } })
+    const statusOf = async (claims: Claims) => ask(await bearer(claims), 'registration', undefined, lenient)
+    expect(await statusOf({ nbf: now() + seconds })).toBe(1200)
+    expect(await statusOf({ nbf: now() + seconds + 1 })).toBe(1401)
+    expect(await statusOf({ exp: now() - seconds + 1 })).toBe(1200)
+    expect(await statusOf({ exp: now() - seconds })).toBe(1401)
   })
 
   test.each([5, null, '', {}, 'x'.repeat(129), '\ud800'])('N8: returns 1401 for a sub of %j', async (sub) => {
@@ -142,33 +196,55 @@ describe('credentials', () => {
   })
 
   test('N8, N13: fetches keys once and keeps them, and returns 1500 while they are unavailable', async () => {
-    let fetches = 0
-    let status = 500
-    const issuer = createServer((_request, response) => {
-      fetches += 1
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }))
-    }).listen(0, '127.0.0.1')
-    await once(issuer, 'listening')
-    const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
-    await using remote = await startService({
-      clock,
-      configuration: {
-        guard: false,
-        nevisfido: { ...nevisfido, bearer: { issuer: ISSUER, audience: AUDIENCE, jwksUrl } },
-      },
-    })
-    expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
-    status = 200
-    // After a failure, keys are not fetched for two seconds, so that a flood of requests causes no flood of fetches.
-    for (let count = 0; count < 5; count++)
-      expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1500)
-    expect(fetches).toBe(1)
-    clock.advance(2_000)
-    for (let count = 0; count < 5; count++)
-      expect(await ask(await bearer(), 'registration', undefined, remote)).toBe(1200)
-    expect(fetches).toBe(2)
-    issuer.close()
+    await using issuer = await startIssuer([jwk])
+    await using remote = await startRemote(issuer.url)
+    for (const broken of [{ status: 500 }, { body: 'no JSON' }, { body: '{"keys":"none"}' }]) {
+      issuer.answer = broken
+      expect(await askRemote(remote)).toBe(1500)
+      issuer.answer = {}
+      // After a failure, keys are not fetched for two seconds, so that a flood of requests causes no flood of fetches.
+      for (let count = 0; count < 3; count++) expect(await askRemote(remote)).toBe(1500)
+      clock.advance(2_000)
+    }
+    expect(issuer.fetches).toBe(3)
+    for (let count = 0; count < 5; count++) expect(await askRemote(remote)).toBe(1200)
+    expect(issuer.fetches).toBe(4)
   })
+
+  test('N8: goes on accepting callers with a known key while the fetch for an unknown one fails', async () => {
+    await using issuer = await startIssuer([jwk])
+    await using remote = await startRemote(issuer.url)
+    expect(await askRemote(remote)).toBe(1200)
+    issuer.answer = { status: 500 }
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 31_000 })
+    const invented = await bearer({}, foreign.privateKey, { alg: 'ES256', kid: 'invented' })
+    expect(await ask(invented, 'registration', undefined, remote)).toBe(1500)
+    expect(issuer.fetches).toBe(2)
+    expect(await askRemote(remote)).toBe(1200)
+    expect(await ask(invented, 'registration', undefined, remote)).toBe(1500)
+    expect(issuer.fetches).toBe(2)
+    vi.useRealTimers()
+  })
+
+  test.each(UNUSABLE_KEYS)(
+    "N8: returns 1401 for a JWT that names the issuer's %s, and goes on accepting others",
+    async (_what, key, alg, signature) => {
+      await using issuer = await startIssuer([jwk, { ...key, kid: 'unusable' }])
+      await using remote = await startRemote(issuer.url)
+      const payload = { sub: 'jeff', iss: ISSUER, aud: AUDIENCE, exp: now() + 60 }
+      const parts = [{ alg, kid: 'unusable' }, payload].map((part) =>
+        Buffer.from(JSON.stringify(part)).toString('base64url'),
+      )
+      const forged = `Bearer ${[...parts, signature].join('.')}`
+      for (let count = 0; count < 3; count++) {
+        expect(await ask(forged, 'registration', undefined, remote)).toBe(1401)
+        expect(remote.log.at(-1)).toMatchObject({ event: 'token.refused', reason: 'bad_bearer' })
+        expect(await askRemote(remote)).toBe(1200)
+      }
+      expect(remote.log.filter(({ level }) => level === 'error')).toEqual([])
+      expect(issuer.fetches).toBe(1)
+    },
+  )
 })
 
 describe('users', () => {
