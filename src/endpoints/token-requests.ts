@@ -2,7 +2,7 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { createErrorHandler } from '../http/error-handler.ts'
-import { createParameterReader, NO_PARAMETERS, type ReadParameters } from '../http/form-parameters.ts'
+import { createParameterReader, NO_PARAMETERS, type ReadParameters, requireReadable } from '../http/form-parameters.ts'
 import { refuseOtherMethods } from '../http/other-methods.ts'
 import { Refusal } from '../http/refusal.ts'
 import { serviceRefusals } from './errors.ts'
@@ -54,14 +54,11 @@ export async function serveTokenRequests(
   refuseOtherMethods(app, url, ['POST'])
 
   async function readTokenRequest(request: FastifyRequest, reply: FastifyReply): Promise<TokenRequest> {
-    const { values, repeated } = (request.body ?? NO_PARAMETERS) as ReadParameters
-    // Before the credentials, which may be among the repeated parameters.
-    if (repeated.length > 0) {
-      const message = `${repeated.join(', ')} must be given only once.`
-      throw new Refusal('bad_parameter', { parameters: repeated, message })
-    }
-    const { resourceServer, secretSlot } = await authenticate(request, reply, values)
-    const form = tokenForm.safeParse(values)
+    const read = (request.body ?? NO_PARAMETERS) as ReadParameters
+    // Before the credentials, which may be among these parameters.
+    requireReadable(read)
+    const { resourceServer, secretSlot } = await authenticate(request, reply, read.values)
+    const form = tokenForm.safeParse(read.values)
     if (!form.success) throw new Refusal('bad_parameter', { resourceServer, parameters: ['token'] })
     return { token: form.data.token, resourceServer, secretSlot }
   }

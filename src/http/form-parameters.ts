@@ -1,15 +1,16 @@
-import { unescape as unescapePercent } from 'node:querystring'
 import type { z } from 'zod'
 import { Refusal } from './refusal.ts'
 
 export interface ReadParameters {
-  /** By lower-case name: every known name, and no other. */
+  /** By lower-case name: every known name, and no other. Undefined where the value is absent or malformed. */
   readonly values: Readonly<Record<string, string | undefined>>
   /** Names given more than once (B5, I13). */
   readonly repeated: readonly string[]
+  /** Names whose value is not UTF-8 (B4, I4). */
+  readonly malformed: readonly string[]
 }
 
-export const NO_PARAMETERS: ReadParameters = { values: {}, repeated: [] }
+export const NO_PARAMETERS: ReadParameters = { values: {}, repeated: [], malformed: [] }
 
 /** Text without any of these needs no decoding. */
 const ENCODED = /[%+\u0080-\uffff]/
@@ -31,20 +32,22 @@ export function createParameterReader(names: readonly string[]): ParameterReader
   return (text) => {
     const values: Record<string, string | undefined> = { ...absent }
     const repeated: string[] = []
+    const malformed: string[] = []
     const decode = ENCODED.test(text) ? decodeText : keep
     // Scans from `=` to `=`, so that every character is read once and pairs without `=` are skipped.
     let equals = text.indexOf('=')
     while (equals !== -1) {
       const ampersand = text.indexOf('&', equals)
       const end = ampersand === -1 ? text.length : ampersand
-      const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)))
+      const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)) ?? '')
       if (known.has(name)) {
         if (values[name] !== undefined && !repeated.includes(name)) repeated.push(name)
         values[name] = decode(text.slice(equals + 1, end))
+        if (values[name] === undefined) malformed.push(name)
       }
       equals = text.indexOf('=', end)
     }
-    return { values, repeated }
+    return { values, repeated, malformed }
   }
 }
 
@@ -60,18 +63,36 @@ interface Parser<Output> {
  */
 export function parseParameters<Output>(
   schema: Parser<Output>,
-  { values, repeated }: ReadParameters,
+  read: ReadParameters,
   details?: Refusal['details'],
 ): Output {
-  const parsed = schema.safeParse(values)
-  if (parsed.success && repeated.length === 0) return parsed.data
+  const parsed = schema.safeParse(read.values)
+  const unreadable = unreadableParameters(read)
+  if (parsed.success && unreadable.size === 0) return parsed.data
   const messages = new Map<string, string>()
   for (const { path, message } of parsed.error?.issues ?? []) {
     messages.set(String(path[0]), `${String(path[0])} must be ${message}.`)
   }
-  for (const name of repeated) messages.set(name, `${name} must be given only once.`)
-  const parameters = [...messages.keys()]
-  throw new Refusal('bad_parameter', { ...details, parameters, message: [...messages.values()].join(' ') })
+  throw refuseParameters(new Map([...messages, ...unreadable]), details)
+}
+
+/** Throws the refusal of parameters that are repeated or malformed, whatever the others are. */
+export function requireReadable(read: ReadParameters): void {
+  const unreadable = unreadableParameters(read)
+  if (unreadable.size > 0) throw refuseParameters(unreadable)
+}
+
+/** Returns what is wrong with parameters that have no single value, by name. */
+function unreadableParameters({ repeated, malformed }: ReadParameters): ReadonlyMap<string, string> {
+  return new Map([
+    ...repeated.map((name) => [name, `${name} must be given only once.`] as const),
+    ...malformed.map((name) => [name, `${name} must be valid UTF-8.`] as const),
+  ])
+}
+
+function refuseParameters(messages: ReadonlyMap<string, string>, details?: Refusal['details']): Refusal {
+  const [parameters, message] = [[...messages.keys()], [...messages.values()].join(' ')]
+  return new Refusal('bad_parameter', { ...details, parameters, message })
 }
 
 /** Folds ASCII letters only: `toLowerCase` alone would turn the Kelvin sign into `k`. */
@@ -84,8 +105,21 @@ function keep(text: string): string {
 }
 
 const BEYOND_ASCII = /[\u0080-\u{10ffff}]+/gu
+const STRAY_PERCENT = /%(?![0-9A-Fa-f]{2})/g
+const REPLACEMENT_CHARACTER = '\ufffd'
 
-function decodeText(text: string): string {
-  // Encodes non-ASCII text first: after an invalid `%`, the decoder works on bytes and would cut characters.
-  return unescapePercent(text.replaceAll('+', ' ').replace(BEYOND_ASCII, encodeURIComponent))
+/**
+ * Returns undefined for text that is not UTF-8: replacement characters could make two passwords equal.
+ *
+ * A body is read as text before, so a replacement character that is not percent-encoded marks bytes that were invalid.
+ */
+function decodeText(text: string): string | undefined {
+  if (text.includes(REPLACEMENT_CHARACTER)) return undefined
+  try {
+    return decodeURIComponent(
+      text.replaceAll('+', ' ').replace(STRAY_PERCENT, '%25').replace(BEYOND_ASCII, encodeURIComponent),
+    )
+  } catch {
+    return undefined
+  }
 }

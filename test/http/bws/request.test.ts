@@ -273,6 +273,12 @@ describe('parameters', () => {
     { row: 'B4', query: `${QUERY}&challenge=`, names: ['challenge'] },
     { row: 'B4', query: `id=&bcid=${BCID}`, names: ['id'], allowed: /App-ID/ },
     { row: 'B4', query: 'id=app-1&bcid=', names: ['bcid'] },
+    ...['id=%ff', `id=app-1&bcid=${BCID}&task=veri%c3`, `id=app-1&bcid=bws.112.%ff`, 'id=a%zz%ff'].map((query) => ({
+      row: 'B4',
+      query: query.includes('bcid') ? query : `${query}&bcid=${BCID}`,
+      names: [/(?:^|&)(\w+)=[^&]*%(?:ff|c3)/.exec(query)?.[1] ?? ''],
+      allowed: /valid UTF-8/,
+    })),
     { row: 'B5', query: `${QUERY}&id=app-1`, names: ['id'], allowed: /only once/ },
     { row: 'B5', query: `${QUERY}&ID=app-1`, names: ['id'], allowed: /only once/ },
     { row: 'B5', query: `${QUERY}&traits=Face&traits=Voice`, names: ['traits'], allowed: /only once/ },

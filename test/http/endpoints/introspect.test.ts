@@ -615,6 +615,23 @@ describe('authentication of resource servers', () => {
     },
   )
 
+  test.each(['token', 'client_id', 'client_secret'])(
+    'rejects the form, not the credentials, when %s is not UTF-8',
+    async (name) => {
+      const form = new URLSearchParams({ token: 'x', client_id: id, client_secret: secret, [name]: '' }).toString()
+      const reply = await service.request(PATH, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: form.replace(`${name}=`, `${name}=%ff`),
+      })
+      expect(reply.status).toBe(400)
+      expect(JSON.parse(reply.body)).toEqual({
+        error: 'invalid_request',
+        error_description: `${name} must be valid UTF-8.`,
+      })
+    },
+  )
+
   test('rejects every caller when no resource server is configured', async () => {
     await using closed = await startService({ configuration: { guard: false } })
     for (const as of [RESOURCE_SERVER, { id: '', secret: '' }]) {
@@ -727,8 +744,9 @@ describe('the introspection request', () => {
     ['raw NULs', FORM, Buffer.concat([Buffer.from('token='), Buffer.alloc(10)]), 200],
     ['broken percent-encoding', FORM, 'token=%zz', 200],
     ['broken percent-encoding in a name', FORM, '%zz=%&token=x%', 200],
-    ['bytes that are not UTF-8', FORM, 'token=%ff%fe', 200],
-    ['raw bytes that are not UTF-8', FORM, Buffer.from('746f6b656e3dfffe', 'hex'), 200],
+    ['bytes that are not UTF-8', FORM, 'token=%ff%fe', 400],
+    ['raw bytes that are not UTF-8', FORM, Buffer.from('746f6b656e3dfffe', 'hex'), 400],
+    ['bytes that are not UTF-8 in an unknown parameter', FORM, 'token=x&y=%ff', 200],
     ['10,000 parameters', FORM, `token=x${'&a=b'.repeat(10_000)}`, 200],
     ['names every object has', FORM, 'token=x&__proto__=x&constructor=x&toString=x', 200],
     ['an unknown parameter', FORM, 'token=x&resource=y', 200],

@@ -273,6 +273,7 @@ describe('the revocation request', () => {
     ['no token', FORM, '', 400],
     ['an empty token', FORM, 'token=', 400],
     ['a token twice', FORM, 'token=x&token=x', 400],
+    ['a token that is not UTF-8', FORM, 'token=%ff', 400],
     ['JSON', 'application/json', '{"token":"x"}', 400],
     ['multipart', 'multipart/form-data; boundary=b', '--b--\r\n', 400],
     ['an invalid content type', ';;;', 'token=x', 400],

@@ -127,7 +127,7 @@ describe('the body', () => {
     }
   })
 
-  test.each(['%zz', '%', '%C3', '%e0%a4', '%u0041', '\ufffd'])(
+  test.each(['%zz', '%', '%zz%C3%A4', '%u0041', '%EF%BF%BD'])(
     'I4: causes no internal error with %s in a value',
     async (text) => {
       const reply = await login(service, `grant_type=password&username=${text}&password=${text}&x=${text}&${text}=1`)
@@ -135,6 +135,49 @@ describe('the body', () => {
       expect(jsonOf(reply).error).toBe('invalid_grant')
     },
   )
+
+  // Valid sequences are 61, c3a4, e282ac and f09f9880; the last of the invalid ones are a surrogate and an overlong `/`.
+  const NOT_UTF8 = ['ff', 'c3', '61c3', 'c328', 'e282', 'f09f98', 'a4', 'eda080', 'c0af']
+
+  test.each(NOT_UTF8)('I4: rejects the bytes %s in a known parameter as invalid_request', async (hex) => {
+    const percent = hex.replaceAll(/../g, '%$&')
+    // What a replacement would make of the bytes.
+    const replaced = Buffer.from(hex, 'hex').toString()
+    const accounts = [{ username: replaced, password: `plain:${replaced}` }]
+    await using other = await startService({ configuration: { idscan: { accounts } } })
+    for (const name of ['username', 'password', 'area']) {
+      const form: Record<string, string> = {
+        grant_type: 'password',
+        username: 'x',
+        password: 'x',
+        area: 'scanning',
+        [name]: '',
+      }
+      const text = encodeForm(form).replace(`${name}=`, `${name}=HERE`)
+      const [before = '', after = ''] = text.split('HERE')
+      const raw = Buffer.concat([Buffer.from(before), Buffer.from(hex, 'hex'), Buffer.from(after)])
+      for (const body of [raw, before + percent + after, `${before}%zz${percent}${after}`]) {
+        const reply = await other.request(PATH, {
+          method: 'POST',
+          body,
+          headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        })
+        expect(reply.status).toBe(400)
+        expect(jsonOf(reply)).toEqual({ error: 'invalid_request', error_description: `${name} must be valid UTF-8.` })
+        expect(other.log.at(-1)).toMatchObject({ reason: 'bad_parameter', parameters: [name] })
+      }
+    }
+    expect((await login(other, { grant_type: 'password', username: replaced, password: replaced })).status).toBe(200)
+  })
+
+  test('I4, I6: rejects bytes that are not UTF-8 in grant_type as unsupported_grant_type', async () => {
+    const reply = await login(service, 'grant_type=%ff&username=psc&password=x')
+    expect(jsonOf(reply).error).toBe('unsupported_grant_type')
+  })
+
+  test('I14: ignores bytes that are not UTF-8 in anything else', async () => {
+    expect((await login(service, `${encodeForm(LOGIN)}&x=%ff&%ff=1`)).status).toBe(200)
+  })
 
   test.each([
     { GRANT_TYPE: 'password', UserName: 'psc', PASSWORD, Area: 'scanning' },
