@@ -27,7 +27,7 @@ export interface FastifyAppOptions {
 const MAX_BODY_BYTES = 64 * 1024
 
 /** A path is at most as long as the headers that hold it (listener.ts). */
-const MAX_PARAMETER_LENGTH = 16 * 1024
+const MAX_PARAMETER_LENGTH = 48 * 1024
 
 /** Creates a Fastify app with what every request shares, and without routes. */
 export async function createFastifyApp(options: FastifyAppOptions): Promise<FastifyInstance> {

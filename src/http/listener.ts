@@ -28,7 +28,8 @@ export interface ConnectionLimits {
 }
 
 export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
-  maxHeaderBytes: 16 * 1024,
+  // Browsers send the cookies of every application on a domain: 32 KiB are accepted, with room for other headers.
+  maxHeaderBytes: 48 * 1024,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 15_000,
   connectionsCheckingIntervalMs: 2_000,

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
+import type { IdscanArea } from '../../core/idscan/account.ts'
+import type { IdscanClaims } from '../../core/idscan/verify.ts'
 import { createErrorHandler } from '../../http/error-handler.ts'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
@@ -14,16 +16,11 @@ export const authzRoutes: FastifyPluginAsync<IdscanOptions> = async (app, { toke
   app.setErrorHandler(createErrorHandler(accessRefusals, audit))
   serveGatewayCheck(app, '/authz/idscan/:area', areaParams, check)
 
-  async function check(request: FastifyRequest, params: z.output<typeof areaParams>): Promise<Identity> {
-    const operation = params.area
-    const jws = readToken(request.headers)
-    if (jws === undefined) throw new Refusal('missing_authorization', { operation })
-    const checked = await tokens.check(jws, params.area)
-    if ('refused' in checked) {
-      const claims = 'claims' in checked ? checked.claims : undefined
-      throw new Refusal(checked.refused, { operation, account: claims?.sub, tokenId: claims?.jti })
-    }
-    const { jti, sub, name, role, area, tenant } = checked.claims
+  async function check(request: FastifyRequest, { area: operation }: z.output<typeof areaParams>): Promise<Identity> {
+    const candidates = readTokens(request.headers)
+    if (candidates.length === 0) throw new Refusal('missing_authorization', { operation })
+    const claims = await checkAny(candidates, operation)
+    const { jti, sub, name, role, area, tenant } = claims
     audit.checked({ contract: 'idscan', account: sub, operation, tokenId: jti, ...requestFields(request) })
     return {
       'x-trimint-token-id': jti,
@@ -34,14 +31,38 @@ export const authzRoutes: FastifyPluginAsync<IdscanOptions> = async (app, { toke
       'x-trimint-tenant': tenant,
     }
   }
+
+  /**
+   * Returns the claims of the first token that is accepted.
+   *
+   * @throws Refusal of the first token that Trimint signed, or else of the first.
+   */
+  async function checkAny(candidates: readonly string[], operation: IdscanArea): Promise<IdscanClaims> {
+    const refusals: Refusal[] = []
+    for (const jws of candidates) {
+      const checked = await tokens.check(jws, operation)
+      if (!('refused' in checked)) return checked.claims
+      const claims = 'claims' in checked ? checked.claims : undefined
+      refusals.push(new Refusal(checked.refused, { operation, account: claims?.sub, tokenId: claims?.jti }))
+    }
+    throw refusals.find(({ details }) => details.tokenId !== undefined) ?? refusals[0]
+  }
 }
 
-/** The header, with or without a scheme (I28, I29); else the cookie `token`, or a cookie without a name. */
-function readToken({ authorization = '', cookie = '' }: IncomingHttpHeaders): string | undefined {
+/** Each candidate costs a signature check. Browsers send one cookie for each domain and path that set it. */
+const MAX_COOKIES = 10
+
+/**
+ * Returns the header, with or without a scheme (I28, I29); else every cookie `token` and every cookie without a name. A
+ * cookie precedes Basic, which is meant for another server.
+ */
+function readTokens({ authorization = '', cookie = '' }: IncomingHttpHeaders): readonly string[] {
   const credential = authorization.trim()
-  if (credential !== '') return credential.replace(/^Bearer +/i, '')
-  const cookies = cookie.split(';').map((pair) => pair.trim())
-  const named = cookies.find((pair) => /^token *=/.test(pair))
-  const value = named?.slice(named.indexOf('=') + 1).trim()
-  return value || cookies.find((pair) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(pair))
+  const header = credential === '' ? [] : [credential.replace(/^Bearer +/i, '')]
+  if (header.length > 0 && !/^Basic /i.test(credential)) return header
+  const pairs = cookie.split(';').map((pair) => pair.trim())
+  const named = pairs.filter((pair) => /^token *=/.test(pair)).map((pair) => pair.slice(pair.indexOf('=') + 1).trim())
+  const unnamed = pairs.filter((pair) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(pair))
+  const cookies = [...named.filter((value) => value !== ''), ...unnamed].slice(0, MAX_COOKIES)
+  return cookies.length > 0 ? cookies : header
 }

@@ -182,8 +182,8 @@ describe('HTTP/1.1 parsing', () => {
       'POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
     ],
-    ['17 KiB of headers', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(17 * 1024)}\r\n\r\n`, 431],
-    ['17 KiB of path', `GET /token?${'x'.repeat(17 * 1024)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
+    ['49 KiB of headers', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(49 * 1024)}\r\n\r\n`, 431],
+    ['49 KiB of path', `GET /token?${'x'.repeat(49 * 1024)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
   ]
   test.each(broken)('rejects %s', async (_what, bytes, status) => {
     const reply = await sendRaw(bytes)
@@ -247,7 +247,7 @@ test('uses these default connection limits', () => {
     tlsHandshakeTimeoutMs: 10_000,
     idleTimeoutMs: 90_000,
     connectionsCheckingIntervalMs: 2_000,
-    maxHeaderBytes: 16_384,
+    maxHeaderBytes: 49_152,
     maxPendingRequests: 64,
   })
 })

@@ -77,6 +77,22 @@ describe('the credential', () => {
     ['I28', 'a cookie without a name', (token) => ({ cookie: token })],
     ['I28', 'a cookie without a name, with spaces around it', (token) => ({ cookie: `  ${token}  ` })],
     ['I28', 'a cookie without a name among others', (token) => ({ cookie: `a=b; ${token} ; csrftoken=x` })],
+    [
+      'I28',
+      'a cookie beside Basic of another server',
+      (token) => ({ authorization: basic('a', 'b'), cookie: `token=${token}` }),
+    ],
+    ['I28', 'a cookie beside basic without credentials', (token) => ({ authorization: 'basic x', cookie: token })],
+    ['I28', 'the second of two cookies', (token) => ({ cookie: `token=${alter(token)}; token=${token}` })],
+    ['I28', 'the first of two cookies', (token) => ({ cookie: `token=${token}; token=${alter(token)}` })],
+    ['I28', 'a cookie beside one without a value', (token) => ({ cookie: `token=; token=${token}` })],
+    ['I28', 'a cookie without a name beside a stale one', (token) => ({ cookie: `token=stale; ${token}` })],
+    ['I28', 'the last of ten cookies', (token) => ({ cookie: `${`token=${alter(token)};`.repeat(9)}token=${token}` })],
+    [
+      'I28',
+      'a cookie among 32 KiB of others',
+      (token) => ({ cookie: `a=${'x'.repeat(32_768 - 20 - token.length)}; token=${token}` }),
+    ],
     ['I28', 'a cookie beside an empty header', (token) => ({ authorization: '', cookie: `token=${token}` })],
   ]
   test.each(taken)('%s: accepts %s', async (_row, _what, headersOf) => {
@@ -87,6 +103,12 @@ describe('the credential', () => {
   const denied: [row: string, what: string, headersOf: HeadersOf][] = [
     ['I30', 'no credential', () => ({})],
     ['I30', 'an empty header', () => ({ authorization: '' })],
+    ['I28', 'the eleventh cookie', (token) => ({ cookie: `${`token=${alter(token)};`.repeat(10)}token=${token}` })],
+    [
+      'I30',
+      'an altered cookie beside Basic',
+      (token) => ({ authorization: basic('a', 'b'), cookie: `token=${alter(token)}` }),
+    ],
     ['I30', 'an empty cookie', () => ({ cookie: '' })],
     ['I30', 'a cookie without a value', () => ({ cookie: 'token=' })],
     ['I30', 'a cookie of another name', (token) => ({ cookie: `access_token=${token}; xtoken=${token}` })],
@@ -120,7 +142,8 @@ describe('the credential', () => {
   const bad: [what: string, headerOf: (token: string) => string][] = [
     ['text that is not a token', () => 'abc'],
     ['an altered token', (token) => alter(token)],
-    ['another scheme', () => basic('psc', 'wrong password')],
+    ['another scheme', (token) => `Digest ${token}`],
+    ['a scheme that begins like Basic', (token) => `Basically ${token}`],
     ['a scheme alone', () => 'Bearer'],
   ]
   test.each(bad)('I28: prefers the header to a valid cookie also when the header is %s', async (_what, headerOf) => {
@@ -133,6 +156,22 @@ describe('the credential', () => {
     const token = await issue()
     const headers = { authorization: `Bearer ${token}`, cookie: `token=${alter(token)}` }
     expect((await service.request(SCANNING, { headers })).status).toBe(200)
+  })
+
+  test('I28, I31: accepts the one of several cookies that is for the area, and otherwise names the one that was signed', async () => {
+    const [scanning, investigation] = [await issue(), await issue(service, 'investigation')]
+    const cookie = `token=${scanning}; token=${investigation}`
+    for (const [area, token] of [
+      ['scanning', scanning],
+      ['investigation', investigation],
+    ]) {
+      const reply = await service.request(`/authz/idscan/${area}`, { headers: { cookie } })
+      expect(identityOf(reply)).toMatchObject({ 'token-id': claimsIn(token ?? '').jti, area })
+    }
+    const other = { cookie: `token=stale; token=${investigation}` }
+    expect(await service.request(SCANNING, { headers: other })).toMatchObject(OTHER_AREA)
+    const { jti: tokenId, sub: account } = claimsIn(investigation)
+    expect(service.log.at(-1)).toMatchObject({ reason: 'wrong_area', tokenId, account })
   })
 
   test('I30: ignores the query', async () => {
