@@ -1,4 +1,7 @@
 import type { FastifyPluginCallback } from 'fastify'
+import type { Logger } from 'pino'
+import { reportOutages } from './exporter-outages.ts'
+import { planTracing } from './tracing-environment.ts'
 
 export interface Tracing {
   /** Register it before any route. */
@@ -8,14 +11,16 @@ export interface Tracing {
 }
 
 /**
- * Starts OpenTelemetry when any `OTEL_…` variable is set, and loads its packages only then. Variables and defaults are
+ * Starts OpenTelemetry where the variables ask for it, and loads its packages only then. Variables and defaults are
  * OpenTelemetry's (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …); `OTEL_SERVICE_NAME` defaults to `trimint`.
  */
 export async function startTracing(
   variables: Readonly<Record<string, string | undefined>>,
+  logger: Logger,
 ): Promise<Tracing | undefined> {
-  const isRequested = Object.entries(variables).some(([name, value]) => name.startsWith('OTEL_') && value)
-  if (!isRequested || variables.OTEL_SDK_DISABLED === 'true') return undefined
+  const { isOn, warnings } = planTracing(variables)
+  for (const warning of warnings) logger.warn({ event: 'configuration.warning', warning: `environment ${warning}` })
+  if (!isOn) return undefined
   const [{ FastifyOtelInstrumentation }, { OTLPTraceExporter }, sdk, { defaultResource, resourceFromAttributes }] =
     await Promise.all([
       import('@fastify/otel'),
@@ -26,7 +31,7 @@ export async function startTracing(
   const name = variables.OTEL_SERVICE_NAME || 'trimint'
   const provider = new sdk.NodeTracerProvider({
     resource: defaultResource().merge(resourceFromAttributes({ 'service.name': name })),
-    spanProcessors: [new sdk.BatchSpanProcessor(new OTLPTraceExporter())],
+    spanProcessors: [new sdk.BatchSpanProcessor(reportOutages(new OTLPTraceExporter(), logger))],
   })
   provider.register()
   const instrumentation = new FastifyOtelInstrumentation({

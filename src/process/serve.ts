@@ -35,7 +35,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
   const rootLogger = createLogger(environment.LOG_LEVEL, systemClock, log)
   const logger = primary ? rootLogger.child({ worker: primary.worker }) : rootLogger
 
-  const starting = startTracing(process.env).then((tracing) =>
+  const starting = startTracing(process.env, logger).then((tracing) =>
     startTrimint({
       load,
       host: environment.HOST,

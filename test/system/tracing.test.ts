@@ -17,21 +17,30 @@ interface Span {
 }
 
 /** Starts a collector that accepts OTLP over HTTP. */
-async function startCollector() {
+async function startCollector(port = 0) {
   const received: unknown[] = []
   const server = createServer(async (request, response) => {
     received.push(await json(request))
     response.setHeader('content-type', 'application/json').end('{}')
-  }).listen(0, '127.0.0.1')
+  }).listen(port, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const address = server.address() as AddressInfo
   const spans = () =>
     received.flatMap((body) =>
       (body as { resourceSpans: { scopeSpans: { spans: Span[] }[] }[] }).resourceSpans.flatMap(({ scopeSpans }) =>
         scopeSpans.flatMap((scope) => scope.spans),
       ),
     )
-  return { url: `http://127.0.0.1:${port}`, received, spans, [Symbol.dispose]: () => server.close() }
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    port: address.port,
+    received,
+    spans,
+    [Symbol.dispose]() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
 }
 
 test("with OTEL_… set, a request continues its client's trace, and the audit line names the trace", async () => {
@@ -63,6 +72,32 @@ test("with OTEL_… set, a request continues its client's trace, and the audit l
   expect(all).toContain('"trimint"')
   expect(all).not.toContain('that-no-span-may-hold')
   expect(all).not.toContain(authorization.slice(6))
+})
+
+test('logs that the collector is away, when it is back, and a protocol that is not supported', async () => {
+  const { url: endpoint, port } = await (async () => {
+    using collector = await startCollector()
+    return collector
+  })()
+  await using started = await startProcess({
+    DRAIN_DELAY: '0s',
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '100',
+    OTEL_BSP_SCHEDULE_DELAY: '50',
+  })
+  const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
+  expect(started.out()).toMatch(
+    /"event":"configuration.warning","warning":"environment OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported/,
+  )
+  const ask = async () => void (await fetch(`${url}/healthz`))
+  await ask()
+  await started.sees(/"event":"tracing.failed","error":"[^"]+"/)
+
+  using collector = await startCollector(port)
+  await ask()
+  await started.sees(/"event":"tracing.recovered"/)
+  expect(collector.spans().length).toBeGreaterThan(0)
 })
 
 test.each(FULL ? [{}, { OTEL_SDK_DISABLED: 'true' }] : [{ OTEL_SDK_DISABLED: 'true' }])(
