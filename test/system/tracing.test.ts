@@ -75,28 +75,30 @@ test("with OTEL_… set, a request continues its client's trace, and the audit l
 })
 
 test('logs that the collector is away, when it is back, and a protocol that is not supported', async () => {
-  const { url: endpoint, port } = await (async () => {
-    using collector = await startCollector()
-    return collector
-  })()
+  const away = await startCollector()
+  const { url: endpoint, port } = away
+  away[Symbol.dispose]()
   await using started = await startProcess({
     DRAIN_DELAY: '0s',
     OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-    OTEL_EXPORTER_OTLP_TIMEOUT: '100',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '500',
     OTEL_BSP_SCHEDULE_DELAY: '50',
   })
   const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
   expect(started.out()).toMatch(
     /"event":"configuration.warning","warning":"environment OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported/,
   )
-  const ask = async () => void (await fetch(`${url}/healthz`))
-  await ask()
-  await started.sees(/"event":"tracing.failed","error":"[^"]+"/)
-
+  const askUntil = (line: RegExp) =>
+    expect
+      .poll(async () => {
+        await fetch(`${url}/healthz`)
+        return started.out()
+      })
+      .toMatch(line)
+  await askUntil(/"event":"tracing.failed","error":"[^"]+"/)
   using collector = await startCollector(port)
-  await ask()
-  await started.sees(/"event":"tracing.recovered"/)
+  await askUntil(/"event":"tracing.recovered"/)
   expect(collector.spans().length).toBeGreaterThan(0)
 })
 
