@@ -43,6 +43,7 @@ const ENVIRONMENT_EXAMPLE = {
   HOST: '0.0.0.0',
   PORT: 8443,
   METRICS_PORT: 9090,
+  METRICS_HOST: '0.0.0.0',
   WORKERS: 'auto',
   LOG_LEVEL: 'warn',
   NODE_ENV: 'production',

@@ -4,6 +4,7 @@ import type { ConfigIssue } from '../config/config-issue.ts'
 import { createDemoConfiguration } from '../config/demo-config.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
+import { expiryOf } from '../config/pem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
@@ -40,7 +41,7 @@ const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
  *   on.
  */
 export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
-  const { host = '127.0.0.1', port = 0, metricsPort } = options
+  const { host = '127.0.0.1', port = 0, metricsPort, metricsHost = '127.0.0.1' } = options
   const { clock = systemClock, randomness = systemRandomness, logger = pino({ enabled: false }) } = options
   const uptime = options.uptime ?? systemUptime
   const connectionLimits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connectionLimits }
@@ -103,19 +104,21 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
       logger,
     )
 
-  async function listen(on: Listener, at: number, name: string): Promise<string> {
+  async function listen(on: Listener, address: string, at: number, prefix: '' | 'METRICS_'): Promise<string> {
     try {
-      return await on.listen(host, at)
+      return await on.listen(address, at)
     } catch (error) {
       await closeAll()
       const { code, message } = error as NodeJS.ErrnoException
-      const path = code === 'EADDRINUSE' || code === 'EACCES' ? name : 'HOST'
+      const path = `${prefix}${code === 'EADDRINUSE' || code === 'EACCES' ? 'PORT' : 'HOST'}`
       throw new StartError([{ file: 'environment', path, message: `cannot listen: ${message}` }], { cause: error })
     }
   }
-  const url = await listen(listener, port, 'PORT')
-  const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsPort ?? 0, 'METRICS_PORT'))
+  const url = await listen(listener, host, port, '')
+  const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsHost, metricsPort ?? 0, 'METRICS_'))
   for (const warning of loaded.warnings) logWarning(warning, logger)
+  const noteCertificate = () => metrics.certificateExpiry.set(certificateExpiry(active.configuration))
+  noteCertificate()
 
   async function closeGracefully(closeOptions: CloseOptions): Promise<void> {
     isDraining = true
@@ -135,7 +138,9 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
       const result = reloading.then(async () => {
         if (isDraining) return { changed: [], restart: [] }
         const loadedNext = next ? parseConfiguration(next, { now: clock(), production: options.production }) : load()
-        return reload(loadedNext, { active, listener, logger, build })
+        const reloaded = await reload(loadedNext, { active, listener, logger, build })
+        noteCertificate()
+        return reloaded
       })
       reloading = result.catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
       return result
@@ -152,6 +157,10 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     [Symbol.asyncDispose]: () => trimint.close(),
   }
   return trimint
+}
+
+function certificateExpiry({ tls }: Configuration): number | undefined {
+  return tls && expiryOf(tls.cert)
 }
 
 /** Loads from the options' source: an object, a file, or the demo. */

@@ -28,6 +28,8 @@ export interface TrimintOptions {
   readonly port?: number
   /** A port for `GET /metrics` alone. Without it, the main port serves `/metrics`. */
   readonly metricsPort?: number
+  /** The address of `metricsPort`; 127.0.0.1 by default. */
+  readonly metricsHost?: string
   /** Silent by default. */
   readonly logger?: Logger
   /** Replaces some of the stores that the configuration names, or all of them. The caller closes them. */

@@ -24,7 +24,11 @@ export const environmentSchema = z.object({
     .meta({ type: 'an address or a host name', description: 'Address to listen on.' }),
   PORT: wholeNumber(0, 65_535).default(8080).meta({ description: 'Port to listen on; 0 takes a free port.' }),
   METRICS_PORT: wholeNumber(0, 65_535).optional().meta({
-    description: 'Separate port for `/metrics`, on the same address. Without it, `/metrics` is on the main port.',
+    description: 'Separate port for `/metrics`. Without it, `/metrics` is on the main port.',
+  }),
+  METRICS_HOST: z.string().default('127.0.0.1').meta({
+    type: 'an address or a host name',
+    description: 'Address of `METRICS_PORT`. Set `0.0.0.0` in a container, where Prometheus comes from outside.',
   }),
   WORKERS: text('auto, or a whole number from 1 to 64', /^(?:auto|[1-9]|[1-5][0-9]|6[0-4])$/)
     .transform((value) => (value === 'auto' ? availableParallelism() : Number(value)))

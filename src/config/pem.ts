@@ -54,6 +54,11 @@ export function isUsablePair(pair: { readonly cert: string; readonly key: string
   }
 }
 
+/** Returns when the first certificate of a chain expires, in milliseconds since the epoch. */
+export function expiryOf(chain: string): number {
+  return new X509Certificate(chain).validToDate.getTime()
+}
+
 /** Returns a warning if the first certificate of a chain is not valid at a time (milliseconds since the epoch). */
 export function checkValidity(chain: string, now: number): string | undefined {
   const { validFromDate, validToDate } = new X509Certificate(chain)

@@ -28,8 +28,16 @@ export interface Metrics {
   readonly guardBlocks: Counter<'scope'>
   readonly logErrors: Counter
   readonly logLinesDropped: Counter
+  /** When the certificate in use expires. */
+  readonly certificateExpiry: TimeLeft
   /** nevisFIDO sessions that this process created and whose tokens have not expired. */
   readonly sessions: ExpiringCount
+}
+
+/** A gauge of the days until a time. */
+export interface TimeLeft {
+  /** @param time milliseconds since the epoch; undefined removes the series. */
+  set(time: number | undefined): void
 }
 
 /** A gauge of things that expire. */
@@ -85,12 +93,42 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     logErrors: counter('log_errors', 'Errors of writing the log.', []),
     logLinesDropped: counter('log_lines_dropped', 'Log lines dropped because the log could not be written.', []),
     guardBlocks: counter('guard_blocks', 'Blocks by the brute-force guard.', ['scope']),
+    certificateExpiry: createDaysLeft(
+      'trimint_certificate_expiry_days',
+      'Days until the TLS certificate expires; negative once it has.',
+      registry,
+      clock,
+    ),
     sessions: createExpiringCount(
       'trimint_sessions_live',
       'nevisFIDO sessions created by this process whose token has not expired.',
       registry,
       clock,
     ),
+  }
+}
+
+const DAY_MS = 86_400_000
+
+function createDaysLeft(name: string, help: string, registry: Registry, clock: () => number): TimeLeft {
+  let end: number | undefined
+  new Gauge({
+    name,
+    help,
+    // A gauge without labels would be 0 where there is no certificate.
+    labelNames: ['setting'],
+    registers: [registry],
+    // Workers that have not reloaded yet may have an older one.
+    aggregator: 'min',
+    collect() {
+      this.reset()
+      if (end !== undefined) this.set({ setting: 'tls' }, (end - clock()) / DAY_MS)
+    },
+  })
+  return {
+    set(time) {
+      end = time
+    },
   }
 }
 

@@ -41,6 +41,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
       host: environment.HOST,
       port: environment.PORT,
       ...(environment.METRICS_PORT === undefined ? {} : { metricsPort: environment.METRICS_PORT }),
+      metricsHost: environment.METRICS_HOST,
       logger,
       metrics,
       ...(primary ? { renderMetrics: primary.renderMetrics } : {}),

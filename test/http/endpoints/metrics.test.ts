@@ -1,12 +1,16 @@
+import { X509Certificate } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { startTrimint } from '../../../src/app/start-trimint.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
+import { cert, key, otherCert, otherKey } from '../../support/certificate.ts'
 import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
 import { checkBws, introspect, issueBws, issueIdscan, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
 import { KEY, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
+
+const MINIMAL = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }], store: 'sqlite::memory:' }
 
 const configuration = {
   idscan: { accounts: [ACCOUNT] },
@@ -115,6 +119,46 @@ test('stops counting a session when it expires', async () => {
   expect((await scrape(service)).get('trimint_sessions_live')).toBe(0)
 })
 
+test('counts the days until the certificate expires, also after a reload, and none without TLS', async () => {
+  const clock = createFrozenClock()
+  const series = 'trimint_certificate_expiry_days{setting="tls"}'
+  const daysOf = (pem: string) => (new X509Certificate(pem).validToDate.getTime() - clock()) / 86_400_000
+  const tls = { cert, key }
+  await using secure = await startService({ configuration: { ...configuration, tls }, clock })
+  expect((await scrape(secure)).get(series)).toBeCloseTo(daysOf(cert), 6)
+  clock.advance(12 * 3_600_000)
+  expect((await scrape(secure)).get(series)).toBeCloseTo(daysOf(cert), 6)
+  await secure.trimint.reload({ ...MINIMAL, tls: { cert: otherCert, key: otherKey } })
+  expect((await scrape(secure)).get(series)).toBeCloseTo(daysOf(otherCert), 6)
+  clock.set(new Date('2127-01-01').getTime())
+  expect((await scrape(secure)).get(series)).toBeLessThan(-50)
+
+  await using plain = await startService({ configuration })
+  expect([...(await scrape(plain)).keys()].filter((name) => name.includes('certificate'))).toEqual([])
+})
+
+describe('METRICS_PORT', () => {
+  test.each([undefined, '127.0.0.2'])(
+    'listens on loopback unless METRICS_HOST says otherwise (%s)',
+    async (metricsHost) => {
+      const options = { host: '0.0.0.0', metricsPort: 0, ...(metricsHost === undefined ? {} : { metricsHost }) }
+      await using trimint = await startTrimint({ ...options, configuration: MINIMAL })
+      expect(new URL(trimint.metricsUrl ?? '').hostname).toBe(metricsHost ?? '127.0.0.1')
+      expect((await fetch(`${trimint.metricsUrl}/metrics`)).status).toBe(200)
+      const { port } = new URL(trimint.metricsUrl ?? '')
+      await expect(fetch(`http://127.0.0.3:${port}/metrics`)).rejects.toThrow('fetch failed')
+      // The main port listens on all addresses, and has no metrics.
+      const { port: mainPort } = new URL(trimint.url)
+      expect((await fetch(`http://127.0.0.3:${mainPort}/metrics`)).status).toBe(404)
+    },
+  )
+
+  test('names METRICS_HOST where it is not an address of this machine', async () => {
+    const starting = startTrimint({ metricsPort: 0, metricsHost: '192.0.2.1', configuration: MINIMAL })
+    await expect(starting).rejects.toThrow('environment METRICS_HOST: cannot listen: ')
+  })
+})
+
 describe('limits of rendering', () => {
   test.each([undefined, 0])('renders once a second for all clients (METRICS_PORT %s)', async (metricsPort) => {
     const uptime = createFrozenClock()
@@ -152,11 +196,10 @@ describe('limits of rendering', () => {
   })
 
   test('rejects scrapes on the main port while load is shed, not those on METRICS_PORT', async () => {
-    const base = { publicUrl: 'https://tokens.example.com', keys: [{ secret: KEY }], store: 'sqlite::memory:' }
     const overload = { eventLoopDelay: '1s', heap: 100 }
     for (const metricsPort of [undefined, 0]) {
       await using trimint = await startTrimint({
-        configuration: { ...base, bws: false as const, overload },
+        configuration: { ...MINIMAL, overload },
         maxResidentBytes: 1,
         ...(metricsPort === undefined ? {} : { metricsPort }),
       })
