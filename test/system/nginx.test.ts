@@ -207,6 +207,8 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the example configuration', ()
     const cookie = `token=${token}`
     expect((await site.request(UPLOAD, { headers: { cookie } })).status).toBe(200)
     expect((await site.request(UPLOAD, { headers: { cookie: token } })).status).toBe(200)
+    const large = `a=${'x'.repeat(32_768 - 4 - cookie.length)}; ${cookie}`
+    expect((await site.request(UPLOAD, { headers: { cookie: large } })).status).toBe(200)
     expect((await site.request(UPLOAD, { headers: { authorization: token } })).status).toBe(200)
     expect(await site.request(RETRIEVAL, { headers: { cookie } })).toMatchObject(IDSCAN_403)
     const both = { cookie, authorization: 'Bearer nonsense' }
