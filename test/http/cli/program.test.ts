@@ -277,7 +277,10 @@ describe('healthcheck', () => {
   test('--ready ends with exit code 1 while the server answers but cannot serve', async () => {
     await using service = await startService()
     const variables = { PORT: String(service.port) }
-    expect(await run('healthcheck --ready', { variables })).toMatchObject({ code: 0, out: expect.stringMatching(/ready\n$/) })
+    expect(await run('healthcheck --ready', { variables })).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/ready\n$/),
+    })
     await using draining = await startService({ drainingMs: 60_000 })
     const unready = { variables: { PORT: String(draining.port) } }
     expect(await run('healthcheck --ready', unready)).toMatchObject({

@@ -73,7 +73,9 @@ describe('docker-compose.yml', () => {
 
   test('configures the store for durability', () => {
     const { command = [], volumes: kept } = services.valkey ?? {}
-    expect(command.join(' ')).toBe('valkey-server --appendonly yes --appendfsync always --maxmemory-policy noeviction --protected-mode no')
+    expect(command.join(' ')).toBe(
+      'valkey-server --appendonly yes --appendfsync always --maxmemory-policy noeviction --protected-mode no',
+    )
     expect(kept).toEqual(['valkey:/data'])
   })
 
