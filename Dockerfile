@@ -1,4 +1,9 @@
 FROM node:26-alpine AS build
+# The base's files, without package managers. The engine mounts three files in /etc, with contents of the machine that builds.
+RUN mkdir -p /image && \
+    for entry in /*; do case $entry in /dev | /image | /proc | /sys) ;; *) cp -a "$entry" /image/ ;; esac; done && \
+    cd /image && mkdir dev proc sys && for file in hosts hostname resolv.conf; do : >"etc/$file"; done && \
+    rm -rf usr/local/lib/node_modules usr/local/bin/npm usr/local/bin/npx usr/local/bin/corepack usr/local/bin/yarn* opt/yarn-*
 WORKDIR /build
 # Without network, npm takes the packages from `offline/npm-cache`, if that folder exists: docs/operations.md.
 COPY package.json package-lock.json offlin[e] ./
@@ -19,14 +24,11 @@ RUN mkdir -p /image/app/data /image/etc/trimint /image/usr/local/bin && \
 ARG SOURCE_DATE_EPOCH=0
 RUN find /image -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
-FROM node:26-alpine
-ARG SOURCE_DATE_EPOCH=0
-# Trimint needs no package manager. The folders' times would differ from build to build.
-RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
-      /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* && \
-    touch -d "@$SOURCE_DATE_EPOCH" /usr/local/lib /usr/local/bin /opt
+# One layer: a layer that deletes the base's npm would keep its bytes, and differ from build to build.
+FROM scratch
 COPY --from=build /image/ /
 WORKDIR /app
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 TRIMINT_CONFIG=/etc/trimint/trimint.yaml
 # The user `node`, as a number, so that platforms can verify that it is not root.
 USER 1000
