@@ -16,8 +16,8 @@ COPY openapi/openapi.json ./openapi/
 # Some platforms assign a random user id in group 0. Trimint writes only to `data`.
 # A relative path in the configuration is relative to /etc/trimint: its data folder links to the one in /app.
 RUN mkdir -p /image/app/data /image/etc/trimint /image/usr/local/bin && \
-    mv package.json node_modules src openapi /image/app/ && \
-    chmod -R u=rwX,go=rX /image && chown 1000:0 /image/app/data && chmod 0770 /image/app/data && \
+    chmod -R u=rwX,go=rX package.json node_modules src openapi && mv package.json node_modules src openapi /image/app/ && \
+    chmod 0755 /image/app /image/etc/trimint && chown 1000:0 /image/app/data && chmod 0770 /image/app/data && \
     ln -s /app/src/cli/main.ts /image/usr/local/bin/trimint && chmod 0755 /image/app/src/cli/main.ts && \
     ln -s /app/data /image/etc/trimint/data
 # Seconds since the epoch: the time of every file, so that one commit gives the same layers each time.
