@@ -15,6 +15,8 @@ export interface Intervals {
   readonly usageFlushMs: number
   /** Deletes expired records. */
   readonly sweepMs: number
+  /** Compares the configuration's files with those in force, if `watch` is set. */
+  readonly configWatchMs: number
 }
 
 export const DEFAULT_INTERVALS: Intervals = {
@@ -23,6 +25,7 @@ export const DEFAULT_INTERVALS: Intervals = {
   heartbeatMs: 3_000,
   usageFlushMs: 1_000,
   sweepMs: 60_000,
+  configWatchMs: 1_000,
 }
 
 /** The first run of a job may delay the start by this much. */

@@ -20,6 +20,7 @@ import { shareRendering } from '../observability/metrics-rendering.ts'
 import { instrumentStores } from '../store/instrumented.ts'
 import { openStores, type Stores } from '../store/open-stores.ts'
 import { DEFAULT_INTERVALS } from './background-jobs.ts'
+import { watchConfig } from './config-watch.ts'
 import { type Active, logWarning, reload } from './reload.ts'
 import { buildServer, type ServerDependencies } from './server.ts'
 import { drain, runShutdownSteps } from './shutdown.ts'
@@ -88,6 +89,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const metricsServer =
     metricsPort === undefined ? undefined : await createMetricsServer(renderMetrics, connectionLimits)
 
+  let files = loaded.files ?? new Map()
   let reloading: Promise<unknown> = Promise.resolve()
   let closing: Promise<void> | undefined
   const hurry = new AbortController()
@@ -120,8 +122,15 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const noteCertificate = () => metrics.certificateExpiry.set(certificateExpiry(active.configuration))
   noteCertificate()
 
+  const stopWatching = watchConfig({
+    intervalMs: dependencies.intervals.configWatchMs,
+    files: () => (active.configuration.watch ? files : new Map()),
+    reload: () => trimint.reload(),
+  })
+
   async function closeGracefully(closeOptions: CloseOptions): Promise<void> {
     isDraining = true
+    stopWatching()
     await drain(listener, logger, { ...DEFAULT_DRAIN, ...options.drain, ...closeOptions, hurry: hurry.signal })
     await closeAll()
   }
@@ -138,6 +147,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
       const result = reloading.then(async () => {
         if (isDraining) return { changed: [], restart: [] }
         const loadedNext = next ? parseConfiguration(next, { now: clock(), production: options.production }) : load()
+        files = loadedNext.files ?? files
         const reloaded = await reload(loadedNext, { active, listener, logger, build })
         noteCertificate()
         return reloaded

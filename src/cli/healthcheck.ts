@@ -5,17 +5,21 @@ import { CommandError, type CommandIo } from './io.ts'
 
 const TIMEOUT_MS = 3_000
 
-/** Asks the server with this environment and configuration whether it is alive. */
-export async function healthcheck(io: CommandIo): Promise<void> {
+/**
+ * Asks the server with this environment and configuration whether it is alive.
+ *
+ * @param ready asks instead whether it can serve, which also depends on its store.
+ */
+export async function healthcheck(io: CommandIo, { ready = false }: { ready?: boolean } = {}): Promise<void> {
   const environment = environmentOf(io)
   const loaded = loadAsServer(io, environment)
   // The running server may have loaded an earlier version of an invalid file: try both schemes.
   const schemes = 'issues' in loaded ? ['http', 'https'] : [loaded.configuration.tls ? 'https' : 'http']
   const outcomes: string[] = []
   for (const scheme of schemes) {
-    const url = `${scheme}://${authority(environment)}/healthz`
+    const url = `${scheme}://${authority(environment)}${ready ? '/readyz' : '/healthz'}`
     const outcome = await ask(url)
-    if (outcome === 200) return void io.stdout.write(`${url}: alive\n`)
+    if (outcome === 200) return void io.stdout.write(`${url}: ${ready ? 'ready' : 'alive'}\n`)
     outcomes.push(`${url}: ${outcome}`)
   }
   throw new CommandError(outcomes.join('\n'))

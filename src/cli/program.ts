@@ -108,7 +108,8 @@ export function createProgram(io: CommandIo): Command {
     .description(
       'request /healthz from the server that has this environment and configuration; exit code 1 if it does not answer 200',
     )
-    .action(() => healthcheck(io))
+    .option('--ready', 'request /readyz: exit code 1 also while the server cannot serve, for example without its store')
+    .action((options: { ready?: true }) => healthcheck(io, options))
 
   const guard = program.command('guard').description('list failed attempts, and lift blocks')
   guard

@@ -5,6 +5,7 @@ import { type ConfigIssue, check, formatPath } from './config-issue.ts'
 import { createDemoConfiguration } from './demo-config.ts'
 import { readDemoKey } from './demo-key.ts'
 import { type Environment, isProduction, type Variables } from './environment.ts'
+import { type FileVersions, readFileVersion } from './file-version.ts'
 import { checkValidity } from './pem.ts'
 import { findUnsafeSecrets } from './production-secrets.ts'
 import { type Configuration, type ConfigurationInput, configurationSchema, isInMemory } from './schema.ts'
@@ -24,8 +25,9 @@ export type LoadResult =
       /** The text of the file, as it was checked. */
       readonly source?: string
       readonly warnings: readonly ConfigIssue[]
+      readonly files?: FileVersions
     }
-  | { readonly issues: readonly ConfigIssue[] }
+  | { readonly issues: readonly ConfigIssue[]; readonly files?: FileVersions }
 
 /**
  * Loads the configuration: the file that `TRIMINT_CONFIG` names, else `./trimint.yaml`, else, outside production, the
@@ -41,6 +43,18 @@ export function loadConfiguration(
   randomness?: Randomness,
 ): LoadResult {
   const file = environment.TRIMINT_CONFIG ?? DEFAULT_FILE
+  const version = readFileVersion(file)
+  const loaded = loadFile(file, environment, variables, now, randomness)
+  return { ...loaded, files: new Map([[file, version], ...(loaded.files ?? [])]) }
+}
+
+function loadFile(
+  file: string,
+  environment: Environment,
+  variables: Variables,
+  now: number,
+  randomness: Randomness | undefined,
+): LoadResult {
   let bytes: Uint8Array
   try {
     bytes = readFileSync(file)
@@ -120,8 +134,9 @@ export function checkConfiguration(
   // An issue of the text at the same place is the cause.
   issues.push(...findings.issues.map(toIssue).filter(({ path }) => !known.has(path)))
   const { configuration } = findings
-  if (issues.length > 0 || !configuration) return { issues: issues.toSorted(byPlace) }
-  return { configuration, file, source, warnings: findings.warnings.map(toIssue) }
+  const { files } = document
+  if (issues.length > 0 || !configuration) return { issues: issues.toSorted(byPlace), files }
+  return { configuration, file, source, warnings: findings.warnings.map(toIssue), files }
 }
 
 function byPlace(a: ConfigIssue, b: ConfigIssue): number {

@@ -123,6 +123,10 @@ export const configurationSchema = z
       .default(true)
       .meta({ description: 'Whether Trimint serves the API reference at `GET /docs`. It contains no secrets.' }),
     trustProxy: trustProxy.default(false).meta({ description: 'Proxies whose `X-Forwarded-*` headers are trusted.' }),
+    watch: flag.default(false).meta({
+      description:
+        'Whether Trimint reloads when this file, or a file that it names with `file:`, changes. Otherwise it reloads on SIGHUP only.',
+    }),
     tls: tls.optional().meta({ description: 'Certificate for HTTPS. Without it, Trimint serves HTTP.' }),
   })
   .readonly()

@@ -18,6 +18,7 @@ import {
   type YAMLSeq,
 } from 'yaml'
 import type { Variables } from './environment.ts'
+import { type FileVersions, readFileVersion } from './file-version.ts'
 import { decodeUtf8 } from './utf8.ts'
 
 /** A place in a file, counted from 1. */
@@ -38,6 +39,8 @@ export interface ConfigurationDocument {
   /** Undefined if the text cannot be interpreted. */
   readonly value: unknown
   readonly issues: readonly TextIssue[]
+  /** What `file:` names. */
+  readonly files: FileVersions
   /** Returns the place of a path, or of its nearest ancestor that exists. */
   locate(path: readonly PropertyKey[]): Position
 }
@@ -69,6 +72,13 @@ export function readDocument(source: string, folder: string, variables: Variable
   const isSound = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
   const report = (node: Node, ancestors: readonly unknown[], message: string): void => {
     issues.push({ ...positionOf(node), path: isSound ? pathOf(ancestors) : [], message })
+  }
+
+  const files = new Map<string, string>()
+  const readNamed = (path: string): Expanded => {
+    // Before the content: a change in between then differs from this version.
+    files.set(path, readFileVersion(path))
+    return readFile(path)
   }
 
   let isReadable = isSound
@@ -108,7 +118,7 @@ export function readDocument(source: string, folder: string, variables: Variable
         return
       }
       if (typeof node.value !== 'string') return
-      const expanded = expand(node.value, folder, variables)
+      const expanded = expand(node.value, folder, variables, readNamed)
       if ('failure' in expanded) report(node, [...ancestors, node], expanded.failure)
       else node.value = expanded.value
     },
@@ -140,7 +150,7 @@ export function readDocument(source: string, folder: string, variables: Variable
     return position
   }
 
-  return { value: isReadable ? toPlainData() : undefined, issues, locate }
+  return { value: isReadable ? toPlainData() : undefined, issues, files, locate }
 
   function toPlainData(): unknown {
     try {
@@ -195,7 +205,12 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
 type Expanded = { readonly value: string } | { readonly failure: string }
 
 /** Replaces `file:path` by the content of a file, `${NAME}` by an environment variable, and `$${` by a literal `${`. */
-function expand(written: string, folder: string, variables: Variables): Expanded {
+function expand(
+  written: string,
+  folder: string,
+  variables: Variables,
+  readNamed: (path: string) => Expanded,
+): Expanded {
   const missing: string[] = []
   const value = written.replace(/\$\$\{|\$\{([^}]*)\}/g, (whole, name?: string) => {
     if (name === undefined) return '${'
@@ -209,7 +224,7 @@ function expand(written: string, folder: string, variables: Variables): Expanded
     return { failure: `${missing.join(', ')}; expected an environment variable that is set ($\${ is a literal \${)` }
   }
   // Only text in the configuration names a file: a variable's content is never followed.
-  return written.startsWith('file:') ? readFile(resolve(folder, value.slice('file:'.length))) : { value }
+  return written.startsWith('file:') ? readNamed(resolve(folder, value.slice('file:'.length))) : { value }
 }
 
 function readFile(path: string): Expanded {

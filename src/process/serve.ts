@@ -13,6 +13,7 @@ import { METRICS_MAX_AGE_MS } from '../observability/metrics-rendering.ts'
 import { startTracing } from '../observability/tracing.ts'
 import type { PrimaryLink } from './cluster/primary-link.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from './graceful-exit.ts'
+import { notifyServiceManager } from './service-manager.ts'
 import { onSignal } from './signals.ts'
 import { tellOperator } from './tell-operator.ts'
 
@@ -91,6 +92,7 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
   } else {
     logger.info({ event: 'server.listening', ...listening, instance: instanceId })
     if (banner !== undefined) tellOperator(banner)
+    notifyServiceManager(process.env)
     onSignal('SIGHUP', reload)
   }
 }

@@ -5,6 +5,7 @@ import { createLogger } from '../../observability/logger.ts'
 import { createMetrics } from '../../observability/metrics.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from '../graceful-exit.ts'
 import { reportLogProblems, serve } from '../serve.ts'
+import { notifyServiceManager } from '../service-manager.ts'
 import { onSignal } from '../signals.ts'
 import { tellOperator } from '../tell-operator.ts'
 import { createSupervisor } from './supervisor.ts'
@@ -53,5 +54,6 @@ export async function servePrimary(): Promise<void> {
   }
   logger.info({ event: 'server.listening', ...started.listening, workers: WORKERS })
   if (started.banner !== undefined) tellOperator(started.banner)
+  notifyServiceManager(process.env)
   onSignal('SIGHUP', () => supervisor.reload())
 }

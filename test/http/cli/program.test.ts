@@ -274,6 +274,22 @@ describe('healthcheck', () => {
     expect(outcome).toMatchObject({ code: 1, err: expect.stringContaining('http://127.0.0.1:1/healthz: ECONNREFUSED') })
   })
 
+  test('--ready ends with exit code 1 while the server answers but cannot serve', async () => {
+    await using service = await startService()
+    const variables = { PORT: String(service.port) }
+    expect(await run('healthcheck --ready', { variables })).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/ready\n$/),
+    })
+    await using draining = await startService({ drainingMs: 60_000 })
+    const unready = { variables: { PORT: String(draining.port) } }
+    expect(await run('healthcheck --ready', unready)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('/readyz: 503'),
+    })
+    expect(await run('healthcheck', unready)).toMatchObject({ code: 0 })
+  })
+
   test('asks the running server even if its file has become invalid', async () => {
     await using service = await startService()
     const variables = { TRIMINT_CONFIG: writeConfiguration('nonsense'), PORT: String(service.port) }
