@@ -1,6 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createKey } from '../../../../src/core/crypto/keyring.ts'
-import { createPasswordChecker, type PasswordChecker } from '../../../../src/core/crypto/passwords.ts'
+import {
+  createPasswordChecker,
+  type PasswordCheck,
+  type PasswordChecker,
+} from '../../../../src/core/crypto/passwords.ts'
 import { noGuard } from '../../../../src/core/guard.ts'
 import type { IdscanAccount } from '../../../../src/core/idscan/account.ts'
 import { createIdscanLogin, type IdscanLoginDependencies } from '../../../../src/core/idscan/login.ts'
@@ -21,9 +25,9 @@ const real = createPasswordChecker({ concurrency: 1, waiting: 10 })
 /** The stored passwords that were checked against. */
 let checked: string[] = []
 const counting: PasswordChecker = {
-  check: (stored, password, proceed) => {
-    checked.push(stored)
-    return real.check(stored, password, proceed)
+  check: (given) => {
+    checked.push(given.stored)
+    return real.check(given)
   },
 }
 beforeEach(() => {
@@ -133,7 +137,7 @@ test('skips a queued check once the guard blocks it', async () => {
   const login = create([account('psc', 'right')], {
     guard: { ...noGuard, blockedFor: () => (closed ? 60_000 : 0) },
     passwords: {
-      check: async (_stored, _password, proceed) => {
+      check: async ({ proceed }) => {
         proceeded.push(proceed())
         closed = true
         proceeded.push(proceed())
@@ -146,11 +150,12 @@ test('skips a queued check once the guard blocks it', async () => {
 })
 
 describe('createPasswordChecker', () => {
+  const check = (checker: PasswordChecker, changes: Partial<PasswordCheck> = {}) =>
+    checker.check({ stored: 'plain:a', password: 'a', network: ADDRESS, proceed: () => true, ...changes })
+
   test('rejects checks beyond the queue limit at once, with PasswordQueueFullError', async () => {
     const checker = createPasswordChecker({ concurrency: 1, waiting: 2 })
-    const outcomes = await Promise.allSettled(
-      Array.from({ length: 5 }, () => checker.check('plain:a', 'a', () => true)),
-    )
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => check(checker)))
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     for (const outcome of outcomes)
       if (outcome.status === 'rejected')
@@ -162,9 +167,9 @@ describe('createPasswordChecker', () => {
   })
 
   test('skips a check that may not proceed', async () => {
-    expect(await real.check('plain:a', 'a', () => false)).toBe(false)
-    expect(await real.check('plain:a', 'a', () => true)).toBe(true)
-    expect(await real.check('plain:a', 'b', () => true)).toBe(false)
+    expect(await check(real, { proceed: () => false })).toBe(false)
+    expect(await check(real)).toBe(true)
+    expect(await check(real, { password: 'b' })).toBe(false)
   })
 })
 
