@@ -58,7 +58,7 @@ export interface PasswordCheckerLimits {
 
 interface Waiting {
   readonly start: () => Promise<void>
-  readonly reject: (error: Error) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
@@ -76,8 +76,13 @@ export function createPasswordChecker({ concurrency, waiting }: PasswordCheckerL
       new Promise((resolve, reject) => {
         async function start(): Promise<void> {
           running += 1
-          await Promise.try(() => proceed() && verifyPassword(stored, password)).then(resolve, reject)
-          running -= 1
+          try {
+            resolve(proceed() && (await verifyPassword(stored, password)))
+          } catch (error) {
+            reject(error)
+          } finally {
+            running -= 1
+          }
         }
         const added = { start, reject }
         if (running + queue.size < concurrency + waiting) {

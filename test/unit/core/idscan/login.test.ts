@@ -4,8 +4,10 @@ import {
   createPasswordChecker,
   type PasswordCheck,
   type PasswordChecker,
+  PasswordQueueFullError,
 } from '../../../../src/core/crypto/passwords.ts'
-import { noGuard } from '../../../../src/core/guard.ts'
+import { type Guard, noGuard } from '../../../../src/core/guard.ts'
+import type { Attempt } from '../../../../src/core/guard-scopes.ts'
 import type { IdscanAccount } from '../../../../src/core/idscan/account.ts'
 import { createIdscanLogin, type IdscanLoginDependencies } from '../../../../src/core/idscan/login.ts'
 import { createPredictableRandomness } from '../../../support/randomness.ts'
@@ -149,6 +151,76 @@ test('skips a queued check once the guard blocks it', async () => {
   expect(proceeded).toEqual([true, false])
 })
 
+describe('guesses', () => {
+  const psc = account('psc', 'right')
+  const full: PasswordChecker = {
+    check: async () => {
+      throw new PasswordQueueFullError('full')
+    },
+  }
+
+  /** A guard that notes the failures. */
+  function createNotingGuard() {
+    const failed: Attempt[] = []
+    const guard: Guard = {
+      ...noGuard,
+      fail: async (attempt) => {
+        failed.push(attempt)
+        return false
+      },
+    }
+    return { guard, failed }
+  }
+
+  test('count where they differ from a cached password and the queue is full', async () => {
+    const { guard, failed } = createNotingGuard()
+    let passwords = real
+    const login = create([psc, account('other', 'right')], { guard, passwords: { check: (given) => passwords.check(given) } })
+    await login('psc', 'right', ADDRESS)
+    passwords = full
+    for (const name of ['psc', 'other', 'unknown']) {
+      await expect(login(name, 'wrong', ADDRESS)).rejects.toThrow(PasswordQueueFullError)
+    }
+    expect(failed).toEqual([{ address: ADDRESS, account: 'psc' }])
+    expect(await login('psc', 'right', ADDRESS)).toEqual({ account: psc })
+    clock.advance(300_000)
+    await expect(login('psc', 'wrong', ADDRESS)).rejects.toThrow(PasswordQueueFullError)
+    expect(failed).toHaveLength(1)
+  })
+
+  test('at one name from one address are evaluated one after the other', async () => {
+    const { guard, failed } = createNotingGuard()
+    const finish: (() => void)[] = []
+    const login = create([psc], {
+      guard,
+      passwords: {
+        check: async (given) => {
+          await new Promise<void>((resolve) => finish.push(resolve))
+          return real.check(given)
+        },
+      },
+    })
+    const attempts = [login('psc', 'wrong', ADDRESS), login('psc', 'right', ADDRESS), login('psc', 'right', ADDRESS)]
+    const elsewhere = login('psc', 'wrong', '10.0.0.2')
+    expect(finish).toHaveLength(2)
+    finish[1]?.()
+    expect(await elsewhere).toMatchObject({ refused: 'bad_password' })
+    finish[0]?.()
+    expect(await attempts[0]).toMatchObject({ refused: 'bad_password' })
+    await expect.poll(() => finish.length).toBe(3)
+    finish[2]?.()
+    // The third finds the cached password of the second.
+    expect(await Promise.all(attempts.slice(1))).toEqual([{ account: psc }, { account: psc }])
+    expect(finish).toHaveLength(3)
+    expect(failed).toHaveLength(2)
+  })
+
+  test('are refused as blocked where another process has reached the limit', async () => {
+    const login = create([psc], { guard: { ...noGuard, fail: async () => true } })
+    expect(await login('psc', 'wrong', ADDRESS)).toMatchObject({ refused: 'blocked' })
+  })
+})
+
 describe('createPasswordChecker', () => {
   const check = (checker: PasswordChecker, changes: Partial<PasswordCheck> = {}) =>
     checker.check({ stored: 'plain:a', password: 'a', network: ADDRESS, proceed: () => true, ...changes })
@@ -164,6 +236,31 @@ describe('createPasswordChecker', () => {
           code: 'ERR_PASSWORD_QUEUE_FULL',
           message: '2 password checks are waiting',
         })
+  })
+
+  test('serves networks in turn, and rejects the newest check of the one with most for another', async () => {
+    const checker = createPasswordChecker({ concurrency: 1, waiting: 3 })
+    const served: string[] = []
+    const outcomes = ['a1', 'a2', 'a3', 'a4', 'b1'].map((name) =>
+      check(checker, { network: name.slice(0, 1), proceed: () => served.push(name) > 0 }).then(
+        () => `${name} checked`,
+        ({ code }: PasswordQueueFullError) => `${name} ${code}`,
+      ),
+    )
+    expect(await Promise.all(outcomes)).toEqual([
+      'a1 checked',
+      'a2 checked',
+      'a3 checked',
+      'a4 ERR_PASSWORD_QUEUE_FULL',
+      'b1 checked',
+    ])
+    expect(served).toEqual(['a1', 'b1', 'a2', 'a3'])
+  })
+
+  test('rejects with the error of a check, and goes on', async () => {
+    const checker = createPasswordChecker({ concurrency: 1, waiting: 1 })
+    await expect(check(checker, { stored: 'no hash' })).rejects.toThrow()
+    expect(await check(checker)).toBe(true)
   })
 
   test('skips a check that may not proceed', async () => {
