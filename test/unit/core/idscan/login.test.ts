@@ -175,7 +175,10 @@ describe('guesses', () => {
   test('count where they differ from a cached password and the queue is full', async () => {
     const { guard, failed } = createNotingGuard()
     let passwords = real
-    const login = create([psc, account('other', 'right')], { guard, passwords: { check: (given) => passwords.check(given) } })
+    const login = create([psc, account('other', 'right')], {
+      guard,
+      passwords: { check: (given) => passwords.check(given) },
+    })
     await login('psc', 'right', ADDRESS)
     passwords = full
     for (const name of ['psc', 'other', 'unknown']) {
