@@ -18,7 +18,10 @@ const guard = z.strictObject({
   }),
   addressFailures: wholeNumber(1, 1_000_000)
     .default(100)
-    .meta({ description: 'Wrong secrets of apps, clients and resource servers after which their address is blocked.' }),
+    .meta({
+      description:
+        'Wrong secrets of apps, clients and resource servers after which their address is blocked. As many wrong passwords, for any accounts, block it for logins.',
+    }),
   window: seconds('1s', '30d')
     .prefault('15m')
     .meta({ description: 'Failures within this time after the first one are counted together.' }),
