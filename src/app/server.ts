@@ -6,7 +6,9 @@ import type { Configuration } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { createKeyring, type Keyring, liveKeys } from '../core/crypto/keyring.ts'
 import { createPasswordChecker } from '../core/crypto/passwords.ts'
-import { createGuard, type Guard, type GuardMemory, noGuard } from '../core/guard.ts'
+import { createGuard, type Guard, noGuard } from '../core/guard.ts'
+import type { GuardMemory } from '../core/guard-memory.ts'
+import { isAddressKey } from '../core/guard-scopes.ts'
 import { createHeartbeat, type Instance } from '../core/heartbeat.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
@@ -28,7 +30,7 @@ import { createTokenServices } from './token-services.ts'
 /** Dependencies that survive a reload, which builds a new server from them. */
 export interface ServerDependencies {
   readonly clock: Clock
-  /** For deleting expired records, which cannot be undone (jump-resistant-clock.ts). */
+  /** For deleting expired records, which cannot be undone, and for blocks (jump-resistant-clock.ts). */
   readonly jumpResistantClock: Clock
   readonly randomness: Randomness
   readonly logger: Logger
@@ -132,6 +134,7 @@ function scheduleJobs(
   schedule(intervals.sweepMs, async () => {
     const now = jumpResistantClock()
     await revocations.sweep(now)
+    await stores.failures.sweep(now)
     await stores.tokens.sweep(now)
     await stores.uses.sweep(now)
     await stores.replicas.sweep(now)
@@ -166,7 +169,7 @@ function passwordCheckLimits(workers: number) {
 
 function createServerGuard(
   configuration: Configuration,
-  { guardMemory, stores, clock, logger, metrics }: ServerDependencies,
+  { guardMemory, stores, jumpResistantClock, logger, metrics }: ServerDependencies,
   onStoreError: OnStoreError,
 ): Guard {
   if (!configuration.guard) return noGuard
@@ -174,9 +177,9 @@ function createServerGuard(
     settings: configuration.guard,
     memory: guardMemory,
     store: stores.failures,
-    clock,
+    clock: jumpResistantClock,
     onBlock(key) {
-      metrics.guardBlocks.inc({ scope: key.startsWith('address ') ? 'address' : 'account' })
+      metrics.guardBlocks.inc({ scope: isAddressKey(key) ? 'address' : 'account' })
       logger.warn({ event: 'guard.blocked', key })
     },
     onStoreError,

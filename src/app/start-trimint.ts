@@ -8,6 +8,7 @@ import { expiryOf } from '../config/pem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
+import { createGuardMemory } from '../core/guard-memory.ts'
 import { createInstance } from '../core/heartbeat.ts'
 import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
 import type { Randomness } from '../core/randomness.ts'
@@ -73,7 +74,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     tracing: options.tracing?.plugin,
     stores: instrumentStores(stores, metrics, uptime),
     revocations: createRevocations({ store: stores.revocations, clock, uptime }),
-    guardMemory: { counts: new Map() },
+    guardMemory: createGuardMemory(),
     // Not from the options: two instances on one store need different ids, whatever a test makes random.
     instance: createInstance(systemRandomness.uuid()),
     workers: options.workers ?? 1,

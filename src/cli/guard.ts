@@ -1,18 +1,19 @@
 import { isIPv6 } from 'node:net'
 import { InvalidArgumentError } from 'commander'
 import { clientNetwork } from '../core/address.ts'
-import { isBlock } from '../core/guard.ts'
+import { isBlock } from '../core/guard-scopes.ts'
 import { CommandError, type CommandIo } from './io.ts'
 import { warnIfUnserved, withStores } from './store.ts'
 
-const MAX_COUNTS = 10_000
+const LIST_LIMITS = { blocks: 100_000, counts: 10_000 }
 
 /** Prints the counts of the guard: failures, when they expire, and whether they are a block. */
 export async function listGuard(io: CommandIo): Promise<void> {
   await withStores(io, async (stores, { guard }) => {
     const { failures } = stores
     await warnIfUnserved(io, stores)
-    for (const count of await failures.list(io.clock(), MAX_COUNTS)) {
+    const counts = await failures.list(io.clock(), LIST_LIMITS)
+    for (const count of counts.toSorted((one, other) => other.failures - one.failures)) {
       const state = guard && isBlock(count, guard) ? 'blocked until' : 'counted until'
       io.stdout.write(`${new Date(count.expires).toISOString()}  ${count.failures}  ${state}  ${count.key}\n`)
     }
@@ -39,7 +40,7 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
       if (account) return from ? key === `account ${account}${from}` : key.startsWith(`account ${account} from `)
       return key === `address ${address}` || key.endsWith(from ?? '')
     }
-    const counts = await failures.list(io.clock(), MAX_COUNTS)
+    const counts = await failures.list(io.clock(), LIST_LIMITS)
     const lifted = counts.filter(({ key }) => fits(key))
     for (const { key } of lifted) {
       await failures.remove(key, Number.MAX_SAFE_INTEGER)

@@ -16,9 +16,10 @@ const guard = z.strictObject({
     description:
       'Wrong passwords after which an account is blocked for one address. Ten times as many block it for all addresses.',
   }),
-  addressFailures: wholeNumber(1, 1_000_000)
-    .default(100)
-    .meta({ description: 'Wrong secrets of apps, clients and resource servers after which their address is blocked.' }),
+  addressFailures: wholeNumber(1, 1_000_000).default(100).meta({
+    description:
+      'Wrong secrets of apps, clients and resource servers after which their address is blocked. As many wrong passwords, for any accounts, block it for logins.',
+  }),
   window: seconds('1s', '30d')
     .prefault('15m')
     .meta({ description: 'Failures within this time after the first one are counted together.' }),

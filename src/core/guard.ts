@@ -1,76 +1,47 @@
 import type { Clock } from './clock.ts'
-import type { FailedAttemptStore, FailureCount } from './ports/failed-attempt-store.ts'
-
-/** When the guard blocks, and for how long. */
-export interface GuardSettings {
-  /** Wrong passwords for an account from one address that lead to a block. */
-  readonly accountFailures: number
-  /** Wrong machine secrets from one address that lead to a block. */
-  readonly addressFailures: number
-  /** Seconds after the first failure in which failures add up. */
-  readonly window: number
-  /** Seconds that a block lasts. */
-  readonly block: number
-}
-
-/** An attempt to authenticate. */
-export interface Attempt {
-  /** A network of `clientNetwork` (address.ts). */
-  readonly address: string
-  /** The account whose password is checked; undefined for the secret of a machine. */
-  readonly account?: string | undefined
-}
+import { type GuardMemory, MAX_BLOCKS, MAX_COUNTS, type RememberedCount } from './guard-memory.ts'
+import {
+  type Attempt,
+  accountScope,
+  type GuardSettings,
+  isBlock,
+  passwordsScope,
+  type Scope,
+  scopesOf,
+} from './guard-scopes.ts'
+import type { FailedAttemptStore } from './ports/failed-attempt-store.ts'
 
 export interface Guard {
   /** Returns for how many more milliseconds an attempt is blocked; 0 if it is not. */
   blockedFor(attempt: Attempt): number
-  /** Counts a failure towards every block that it contributes to. Resolves once the store has it or has failed. */
-  fail(attempt: Attempt): Promise<void>
-  /** Forgets the failures of this account from this address. */
+  /**
+   * Evaluates an attempt, but not while too many of its failures wait for the store: other processes cannot see those
+   * yet. `evaluate` has to call {@link Guard.blockedFor} and {@link Guard.fail} before it waits for anything.
+   */
+  inTurn<Result>(attempt: Attempt, evaluate: () => Promise<Result>): Promise<Result>
+  /**
+   * Counts a failure towards every block that it contributes to. Resolves once the store has it or has failed.
+   *
+   * @returns whether the attempt was blocked already, which another process may know first.
+   */
+  fail(attempt: Attempt): Promise<boolean>
+  /** Forgets the failures of this account from this address, in the count of the address too. */
   succeed(attempt: Attempt): void
   /** Reads the counts of other processes, and the blocks that an operator has lifted. */
   refresh(): Promise<void>
 }
 
-/** Failures from all addresses together block an account at `accountFailures` times this factor. */
-const GLOBAL_LIMIT_FACTOR = 10
-
-/** How many counts memory holds. A refresh reads them in a few milliseconds. */
-const MAX_COUNTS = 2_000
-
-interface Scope {
-  readonly key: string
-  readonly limit: number
-}
-
-/** Returns the counts that an attempt contributes to. `trimint guard list` shows their keys. */
-function scopesOf({ address, account }: Attempt, settings: GuardSettings): Scope[] {
-  if (account === undefined) return [{ key: `address ${address}`, limit: settings.addressFailures }]
-  return [
-    { key: accountKey(account, address), limit: settings.accountFailures },
-    { key: accountKey(account), limit: settings.accountFailures * GLOBAL_LIMIT_FACTOR },
-  ]
-}
-
-function accountKey(account: string, address = 'everywhere'): string {
-  return `account ${account} from ${address}`
-}
-
-/** Tells whether a listed count is a block. */
-export function isBlock({ key, failures }: FailureCount, settings: GuardSettings): boolean {
-  if (key.startsWith('address ')) return failures >= settings.addressFailures
-  return failures >= settings.accountFailures * (key.endsWith(' from everywhere') ? GLOBAL_LIMIT_FACTOR : 1)
-}
-
-/** The counts of a process. They survive a change of settings and an outage of the store. */
-export interface GuardMemory {
-  counts: Map<string, FailureCount>
-}
+/**
+ * The part of a limit that may wait for the store in one process. A guesser gains as much for each further process, at
+ * least one guess.
+ */
+const MAX_UNCONFIRMED_SHARE = 1 / 20
 
 export interface GuardDependencies {
   readonly settings: GuardSettings
   readonly memory: GuardMemory
   readonly store: FailedAttemptStore
+  /** Jump-resistant: a wall clock that is wrong for a while would end every block. */
   readonly clock: Clock
   /** Called when a block begins. */
   readonly onBlock: (key: string) => void
@@ -86,9 +57,13 @@ export interface GuardDependencies {
 export function createGuard({ settings, memory, store, clock, onBlock, onStoreError }: GuardDependencies): Guard {
   const windowMs = settings.window * 1000
   const blockMs = settings.block * 1000
+  /** The steps of the store that run, by the key of their count. */
+  const steps = new Map<string, Set<Promise<boolean>>>()
+  let isStoreAway = false
+  let isRefreshing = false
 
-  function running(key: string, now: number): FailureCount | undefined {
-    const count = memory.counts.get(key)
+  function running(key: string, now: number): RememberedCount | undefined {
+    const count = memory.get(key)
     return count && now < count.expires ? count : undefined
   }
 
@@ -98,67 +73,124 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   }
 
   function blockedFor(attempt: Attempt): number {
-    if (memory.counts.size === 0) return 0
+    if (memory.isEmpty) return 0
     const now = clock()
     return Math.max(...scopesOf(attempt, settings).map((scope) => remaining(scope, now)))
   }
 
-  async function count({ key, limit }: Scope, now: number): Promise<void> {
+  /** Returns a step that the attempt has to wait for, if there is one. */
+  function findStepAhead(attempt: Attempt): Promise<unknown> | undefined {
+    if (steps.size === 0 || isStoreAway) return undefined
+    for (const { key, limit } of scopesOf(attempt, settings)) {
+      const unconfirmed = steps.get(key)
+      if (unconfirmed && unconfirmed.size >= Math.max(1, Math.floor(limit * MAX_UNCONFIRMED_SHARE))) {
+        return Promise.race(unconfirmed)
+      }
+    }
+    return undefined
+  }
+
+  function inTurn<Result>(attempt: Attempt, evaluate: () => Promise<Result>): Promise<Result> {
+    const ahead = findStepAhead(attempt)
+    return ahead ? ahead.then(() => inTurn(attempt, evaluate)) : evaluate()
+  }
+
+  function remember(count: RememberedCount, limit: number): void {
+    memory.set(count, count.failures >= limit)
+  }
+
+  /** Returns whether the count was a block before this failure. */
+  async function count(scope: Scope, now: number): Promise<boolean> {
+    const { key, limit } = scope
     // Memory first: concurrent attempts see the failure before the store has answered.
     const before = running(key, now)
     const failures = (before?.failures ?? 0) + 1
-    remember({ key, failures, expires: failures >= limit ? now + blockMs : (before?.expires ?? now + windowMs) })
-    if (failures === limit) onBlock(key)
+    const expires = failures >= limit ? now + blockMs : (before?.expires ?? now + windowMs)
+    remember({ ...before, key, failures, expires }, limit)
+
+    const step = countInStore(scope, failures, now)
+    const unconfirmed = steps.get(key) ?? new Set()
+    steps.set(key, unconfirmed.add(step))
+    try {
+      return await step
+    } finally {
+      unconfirmed.delete(step)
+      if (unconfirmed.size === 0) steps.delete(key)
+    }
+  }
+
+  /** @param counted the failures in memory, with this one. */
+  async function countInStore({ key, limit }: Scope, counted: number, now: number): Promise<boolean> {
     try {
       const stored = await store.add(key, windowMs, now)
-      const blocks = stored.failures >= limit
-      if (blocks) await store.extend(key, now + blockMs, now)
-      // This process may have counted more failures in memory during the step.
-      const counted = Math.max(stored.failures, running(key, now)?.failures ?? 0)
-      remember({ key, failures: counted, expires: blocks ? now + blockMs : stored.expires })
+      const begins = stored.failures === limit
+      if (begins) await store.block(key, now + blockMs, now)
+      isStoreAway = false
+      // This process may have counted more failures in memory during the step, or while the store was away.
+      const known = running(key, now)
+      const isAhead = known !== undefined && known.failures > stored.failures
+      const failures = isAhead ? known.failures : stored.failures
+      const expires = begins ? now + blockMs : stored.expires
+      remember({ key, failures, expires, isUnsaved: isAhead && known.isUnsaved }, limit)
+      if (begins) onBlock(key)
+      return stored.failures > limit
+    } catch (error) {
+      isStoreAway = true
+      onStoreError(error)
+      const known = running(key, now)
+      if (known) remember({ ...known, isUnsaved: true }, limit)
+      if (counted === limit) onBlock(key)
+      return false
+    }
+  }
+
+  /** Takes the failures of an account out of the count of its address. */
+  async function takeBack(account: Scope, ofAddress: Scope, failures: number): Promise<void> {
+    const now = clock()
+    const known = running(ofAddress.key, now)
+    if (known && known.failures < ofAddress.limit) {
+      remember({ ...known, failures: Math.max(0, known.failures - failures) }, ofAddress.limit)
+    }
+    try {
+      const removed = await store.remove(account.key, account.limit)
+      if (removed > 0) await store.subtract(ofAddress.key, removed, ofAddress.limit)
     } catch (error) {
       onStoreError(error)
     }
   }
 
-  function remember(count: FailureCount): void {
-    memory.counts.delete(count.key)
-    memory.counts.set(count.key, count)
-    if (memory.counts.size <= MAX_COUNTS) return
-    // Evict the oldest, but blocks last: otherwise a client could evict a block by inventing names.
-    const [oldest = count] = memory.counts.values()
-    const evicted = memory.counts.values().find((candidate) => !isBlock(candidate, settings)) ?? oldest
-    memory.counts.delete(evicted.key)
-  }
-
-  let refreshing = false
-
   return {
     blockedFor,
+    inTurn,
 
     async fail(attempt) {
       // Otherwise a blocked client could extend its block for ever.
-      if (blockedFor(attempt) > 0) return
+      if (blockedFor(attempt) > 0) return true
       const now = clock()
-      await Promise.all(scopesOf(attempt, settings).map((scope) => count(scope, now)))
+      const wereBlocks = await Promise.all(scopesOf(attempt, settings).map((scope) => count(scope, now)))
+      return wereBlocks.includes(true)
     },
 
     succeed({ address, account }) {
       if (account === undefined) return
-      const key = accountKey(account, address)
-      if (memory.counts.delete(key)) store.remove(key, settings.accountFailures).catch(onStoreError)
+      const scope = accountScope(account, address, settings)
+      const forgotten = memory.delete(scope.key)
+      if (forgotten) void takeBack(scope, passwordsScope(address, settings), forgotten.failures)
     },
 
     async refresh() {
-      if (refreshing) return
-      refreshing = true
+      if (isRefreshing) return
+      isRefreshing = true
       try {
-        const listed = await store.list(clock(), MAX_COUNTS)
-        memory.counts = new Map(listed.map((entry) => [entry.key, entry]))
+        const now = clock()
+        const listed = await store.list(now, { blocks: MAX_BLOCKS, counts: MAX_COUNTS })
+        memory.replace(listed, now, (count) => isBlock(count, settings))
+        isStoreAway = false
       } catch (error) {
+        isStoreAway = true
         onStoreError(error)
       } finally {
-        refreshing = false
+        isRefreshing = false
       }
     },
   }
@@ -167,7 +199,8 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
 /** The guard for a configuration without one: never blocks. */
 export const noGuard: Guard = {
   blockedFor: () => 0,
-  fail: async () => undefined,
+  inTurn: (_attempt, evaluate) => evaluate(),
+  fail: async () => false,
   succeed: () => undefined,
   refresh: async () => undefined,
 }

@@ -4,6 +4,7 @@ import { clientNetwork } from '../core/address.ts'
 import type { Clock } from '../core/clock.ts'
 import { matchSecret, type SecretSlot } from '../core/crypto/secrets.ts'
 import type { Guard } from '../core/guard.ts'
+import type { Attempt } from '../core/guard-scopes.ts'
 import type { AuditLog, SecretHolder } from '../observability/audit-log.ts'
 import { clientIp } from './client-ip.ts'
 import { Refusal } from './refusal.ts'
@@ -55,7 +56,11 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
     },
   })
 
-  async function check(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
+  function check(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
+    return guard.inTurn(attemptOf(request), () => evaluate(request, candidates))
+  }
+
+  async function evaluate(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
     refuseWhileBlocked(request, guard)
     let knownId: string | undefined
     for (const { id, secret } of candidates) {
@@ -66,7 +71,7 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
       audit.secretUsed(kind, secretSlot)
       return { id, holder, secretSlot }
     }
-    await guard.fail(attemptOf(request))
+    if (await guard.fail(attemptOf(request))) throw refuseBlocked(request, guard)
     throw knownId === undefined
       ? new Refusal(`unknown_${kind}`)
       : new Refusal('bad_secret', { [FIELDS[kind]]: knownId })
@@ -85,10 +90,13 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
 
 /** Throws a {@link Refusal} while the guard blocks the address that a request comes from. */
 export function refuseWhileBlocked(request: FastifyRequest, guard: Guard): void {
-  const retryAfterMs = guard.blockedFor(attemptOf(request))
-  if (retryAfterMs > 0) throw new Refusal('blocked', { retryAfterMs })
+  if (guard.blockedFor(attemptOf(request)) > 0) throw refuseBlocked(request, guard)
 }
 
-function attemptOf(request: FastifyRequest) {
+function refuseBlocked(request: FastifyRequest, guard: Guard): Refusal {
+  return new Refusal('blocked', { retryAfterMs: guard.blockedFor(attemptOf(request)) })
+}
+
+function attemptOf(request: FastifyRequest): Attempt {
   return { address: clientNetwork(clientIp(request)) }
 }

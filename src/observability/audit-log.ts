@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { normaliseAddress } from '../core/address.ts'
 import { clientIp } from '../http/client-ip.ts'
 import type { RefusalReason } from '../http/refusal.ts'
 import type { Metrics } from './metrics.ts'
@@ -20,7 +21,10 @@ export interface Decision {
   readonly secretSlot?: number | undefined
   /** The nevisFIDO operation, or the operation or area that a gateway checks a token for. */
   readonly operation?: string | undefined
-  /** The caller's address according to `trustProxy`; absent where the caller disconnected before the decision. */
+  /**
+   * The caller's address according to `trustProxy`, as `normaliseAddress` (address.ts) spells it; absent where the
+   * caller disconnected before the decision.
+   */
   readonly address: string | undefined
   readonly requestId: string
   /** The caller's trace (W3C Trace Context), or Trimint's own where tracing is on. */
@@ -36,7 +40,8 @@ interface Traceable {
 export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
   const span = (request as Traceable).opentelemetry?.().span
   const traceId = span ? span.spanContext().traceId : readTraceId(request.headers.traceparent)
-  return { address: clientIp(request), requestId: request.id, traceId }
+  const address = clientIp(request)
+  return { address: address === undefined ? undefined : normaliseAddress(address), requestId: request.id, traceId }
 }
 
 /** Reads version, trace-id, parent-id and flags (W3C Trace Context, section 3.2). A trace-id of zeros is invalid. */

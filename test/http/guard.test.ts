@@ -185,7 +185,15 @@ test('I24, B22: while the store is unavailable the guard counts in memory and lo
   const away = async (): Promise<never> => {
     throw new Error('the store is away')
   }
-  const failureStore = { add: away, extend: away, remove: away, list: away, close: async () => undefined }
+  const failureStore = {
+    add: away,
+    block: away,
+    remove: away,
+    subtract: away,
+    list: away,
+    sweep: away,
+    close: async () => undefined,
+  }
   await using service = await startService({ configuration, stores: { failures: failureStore } })
   expect((await getToken(service, QUERY)).status).toBe(200)
   expect((await login(service)).status).toBe(200)
@@ -241,12 +249,12 @@ describe('trimint guard', () => {
     withService(async (service, run) => {
       for (let count = 0; count < 3; count++)
         await login(service, { ...LOGIN, password: 'wrong password' }, from('10.0.0.1'))
-      await login(service, { ...LOGIN, username: 'my-password-as-a-name' }, from('10.0.0.1'))
+      await login(service, { ...LOGIN, username: 'my-password-as-a-name' }, from('10.0.0.2'))
       const { code, out } = await run('guard list')
       expect(code).toBe(0)
       expect(out).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z {2}3 {2}blocked until {2}account psc from 10\.0\.0\.1$/m)
       expect(out).toMatch(/ 3 {2}counted until {2}account psc from everywhere$/m)
-      expect(out).toMatch(/ 1 {2}counted until {2}account unknown-[0-9a-f]{16} from 10\.0\.0\.1$/m)
+      expect(out).toMatch(/ 1 {2}counted until {2}account unknown-[0-9a-f]{16} from 10\.0\.0\.2$/m)
       expect(out).not.toContain('my-password-as-a-name')
 
       expect(await run('guard lift --account psc --address 10.0.0.1')).toEqual({
@@ -272,6 +280,7 @@ describe('trimint guard', () => {
       expect(out.trim().split('\n').toSorted()).toEqual([
         'lifted  account psc from 2001:db8:1:2::/64',
         'lifted  address 2001:db8:1:2::/64',
+        'lifted  passwords from 2001:db8:1:2::/64',
       ])
       expect(await run('guard lift --all')).toEqual({ code: 0, out: 'lifted  account psc from everywhere\n' })
       expect(await run('guard list')).toEqual({ code: 0, out: '' })

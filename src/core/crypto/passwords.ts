@@ -1,5 +1,6 @@
 import { hash, parseOptions, verify } from '@node-rs/argon2'
 import pLimit from 'p-limit'
+import { createFairQueue } from '../fair-queue.ts'
 import type { Randomness } from '../randomness.ts'
 import { digestSecret, matchSecret } from './secrets.ts'
 
@@ -28,15 +29,24 @@ export class PasswordQueueFullError extends Error {
   readonly code = 'ERR_PASSWORD_QUEUE_FULL'
 }
 
+/** A password to check against a stored hash. */
+export interface PasswordCheck {
+  readonly stored: string
+  readonly password: string
+  /** Whose turn the check takes: the network that the caller comes from. */
+  readonly network: string
+  /** Called when the check leaves the queue; where it returns false the check is skipped and resolves to false. */
+  readonly proceed: () => boolean
+}
+
 export interface PasswordChecker {
   /**
-   * Checks a password against a stored hash, off the event loop.
+   * Checks a password, off the event loop. Networks take turns, so that a flood from one does not delay the others.
    *
-   * @param proceed called when the check leaves the queue; where it returns false the check is skipped and resolves to
-   *   false.
-   * @throws PasswordQueueFullError at once when the queue is full.
+   * @throws PasswordQueueFullError when the queue is full and no network has more checks in it; also for a waiting check
+   *   of the network that has most, when another network needs its place.
    */
-  check(stored: string, password: string, proceed: () => boolean): Promise<boolean>
+  check(check: PasswordCheck): Promise<boolean>
 }
 
 export interface PasswordCheckerLimits {
@@ -46,17 +56,46 @@ export interface PasswordCheckerLimits {
   readonly waiting: number
 }
 
+interface Waiting {
+  readonly start: () => Promise<void>
+  readonly reject: (error: unknown) => void
+}
+
 /**
  * Creates a checker with bounded processor and memory use, so that a flood of wrong passwords does not slow other
  * requests.
  */
 export function createPasswordChecker({ concurrency, waiting }: PasswordCheckerLimits): PasswordChecker {
-  const limit = pLimit(concurrency)
+  const slots = pLimit(concurrency)
+  const queue = createFairQueue<Waiting>()
+  let running = 0
+  const full = () => new PasswordQueueFullError(`${waiting} password checks are waiting`)
+
   return {
-    async check(stored, password, proceed) {
-      if (limit.pendingCount >= waiting) throw new PasswordQueueFullError(`${waiting} password checks are waiting`)
-      return limit(async () => proceed() && verifyPassword(stored, password))
-    },
+    check: ({ stored, password, network, proceed }) =>
+      new Promise((resolve, reject) => {
+        async function start(): Promise<void> {
+          running += 1
+          try {
+            resolve(proceed() && (await verifyPassword(stored, password)))
+          } catch (error) {
+            reject(error)
+          } finally {
+            running -= 1
+          }
+        }
+        const added = { start, reject }
+        if (running + queue.size < concurrency + waiting) {
+          queue.push(network, added)
+          // The slot serves the party whose turn it then is.
+          void slots(() => queue.shift()?.start())
+          return
+        }
+        const displaced = queue.displaceFor(network)
+        if (displaced) queue.push(network, added)
+        const refused = displaced ?? added
+        refused.reject(full())
+      }),
   }
 }
 

@@ -33,7 +33,8 @@ export interface IdscanLoginDependencies {
 
 /**
  * Checks a username and a password from an address. Unknown names, disabled accounts and wrong passwords take the same
- * time.
+ * time. Attempts at one name from one address are evaluated one after the other, so that the guard counts each before
+ * the next.
  *
  * @throws PasswordQueueFullError when too many checks wait.
  */
@@ -63,10 +64,17 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     return accounts[digestName(name).readUInt32BE() % accounts.length]?.password ?? DECOY_PASSWORD_HASH
   }
 
-  function isCached(account: IdscanAccount, digest: Buffer): boolean {
+  function findCached(account: IdscanAccount): Buffer | undefined {
     const entry = cachedPasswords.get(account)
-    return entry !== undefined && clock() < entry.until && timingSafeEqual(entry.digest, digest)
+    return entry && clock() < entry.until ? entry.digest : undefined
   }
+
+  function isCached(account: IdscanAccount, digest: Buffer): boolean {
+    const cached = findCached(account)
+    return cached !== undefined && timingSafeEqual(cached, digest)
+  }
+
+  const underWay = new Map<string, Promise<LoginResult>>()
 
   return async (username, password, address) => {
     const name = fold(username)
@@ -76,6 +84,9 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     const attempt = { address: clientNetwork(address), account: counted }
     const blocked = () => guard.blockedFor(attempt)
     const refuseBlocked = () => ({ refused: 'blocked', account, retryAfterMs: blocked() }) as const
+
+    const key = `${attempt.address} ${counted}`
+    for (let ahead = underWay.get(key); ahead; ahead = underWay.get(key)) await ahead.catch(ignore)
     if (blocked() > 0) return refuseBlocked()
 
     const stored = account?.password ?? decoyFor(name)
@@ -85,16 +96,40 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
       return { account }
     }
 
-    const matches = await passwords.check(stored, password, () => blocked() === 0)
-    // Other failures may have caused a block while this check was waiting.
-    if (blocked() > 0) return refuseBlocked()
-    if (matches && account && !account.disabled) {
-      cachedPasswords.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
-      guard.succeed(attempt)
-      return { account }
+    async function check(): Promise<LoginResult> {
+      const matches = await checkPassword()
+      return guard.inTurn(attempt, async () => {
+        // Other failures may have caused a block while this check was waiting.
+        if (blocked() > 0) return refuseBlocked()
+        if (matches && account && !account.disabled) {
+          cachedPasswords.set(account, { digest, until: clock() + PASSWORD_CACHE_TTL_MS })
+          guard.succeed(attempt)
+          return { account }
+        }
+        if (await guard.fail(attempt)) return refuseBlocked()
+        if (!account) return { refused: 'unknown_account' }
+        return { refused: matches ? 'account_disabled' : 'bad_password', account }
+      })
     }
-    await guard.fail(attempt)
-    if (!account) return { refused: 'unknown_account' }
-    return { refused: matches ? 'account_disabled' : 'bad_password', account }
+
+    async function checkPassword(): Promise<boolean> {
+      try {
+        return await passwords.check({ stored, password, network: attempt.address, proceed: () => blocked() === 0 })
+      } catch (error) {
+        // The comparison with the cache was a guess: without this count, a full queue would make guesses free.
+        if (account && findCached(account)) await guard.fail(attempt)
+        throw error
+      }
+    }
+
+    const result = check()
+    underWay.set(key, result)
+    try {
+      return await result
+    } finally {
+      underWay.delete(key)
+    }
   }
 }
+
+function ignore(): void {}

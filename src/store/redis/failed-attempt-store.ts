@@ -1,53 +1,77 @@
 import type { FailedAttemptStore, FailureCount } from '../../core/ports/failed-attempt-store.ts'
+import { RETENTION_MS } from '../../core/ports/retention.ts'
+import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
 
 const COUNT_KEY = 'trimint:failures:'
 
-/** Two sorted sets of all counts, by failures and by expiry: they list counts without a scan. */
-const BY_FAILURES = 'trimint:failures'
+/** Two sorted sets by expiry, of all counts and of blocks: they list counts without a scan. */
 const BY_EXPIRY = 'trimint:failures-by-end'
-
-/** How many expired counts one listing removes from both sets. */
-const MAX_EXPIRED_PER_LIST = 1_000
+const BLOCKS = 'trimint:failures-blocks'
 
 /**
  * Creates a store that counts failures in Redis. Each step changes one count; the sorted sets follow and may lag
- * behind.
+ * behind. Redis expires the counts; the sorted sets are swept.
  */
 export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemptStore {
+  const runningKeys = (set: string, now: number, count: number): Promise<string[]> =>
+    client.zRange(set, '+inf', `(${now}`, { BY: 'SCORE', REV: true, LIMIT: { offset: 0, count } })
+
+  async function sweep(set: string, cutoff: number): Promise<void> {
+    await sweepAll(() =>
+      withTimeout(async () => {
+        const expired = await client.zRange(set, '-inf', cutoff, {
+          BY: 'SCORE',
+          LIMIT: { offset: 0, count: SWEEP_STEP },
+        })
+        return expired.length === 0 ? 0 : client.zRem(set, expired)
+      }),
+    )
+  }
+
   return {
     add: (key, lifetimeMs, now) =>
       withTimeout(async () => {
         const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetimeMs)) }
-        await Promise.all([
-          client.zAdd(BY_FAILURES, { value: key, score: count.failures }),
-          client.zAdd(BY_EXPIRY, { value: key, score: count.expires }),
-        ])
+        await client.zAdd(BY_EXPIRY, { value: key, score: count.expires })
         return count
       }),
-    extend: (key, expires, now) =>
+    block: (key, expires, now) =>
       withTimeout(async () => {
         const isRunning = await client.extendFailures(COUNT_KEY + key, now, expires)
-        if (isRunning) await client.zAdd(BY_EXPIRY, { value: key, score: expires })
+        if (!isRunning) return
+        const entry = { value: key, score: expires }
+        await Promise.all([client.zAdd(BLOCKS, entry), client.zAdd(BY_EXPIRY, entry)])
       }),
     remove: (key, limit) =>
       withTimeout(async () => {
-        if (!(await client.removeFailures(COUNT_KEY + key, limit))) return false
-        await Promise.all([client.zRem(BY_FAILURES, key), client.zRem(BY_EXPIRY, key)])
-        return true
+        const removed = await client.removeFailures(COUNT_KEY + key, limit)
+        if (removed > 0) await Promise.all([client.zRem(BLOCKS, key), client.zRem(BY_EXPIRY, key)])
+        return removed
       }),
-    list: (now, limit) =>
+    subtract: (key, failures, limit) =>
       withTimeout(async () => {
-        const LIMIT = { offset: 0, count: MAX_EXPIRED_PER_LIST }
-        const expired = await client.zRange(BY_EXPIRY, '-inf', now, { BY: 'SCORE', LIMIT })
-        if (expired.length > 0) await Promise.all([client.zRem(BY_FAILURES, expired), client.zRem(BY_EXPIRY, expired)])
-        const keys = await client.zRange(BY_FAILURES, 0, limit - 1, { REV: true })
-        const counts = await Promise.all(keys.map((key) => client.hGetAll(COUNT_KEY + key)))
-        return counts.flatMap(({ failures, expires }, at): FailureCount[] => {
+        const isGone = await client.subtractFailures(COUNT_KEY + key, failures, limit)
+        if (isGone) await client.zRem(BY_EXPIRY, key)
+      }),
+    list: (now, { blocks, counts }) =>
+      withTimeout(async () => {
+        const [blocked, all] = await Promise.all([
+          runningKeys(BLOCKS, now, blocks),
+          // More, because blocks are among them.
+          runningKeys(BY_EXPIRY, now, blocks + counts),
+        ])
+        const isBlocked = new Set(blocked)
+        const keys = [...blocked, ...all.filter((key) => !isBlocked.has(key)).slice(0, counts)]
+        const found = await Promise.all(keys.map((key) => client.hGetAll(COUNT_KEY + key)))
+        return found.flatMap(({ failures, expires }, at): FailureCount[] => {
           const count = { key: keys[at] ?? '', failures: Number(failures), expires: Number(expires) }
           return count.expires > now ? [count] : []
         })
       }),
+    async sweep(now) {
+      await Promise.all([sweep(BLOCKS, now - RETENTION_MS), sweep(BY_EXPIRY, now - RETENTION_MS)])
+    },
     close: () => closeRedisClient(client),
   }
 }

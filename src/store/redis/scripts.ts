@@ -74,16 +74,36 @@ return 1`,
     transformReply: isOne,
   }),
 
-  /** Deletes a count below a limit. Replies whether it did. */
+  /** Deletes a count below a limit. Replies its failures; 0 where it deleted none. */
   removeFailures: defineScript({
     NUMBER_OF_KEYS: 1,
     SCRIPT: `
-local failures = redis.call('HGET', KEYS[1], 'failures')
-if not failures or tonumber(failures) >= tonumber(ARGV[1]) then return 0 end
-return redis.call('DEL', KEYS[1])`,
+local failures = tonumber(redis.call('HGET', KEYS[1], 'failures') or '0')
+if failures >= tonumber(ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+return failures`,
     parseCommand(parser: CommandParser, key: string, limit: number) {
       parser.pushKey(key)
       parser.push(`${limit}`)
+    },
+    transformReply: (failures: number) => failures,
+  }),
+
+  /** Takes failures out of a count below a limit. Replies whether none is left. */
+  subtractFailures: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+local failures = tonumber(redis.call('HGET', KEYS[1], 'failures') or '0')
+if failures >= tonumber(ARGV[2]) then return 0 end
+if failures > tonumber(ARGV[1]) then
+  redis.call('HINCRBY', KEYS[1], 'failures', -ARGV[1])
+  return 0
+end
+redis.call('DEL', KEYS[1])
+return 1`,
+    parseCommand(parser: CommandParser, key: string, failures: number, limit: number) {
+      parser.pushKey(key)
+      parser.push(`${failures}`, `${limit}`)
     },
     transformReply: isOne,
   }),

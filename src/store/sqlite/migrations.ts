@@ -80,4 +80,7 @@ export const MIGRATIONS = [
    ALTER TABLE revocations_by_subject RENAME TO revocations;
    CREATE INDEX revocations_by_expiry ON revocations (expires);`,
   'ALTER TABLE tokens ADD COLUMN known_revocation INTEGER;',
+  // A block is found among any number of other counts. The default is for inserts by processes of the previous version.
+  `ALTER TABLE failures ADD COLUMN is_block INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX failures_blocks ON failures (expires) WHERE is_block = 1;`,
 ]

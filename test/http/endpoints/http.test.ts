@@ -168,6 +168,25 @@ describe('the audit line', () => {
     await getToken(trusting, QUERY, { headers })
     expect(trusting.log.at(-1)).toMatchObject({ address: '203.0.113.9' })
   })
+
+  test.each([
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['203.0.113.9:5001', '203.0.113.9'],
+    ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+    ['[2001:db8::1]:443', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['unknown', 'unreadable'],
+    ['010.0.0.1', 'unreadable'],
+    ["203.0.113.9'; --", 'unreadable'],
+    ['1'.repeat(8_000), 'unreadable'],
+  ])('writes the forwarded address %s as %s', async (forwarded, address) => {
+    await using trusting = await startService({ configuration: { trustProxy: ['loopback'] } })
+    const headers = { 'x-forwarded-for': forwarded }
+    await getToken(trusting, QUERY, { headers })
+    expect(trusting.log.at(-1)).toMatchObject({ event: 'token.issued', address })
+    await getToken(trusting, QUERY, { headers, as: { id: 'app-1', secret: 'a wrong secret 5a1c' } })
+    expect(trusting.log.at(-1)).toMatchObject({ event: 'token.refused', address })
+  })
 })
 
 describe('HTTP/1.1 parsing', () => {

@@ -7,6 +7,7 @@ import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import { MAX_STALENESS_MS } from '../../../src/core/revocations.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { runTrimint } from '../../support/command.ts'
+import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
 import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
 import { hasProgram } from '../../support/programs.ts'
@@ -164,6 +165,45 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
     }
     await stores.close()
   })
+
+  test.each(JUMPS)(
+    'I24: keeps a block, and ends it in time, when the clock jumps $jump and back three minutes later',
+    async ({ by }) => {
+      const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
+      const pass = async (time: number) => {
+        clock.advance(time)
+        uptime.advance(time)
+        await vi.advanceTimersByTimeAsync(time)
+      }
+      const stores = await openStores(name)
+      {
+        await using service = await startService({
+          configuration: { guard: { accountFailures: 2, block: '15m' }, idscan: { accounts: [ACCOUNT] } },
+          clock,
+          uptime,
+          stores,
+          intervals: DEFAULT_INTERVALS,
+        })
+        const logIn = async () => (await login(service)).status
+        for (let count = 0; count < 2; count++) await login(service, { ...LOGIN, password: 'wrong' })
+        expect(await logIn()).toBe(429)
+        clock.advance(by)
+        for (let minute = 0; minute < 3; minute++) {
+          expect(await logIn()).toBe(429)
+          // Failures write to the store while the clock is wrong.
+          await login(service, { ...LOGIN, username: 'nobody' })
+          await pass(MINUTE)
+        }
+        clock.advance(-by)
+        await pass(MINUTE)
+        expect(await logIn()).toBe(429)
+        await pass(11 * MINUTE + 1_000)
+        expect(await logIn()).toBe(200)
+      }
+      await stores.failures.remove('account psc from everywhere', 100)
+      await stores.close()
+    },
+  )
 
   test.each(JUMPS)(
     'loses, revives and doubles no token when the clock jumps $jump and back three minutes later',

@@ -215,7 +215,7 @@ test('leaves no thread when a store cannot be opened, and rejects with the reaso
 test('keeps ten stores in memory separate', async () => {
   const stores = await Promise.all(Array.from({ length: 10 }, () => openStores('sqlite::memory:')))
   await stores[0]?.failures.add('a', 1_000, 0)
-  const counts = await Promise.all(stores.map(({ failures }) => failures.list(0, 10)))
+  const counts = await Promise.all(stores.map(({ failures }) => failures.list(0, { blocks: 10, counts: 10 })))
   expect(counts.map(({ length }) => length)).toEqual([1, ...Array(9).fill(0)])
   await Promise.all(stores.map((store) => store.close()))
 })

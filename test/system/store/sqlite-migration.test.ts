@@ -80,9 +80,25 @@ test('works beside a process of version 5 that is still running', async () => {
   await stores.close()
 })
 
+test('counts failed attempts together with a process of version 5 that is still running', async () => {
+  using old = openVersion5()
+  const add = old.database.prepare(
+    `INSERT INTO failures (key, failures, expires) VALUES ('a', 1, ${EXPIRY})
+     ON CONFLICT (key) DO UPDATE SET failures = failures + 1`,
+  )
+  add.run()
+  const stores = await openStores(`sqlite:${old.file}`)
+  add.run()
+  expect(await stores.failures.add('a', 1_000, NOW)).toEqual({ key: 'a', failures: 3, expires: EXPIRY })
+  await stores.failures.block('a', EXPIRY, NOW)
+  add.run()
+  expect(await stores.failures.list(NOW, { blocks: 1, counts: 0 })).toMatchObject([{ key: 'a', failures: 4 }])
+  await stores.close()
+})
+
 test('marks the file with a version that version 5 rejects', async () => {
   using old = openVersion5()
   const stores = await openStores(`sqlite:${old.file}`)
   await stores.close()
-  expect(old.database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 7 })
+  expect(old.database.prepare('PRAGMA user_version').get()).toEqual({ user_version: MIGRATIONS.length })
 })

@@ -528,7 +528,7 @@ describe('SQLite', () => {
     const record = createRecord()
     await store.create(record)
     const failures = await openStore('failures', `sqlite:${file}`)
-    expect(await failures.list(NOW, 10)).toEqual([{ key: 'a', failures: 3, expires: EXPIRY }])
+    expect(await failures.list(NOW, { blocks: 10, counts: 10 })).toEqual([{ key: 'a', failures: 3, expires: EXPIRY }])
     expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
     await failures.close()
     await store.close()

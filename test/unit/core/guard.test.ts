@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientNetwork } from '../../../src/core/address.ts'
-import { type Attempt, createGuard, type Guard, type GuardMemory, isBlock, noGuard } from '../../../src/core/guard.ts'
+import { createGuard, type Guard, noGuard } from '../../../src/core/guard.ts'
+import { createGuardMemory, type GuardMemory } from '../../../src/core/guard-memory.ts'
+import { type Attempt, isBlock } from '../../../src/core/guard-scopes.ts'
 import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
 import { openStore } from '../../support/stores.ts'
 import { createFrozenClock } from '../../support/time.ts'
@@ -11,7 +13,7 @@ let store = await openStore('failures', 'sqlite::memory:')
 let blocks: string[] = []
 let errors: unknown[] = []
 
-const create = (from: FailedAttemptStore = store, memory: GuardMemory = { counts: new Map() }): Guard =>
+const create = (from: FailedAttemptStore = store, memory: GuardMemory = createGuardMemory()): Guard =>
   createGuard({
     memory,
     settings,
@@ -27,6 +29,21 @@ afterEach(async () => {
   blocks = []
   errors = []
 })
+
+const failing = async (): Promise<never> => {
+  throw new Error('store failed')
+}
+
+/** A store that is unavailable. */
+const AWAY: FailedAttemptStore = {
+  add: failing,
+  block: failing,
+  remove: failing,
+  subtract: failing,
+  list: failing,
+  sweep: failing,
+  close: async () => undefined,
+}
 
 async function fail(guard: Guard, attempt: Attempt, times: number): Promise<void> {
   for (let count = 0; count < times; count++) await guard.fail(attempt)
@@ -170,27 +187,19 @@ test('keeps a block of another process after a success', async () => {
 })
 
 test('counts in memory while the store fails, and reports each error', async () => {
-  const failing = async (): Promise<never> => {
-    throw new Error('store failed')
-  }
-  const guard = create({ add: failing, extend: failing, remove: failing, list: failing, close: async () => undefined })
+  const guard = create(AWAY)
   await fail(guard, psc, 2)
   guard.succeed(psc)
   await fail(guard, psc, 3)
-  // Each failure is two steps, for the address and for everywhere; the success is one more.
-  expect(errors).toHaveLength(2 * 5 + 1)
+  // Each failure is three steps: the account at the address, the account everywhere, the address. The success is one.
+  expect(errors).toHaveLength(3 * 5 + 1)
   await guard.refresh()
-  expect(errors).toHaveLength(2 * 5 + 2)
+  expect(errors).toHaveLength(3 * 5 + 2)
   expect(guard.blockedFor(psc)).toBe(300_000)
 })
 
 test('drops failures below the limit after the window while the store fails', async () => {
-  const guard = create({
-    ...store,
-    add: async () => {
-      throw new Error('store failed')
-    },
-  })
+  const guard = create({ ...store, add: failing })
   await fail(guard, psc, 2)
   clock.advance(60_000)
   await fail(guard, psc, 1)
@@ -223,18 +232,17 @@ test('keeps blocks during a flood of invented names, in memory and in a refresh'
 })
 
 test('keeps the latest two thousand counts in memory', async () => {
-  const memory: GuardMemory = { counts: new Map() }
+  const memory = createGuardMemory()
   const guard = create(store, memory)
-  const countOf = (at: number) => memory.counts.get(`address 10.1.${at >> 8}.${at & 255}`)
+  const countOf = (at: number) => memory.get(`address 10.1.${at >> 8}.${at & 255}`)
   for (let at = 0; at < 2_001; at++) {
     await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
     // A second failure makes the first count the newest.
     if (at === 1_999) {
-      expect(memory.counts.size).toBe(2_000)
+      expect(countOf(0)?.failures).toBe(1)
       await guard.fail({ address: '10.1.0.0' })
     }
   }
-  expect(memory.counts.size).toBe(2_000)
   expect([0, 1, 2_000].map((at) => countOf(at)?.failures)).toEqual([2, undefined, 1])
 })
 
@@ -255,12 +263,117 @@ test('keeps failures of an account named "undefined" after a machine succeeds', 
   expect(guard.blockedFor(oddly)).toBe(300_000)
 })
 
-test('keeps the latest blocks when there are more than memory holds', async () => {
-  const guard = create()
-  for (let at = 0; at < 2_010; at++) {
-    for (let count = 0; count < 5; count++) await guard.fail({ address: `10.1.${at >> 8}.${at & 255}` })
+test('keeps the latest ten thousand blocks in memory, whatever other counts there are', () => {
+  const memory = createGuardMemory()
+  const key = (at: number) => `address ${at}`
+  for (let at = 0; at <= 10_000; at++) memory.set({ key: key(at), failures: 5, expires: 0 }, true)
+  for (let at = 0; at < 3_000; at++) memory.set({ key: `invented ${at}`, failures: 4, expires: 0 }, false)
+  expect([0, 1, 10_000].map((at) => memory.get(key(at))?.failures)).toEqual([undefined, 5, 5])
+})
+
+describe('wrong passwords from one address', () => {
+  const from = (account: string) => ({ address: '10.0.0.1', account })
+
+  test('block it for every account after addressFailures, but not for machine secrets', async () => {
+    const guard = create()
+    for (const account of ['a', 'b', 'c', 'd', 'e']) await guard.fail(from(account))
+    expect(guard.blockedFor(from('f'))).toBe(300_000)
+    expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(0)
+    expect(guard.blockedFor({ address: '10.0.0.2', account: 'f' })).toBe(0)
+    expect(blocks).toEqual(['passwords from 10.0.0.1'])
+  })
+
+  test('stop counting once the account logs in from there, in any process', async () => {
+    const [one, two] = [create(), create()]
+    for (const account of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
+      await fail(one, from(account), 2)
+      await two.refresh()
+      two.succeed(from(account))
+      // The guard does not wait for its two writes; later ones complete after them.
+      await store.remove('none', 1)
+      await store.remove('none', 1)
+      await one.refresh()
+    }
+    expect(one.blockedFor(from('i'))).toBe(0)
+    const listed = await store.list(clock(), { blocks: 0, counts: 100 })
+    expect(listed.map(({ key }) => key)).not.toContain('passwords from 10.0.0.1')
+  })
+
+  test('still count when another account logs in', async () => {
+    const guard = create()
+    for (const account of ['a', 'b', 'c', 'd']) await guard.fail(from(account))
+    guard.succeed(from('z'))
+    guard.succeed(from('a'))
+    await fail(guard, from('e'), 2)
+    expect(guard.blockedFor(from('z'))).toBe(300_000)
+  })
+})
+
+describe('attempts while failures are on their way to the store', () => {
+  const attempt = { address: '10.0.0.1' }
+
+  /** Starts attempts that fail; returns how many were evaluated so far, and the results. */
+  function startFailing(guard: Guard, count: number) {
+    let evaluated = 0
+    const evaluate = () => {
+      evaluated += 1
+      return guard.fail(attempt)
+    }
+    const results = Promise.all(Array.from({ length: count }, () => guard.inTurn(attempt, evaluate)))
+    return { evaluated: () => evaluated, results }
   }
-  expect(guard.blockedFor({ address: '10.1.7.217' })).toBe(300_000)
+
+  test('wait for one failure, but not for those of other addresses', async () => {
+    const steps: (() => void)[] = []
+    const guard = create({
+      ...store,
+      add: async (...given) => {
+        await new Promise<void>((resolve) => steps.push(resolve))
+        return store.add(...given)
+      },
+    })
+    const { evaluated, results } = startFailing(guard, 3)
+    expect(await guard.inTurn({ address: '10.0.0.2' }, async () => 'evaluated')).toBe('evaluated')
+    for (const turn of [1, 2, 3]) {
+      await expect.poll(evaluated).toBe(turn)
+      steps.shift()?.()
+    }
+    expect(await results).toEqual([false, false, false])
+  })
+
+  test('do not wait for a store that is away', async () => {
+    const guard = create(AWAY)
+    await guard.fail(attempt)
+    expect(startFailing(guard, 3).evaluated()).toBe(3)
+  })
+
+  test('are blocked where another process has reached the limit', async () => {
+    const [one, two] = [create(), create()]
+    await fail(one, attempt, 5)
+    expect(await two.fail(attempt)).toBe(true)
+    expect(two.blockedFor(attempt)).toBe(300_000)
+  })
+
+  test('report one block where two processes reach the limit together', async () => {
+    const [one, two] = [create(), create()]
+    await fail(one, attempt, 3)
+    await fail(two, attempt, 2)
+    expect(blocks).toEqual(['address 10.0.0.1'])
+  })
+})
+
+test('keeps a block that the store could not record after the store is back, until it ends', async () => {
+  let isAway = true
+  const guard = create({ ...store, add: (...given) => (isAway ? failing() : store.add(...given)) })
+  await fail(guard, { address: '10.0.0.1' }, 5)
+  isAway = false
+  await guard.refresh()
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+  clock.advance(300_000)
+  await guard.refresh()
+  await fail(guard, { address: '10.0.0.1' }, 4)
+  await guard.refresh()
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(0)
 })
 
 test('runs only one refresh at a time', async () => {
@@ -294,6 +407,8 @@ test('tells whether a listed count is a block by the limit of its kind', () => {
   const count = (key: string, failures: number) => ({ key, failures, expires: 0 })
   expect(isBlock(count('address 10.0.0.1', 4), settings)).toBe(false)
   expect(isBlock(count('address 10.0.0.1', 5), settings)).toBe(true)
+  expect(isBlock(count('passwords from 10.0.0.1', 4), settings)).toBe(false)
+  expect(isBlock(count('passwords from 10.0.0.1', 5), settings)).toBe(true)
   expect(isBlock(count('account psc from 10.0.0.1', 2), settings)).toBe(false)
   expect(isBlock(count('account psc from 10.0.0.1', 3), settings)).toBe(true)
   expect(isBlock(count('account psc from everywhere', 29), settings)).toBe(false)
@@ -303,6 +418,10 @@ test('tells whether a listed count is a block by the limit of its kind', () => {
 test.each([
   ['192.0.2.7', '192.0.2.7'],
   ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['::ffff:c000:207', '192.0.2.7'],
+  ['010.0.0.1', 'unreadable'],
+  ['0x7f.1', 'unreadable'],
+  [`2001:db8::1%${'z'.repeat(100)}`, 'unreadable'],
   ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
   ['2001:db8:1:2::', '2001:db8:1:2::/64'],
   ['2001:DB8:1:2:ffff::1', '2001:db8:1:2::/64'],

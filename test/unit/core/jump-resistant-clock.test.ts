@@ -55,6 +55,29 @@ test.each([
   expect(resistant()).toBe(FROZEN_TIME + by + MINUTE)
 })
 
+test('follows a jump ahead at once where it corrects a jump back of the last hour, and no further', () => {
+  const { clock, resistant, pass } = createTime()
+  clock.advance(-24 * HOUR)
+  resistant()
+  pass(MINUTE)
+  clock.advance(-HOUR)
+  resistant()
+  pass(HOUR - 1)
+  clock.advance(25 * HOUR)
+  expect(resistant()).toBe(FROZEN_TIME + MINUTE + HOUR - 1)
+  clock.advance(2_000)
+  expect(resistant()).toBe(FROZEN_TIME + MINUTE + HOUR - 1)
+})
+
+test('holds back a jump ahead that undoes a jump back of more than an hour ago', () => {
+  const { clock, resistant, pass } = createTime()
+  clock.advance(-24 * HOUR)
+  resistant()
+  pass(HOUR)
+  clock.advance(24 * HOUR)
+  expect(resistant()).toBe(FROZEN_TIME - 23 * HOUR)
+})
+
 test('restarts the hour after a correction, but not after a second jump ahead', () => {
   const { clock, resistant, pass } = createTime()
   clock.advance(2 * HOUR)

@@ -27,7 +27,7 @@ test('observes the duration of each call in seconds, labelled with its store and
   expect(await read('trimint_store_duration_seconds_sum')).toEqual([])
   expect(await stores.uses.counted('a')).toBe(0)
   expect(await stores.uses.counted('b')).toBe(0)
-  expect(await stores.failures.list(FROZEN_TIME, 1)).toEqual([])
+  expect(await stores.failures.list(FROZEN_TIME, { blocks: 1, counts: 1 })).toEqual([])
   expect(await read('trimint_store_duration_seconds_sum')).toEqual([
     'trimint_store_duration_seconds_sum{store="uses",operation="counted"} 3',
     'trimint_store_duration_seconds_sum{store="failures",operation="list"} 0',

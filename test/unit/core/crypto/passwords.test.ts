@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
-import { createPasswordChecker, hashPassword, isPasswordHash } from '../../../../src/core/crypto/passwords.ts'
+import {
+  createPasswordChecker,
+  hashPassword,
+  isPasswordHash,
+  type PasswordChecker,
+} from '../../../../src/core/crypto/passwords.ts'
 import { createPredictableRandomness } from '../../../support/randomness.ts'
+
+const check = (passwords: PasswordChecker, stored: string, password: string) =>
+  passwords.check({ stored, password, network: '10.0.0.1', proceed: () => true })
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
@@ -27,12 +35,12 @@ test.each([
   ['plain:right', false],
 ])('compares a password configured as plain text: %s', async (password, matches) => {
   const passwords = createPasswordChecker({ concurrency: 1, waiting: 1 })
-  expect(await passwords.check('plain:right', password, () => true)).toBe(matches)
+  expect(await check(passwords, 'plain:right', password)).toBe(matches)
 })
 
 test('checks a password against a stored argon2id hash', async () => {
   const passwords = createPasswordChecker({ concurrency: 1, waiting: 1 })
   const stored = await hashPassword('right', createPredictableRandomness())
-  expect(await passwords.check(stored, 'right', () => true)).toBe(true)
-  expect(await passwords.check(stored, 'wrong', () => true)).toBe(false)
+  expect(await check(passwords, stored, 'right')).toBe(true)
+  expect(await check(passwords, stored, 'wrong')).toBe(false)
 })

@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createKey } from '../../../../src/core/crypto/keyring.ts'
-import { createPasswordChecker, type PasswordChecker } from '../../../../src/core/crypto/passwords.ts'
-import { noGuard } from '../../../../src/core/guard.ts'
+import {
+  createPasswordChecker,
+  type PasswordCheck,
+  type PasswordChecker,
+  PasswordQueueFullError,
+} from '../../../../src/core/crypto/passwords.ts'
+import { type Guard, noGuard } from '../../../../src/core/guard.ts'
+import type { Attempt } from '../../../../src/core/guard-scopes.ts'
 import type { IdscanAccount } from '../../../../src/core/idscan/account.ts'
 import { createIdscanLogin, type IdscanLoginDependencies } from '../../../../src/core/idscan/login.ts'
 import { createPredictableRandomness } from '../../../support/randomness.ts'
@@ -21,9 +27,9 @@ const real = createPasswordChecker({ concurrency: 1, waiting: 10 })
 /** The stored passwords that were checked against. */
 let checked: string[] = []
 const counting: PasswordChecker = {
-  check: (stored, password, proceed) => {
-    checked.push(stored)
-    return real.check(stored, password, proceed)
+  check: (given) => {
+    checked.push(given.stored)
+    return real.check(given)
   },
 }
 beforeEach(() => {
@@ -133,7 +139,7 @@ test('skips a queued check once the guard blocks it', async () => {
   const login = create([account('psc', 'right')], {
     guard: { ...noGuard, blockedFor: () => (closed ? 60_000 : 0) },
     passwords: {
-      check: async (_stored, _password, proceed) => {
+      check: async ({ proceed }) => {
         proceeded.push(proceed())
         closed = true
         proceeded.push(proceed())
@@ -145,12 +151,86 @@ test('skips a queued check once the guard blocks it', async () => {
   expect(proceeded).toEqual([true, false])
 })
 
+describe('guesses', () => {
+  const psc = account('psc', 'right')
+  const full: PasswordChecker = {
+    check: async () => {
+      throw new PasswordQueueFullError('full')
+    },
+  }
+
+  /** A guard that notes the failures. */
+  function createNotingGuard() {
+    const failed: Attempt[] = []
+    const guard: Guard = {
+      ...noGuard,
+      fail: async (attempt) => {
+        failed.push(attempt)
+        return false
+      },
+    }
+    return { guard, failed }
+  }
+
+  test('count where they differ from a cached password and the queue is full', async () => {
+    const { guard, failed } = createNotingGuard()
+    let passwords = real
+    const login = create([psc, account('other', 'right')], {
+      guard,
+      passwords: { check: (given) => passwords.check(given) },
+    })
+    await login('psc', 'right', ADDRESS)
+    passwords = full
+    for (const name of ['psc', 'other', 'unknown']) {
+      await expect(login(name, 'wrong', ADDRESS)).rejects.toThrow(PasswordQueueFullError)
+    }
+    expect(failed).toEqual([{ address: ADDRESS, account: 'psc' }])
+    expect(await login('psc', 'right', ADDRESS)).toEqual({ account: psc })
+    clock.advance(300_000)
+    await expect(login('psc', 'wrong', ADDRESS)).rejects.toThrow(PasswordQueueFullError)
+    expect(failed).toHaveLength(1)
+  })
+
+  test('at one name from one address are evaluated one after the other', async () => {
+    const { guard, failed } = createNotingGuard()
+    const finish: (() => void)[] = []
+    const login = create([psc], {
+      guard,
+      passwords: {
+        check: async (given) => {
+          await new Promise<void>((resolve) => finish.push(resolve))
+          return real.check(given)
+        },
+      },
+    })
+    const attempts = [login('psc', 'wrong', ADDRESS), login('psc', 'right', ADDRESS), login('psc', 'right', ADDRESS)]
+    const elsewhere = login('psc', 'wrong', '10.0.0.2')
+    expect(finish).toHaveLength(2)
+    finish[1]?.()
+    expect(await elsewhere).toMatchObject({ refused: 'bad_password' })
+    finish[0]?.()
+    expect(await attempts[0]).toMatchObject({ refused: 'bad_password' })
+    await expect.poll(() => finish.length).toBe(3)
+    finish[2]?.()
+    // The third finds the cached password of the second.
+    expect(await Promise.all(attempts.slice(1))).toEqual([{ account: psc }, { account: psc }])
+    expect(finish).toHaveLength(3)
+    expect(failed).toHaveLength(2)
+  })
+
+  test('are refused as blocked where another process has reached the limit', async () => {
+    const login = create([psc], { guard: { ...noGuard, fail: async () => true } })
+    expect(await login('psc', 'wrong', ADDRESS)).toMatchObject({ refused: 'blocked' })
+  })
+})
+
 describe('createPasswordChecker', () => {
+  const check = (checker: PasswordChecker, changes: Partial<PasswordCheck> = {}) =>
+    checker.check({ stored: 'plain:a', password: 'a', network: ADDRESS, proceed: () => true, ...changes })
+
   test('rejects checks beyond the queue limit at once, with PasswordQueueFullError', async () => {
     const checker = createPasswordChecker({ concurrency: 1, waiting: 2 })
-    const outcomes = await Promise.allSettled(
-      Array.from({ length: 5 }, () => checker.check('plain:a', 'a', () => true)),
-    )
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => check(checker)))
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     for (const outcome of outcomes)
       if (outcome.status === 'rejected')
@@ -161,10 +241,35 @@ describe('createPasswordChecker', () => {
         })
   })
 
+  test('serves networks in turn, and rejects the newest check of the one with most for another', async () => {
+    const checker = createPasswordChecker({ concurrency: 1, waiting: 3 })
+    const served: string[] = []
+    const outcomes = ['a1', 'a2', 'a3', 'a4', 'b1'].map((name) =>
+      check(checker, { network: name.slice(0, 1), proceed: () => served.push(name) > 0 }).then(
+        () => `${name} checked`,
+        ({ code }: PasswordQueueFullError) => `${name} ${code}`,
+      ),
+    )
+    expect(await Promise.all(outcomes)).toEqual([
+      'a1 checked',
+      'a2 checked',
+      'a3 checked',
+      'a4 ERR_PASSWORD_QUEUE_FULL',
+      'b1 checked',
+    ])
+    expect(served).toEqual(['a1', 'b1', 'a2', 'a3'])
+  })
+
+  test('rejects with the error of a check, and goes on', async () => {
+    const checker = createPasswordChecker({ concurrency: 1, waiting: 1 })
+    await expect(check(checker, { stored: 'no hash' })).rejects.toThrow()
+    expect(await check(checker)).toBe(true)
+  })
+
   test('skips a check that may not proceed', async () => {
-    expect(await real.check('plain:a', 'a', () => false)).toBe(false)
-    expect(await real.check('plain:a', 'a', () => true)).toBe(true)
-    expect(await real.check('plain:a', 'b', () => true)).toBe(false)
+    expect(await check(real, { proceed: () => false })).toBe(false)
+    expect(await check(real)).toBe(true)
+    expect(await check(real, { password: 'b' })).toBe(false)
   })
 })
 
