@@ -67,13 +67,12 @@ export function parseParameters<Output>(
   details?: Refusal['details'],
 ): Output {
   const parsed = schema.safeParse(read.values)
-  const unreadable = unreadableParameters(read)
-  if (parsed.success && unreadable.size === 0) return parsed.data
+  if (parsed.success && read.repeated.length === 0 && read.malformed.length === 0) return parsed.data
   const messages = new Map<string, string>()
   for (const { path, message } of parsed.error?.issues ?? []) {
     messages.set(String(path[0]), `${String(path[0])} must be ${message}.`)
   }
-  throw refuseParameters(new Map([...messages, ...unreadable]), details)
+  throw refuseParameters(new Map([...messages, ...unreadableParameters(read)]), details)
 }
 
 /** Throws the refusal of parameters that are repeated or malformed, whatever the others are. */

@@ -35,7 +35,7 @@ export interface Metrics {
 }
 
 /** A gauge of the days until a time. */
-export interface TimeLeft {
+interface TimeLeft {
   /** @param time milliseconds since the epoch; undefined removes the series. */
   set(time: number | undefined): void
 }
