@@ -117,7 +117,7 @@ export interface EchoBackend extends AsyncDisposable {
 
 /** Starts a backend that answers every request with what it received, as JSON. */
 export async function startEchoBackend(): Promise<EchoBackend> {
-  const server = createServer(async (request, response) => {
+  const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
     const hash = createHash('sha256')
     let bytes = 0
     for await (const chunk of request) {

@@ -123,7 +123,7 @@ describe('examples/kubernetes', () => {
     const image = readFileSync('Dockerfile', 'utf8')
     const fixed = Object.fromEntries(
       image
-        .match(/^ENV .*$/m)?.[0]
+        .match(/^ENV NODE_ENV.*$/m)?.[0]
         .slice(4)
         .split(' ')
         .map((pair) => pair.split('=')) ?? [],
@@ -137,7 +137,11 @@ describe('examples/kubernetes', () => {
       environment.METRICS_PORT,
     ])
     expect(spec.terminationGracePeriodSeconds * 1_000).toBeGreaterThan(environment.DRAIN_TIMEOUT + FORCE_EXIT_AFTER_MS)
-    expect(environment).toMatchObject({ NODE_ENV: 'production', TRIMINT_CONFIG: '/etc/trimint/trimint.yaml' })
+    expect(environment).toMatchObject({
+      METRICS_HOST: '0.0.0.0',
+      NODE_ENV: 'production',
+      TRIMINT_CONFIG: '/etc/trimint/trimint.yaml',
+    })
   })
 
   test.each(['base', 'production'])('%s has a configuration that production accepts', async (name) => {
