@@ -4,6 +4,8 @@ import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterMicrotasks } from '../after-microtasks.ts'
+import { createBacklog } from '../backlog.ts'
+import { startDeadline } from '../deadline.ts'
 import type { Call, Outcome } from './calls.ts'
 import { createTransactions } from './transaction.ts'
 
@@ -50,6 +52,9 @@ export interface WriterOptions {
   readonly create: boolean
 }
 
+/** While a write has waited for this share of the timeout, further ones are rejected: they would wait even longer. */
+const BUSY_SHARE = 0.75
+
 /** How a writer reaches the connection. */
 interface Link {
   send(batch: Batch): void
@@ -60,7 +65,8 @@ interface Link {
 
 interface Pending {
   readonly callers: readonly PromiseWithResolvers<unknown>[]
-  readonly timer: NodeJS.Timeout
+  /** Forgets the batch once it is answered. */
+  readonly end: () => void
 }
 
 /**
@@ -118,6 +124,7 @@ export function createLocalWriter(
 
 function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   const pending = new Map<number, Pending>()
+  const writes = createBacklog(timeoutMs * BUSY_SHARE)
   let lastId = 0
   let gathered: { readonly calls: Call[]; readonly callers: PromiseWithResolvers<unknown>[] } | undefined
   /** Why every call rejects from now on. */
@@ -127,6 +134,8 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
 
   function write(call: Call): Promise<unknown> {
     if (rejection) return Promise.reject(rejection)
+    if (writes.isOverdue())
+      return Promise.reject(new Error('the store is too slow; no further writes until it answers'))
     if (!gathered) {
       gathered = { calls: [], callers: [] }
       afterMicrotasks(sendGathered)
@@ -157,9 +166,14 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
     }
     lastId += 1
     const id = lastId
-    // Replies that arrived while the event loop was blocked are received first.
-    const timer = setTimeout(() => setImmediate(refuse, id), timeoutMs)
-    pending.set(id, { callers, timer })
+    const stop = startDeadline(timeoutMs, () => refuse(id))
+    // Reads do not wait for the lock that delays writes.
+    const leave = isRead ? undefined : writes.add()
+    function end(): void {
+      stop()
+      leave?.()
+    }
+    pending.set(id, { callers, end })
     link.send({ id, isRead, calls })
   }
 
@@ -182,7 +196,7 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   function take(id: number): Pending['callers'] {
     const batch = pending.get(id)
     if (!batch) return []
-    clearTimeout(batch.timer)
+    batch.end()
     pending.delete(id)
     return batch.callers
   }

@@ -189,7 +189,8 @@ describe('SQLite', () => {
     await revocations.add(revocation, NOW)
     await revocations.close()
     const database = new DatabaseSync(file)
-    database.exec('DROP TABLE replicas; DROP TABLE signing_keys; PRAGMA user_version = 3')
+    database.exec(`DROP TABLE replicas; DROP TABLE signing_keys; DROP TABLE anonymous_tokens;
+      DROP TRIGGER count_anonymous_token; DROP TRIGGER forget_anonymous_token; PRAGMA user_version = 3`)
     database.close()
 
     const store = await open(`sqlite:${file}`)
@@ -234,7 +235,7 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
     await using redis = await startRedis()
     const store = await open(redis.url)
     await store.announce(announcement(), needs(['first', NOW]))
-    const client = createRedisClient(redis.url, () => undefined)
+    const client = createRedisClient({ url: redis.url }, () => undefined)
     await client.connect()
     expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:signing-keys'])
     client.destroy()
