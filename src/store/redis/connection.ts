@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Backlog, createBacklog } from '../backlog.ts'
 import { startDeadline } from '../deadline.ts'
 import { createRedisClient, type RedisClient } from './client.ts'
 import { isFromUnusableServer, requirePrimary } from './primary.ts'
@@ -7,8 +6,6 @@ import type { FindPrimary } from './server.ts'
 
 /** A step that Redis has not answered by then fails, and its connection is replaced. */
 const STORE_TIMEOUT_MS = 800
-/** While a step has been waiting for so long, further steps are rejected: they would only lengthen the queue. */
-const BUSY_AFTER_MS = 600
 /** Limits the look-up of the address, the handshakes and the check of the server. */
 const CONNECT_TIMEOUT_MS = 2_000
 const MIN_RECONNECT_DELAY_MS = 50
@@ -50,7 +47,8 @@ export interface RedisConnectionOptions {
 interface Session {
   readonly id: number
   readonly client: RedisClient
-  readonly backlog: Backlog
+  /** Steps that have waited for 600 ms. Until they are answered, further ones would only lengthen the queue. */
+  readonly late: Set<object>
   /** Why the session has ended. Commands that were pending reject with it. */
   failure?: Error
 }
@@ -68,7 +66,7 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     lastId += 1
     const server = await withDeadline(CONNECT_TIMEOUT_MS, findPrimary)
     const client = createRedisClient(server, (error) => replace(next, error))
-    const next: Session = { id: lastId, client, backlog: createBacklog(BUSY_AFTER_MS) }
+    const next: Session = { id: lastId, client, late: new Set() }
     const abandon = (): void => client.destroy()
     closing.signal.addEventListener('abort', abandon)
     try {
@@ -122,26 +120,20 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     return session
   }
 
-  async function runOn<Result>({ client, id, backlog }: Session, step: Step<Result>): Promise<Result> {
-    if (backlog.isOverdue()) throw new Error('Redis is too slow; no further steps until it answers')
-    const remove = backlog.add()
-    try {
-      return await step(client, id)
-    } finally {
-      remove()
-    }
-  }
-
   async function run<Result>(step: Step<Result>): Promise<Result> {
     let used: Session | undefined
+    async function begin(): Promise<Result> {
+      used = session ?? (await currentSession())
+      if (used.late.size > 0) throw new Error('Redis is too slow; no further steps until it answers')
+      return step(used.client, used.id)
+    }
     try {
-      return await withDeadline(STORE_TIMEOUT_MS, async () => {
-        used = session ?? (await currentSession())
-        return runOn(used, step)
-      })
+      return await withDeadline(STORE_TIMEOUT_MS, begin, () => used?.late.add(begin))
     } catch (error) {
       if (used && (error instanceof NoAnswerError || isFromUnusableServer(error))) replace(used, error as Error)
       throw used?.failure ?? error
+    } finally {
+      used?.late.delete(begin)
     }
   }
 
@@ -176,13 +168,17 @@ class NoAnswerError extends Error {
 /**
  * Rejects when a step takes too long. Redis may hang, or a network may drop packets, after a command has been written.
  *
+ * @param onLate called after three quarters of the time.
  * @throws NoAnswerError on timeout, or the step's error.
  */
-export function withDeadline<Result>(timeoutMs: number, step: () => Promise<Result>): Promise<Result> {
+export function withDeadline<Result>(
+  timeoutMs: number,
+  step: () => Promise<Result>,
+  onLate?: () => void,
+): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const stop = startDeadline(timeoutMs, () =>
-      reject(new NoAnswerError(`Redis has not answered within ${timeoutMs} ms`)),
-    )
+    const onExpiry = () => reject(new NoAnswerError(`Redis has not answered within ${timeoutMs} ms`))
+    const stop = startDeadline(timeoutMs, { onExpiry, ...(onLate ? { onLate } : {}) })
     step().then(resolve, reject).finally(stop)
   })
 }

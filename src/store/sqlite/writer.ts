@@ -4,7 +4,6 @@ import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterMicrotasks } from '../after-microtasks.ts'
-import { createBacklog } from '../backlog.ts'
 import { startDeadline } from '../deadline.ts'
 import type { Call, Outcome } from './calls.ts'
 import { createTransactions } from './transaction.ts'
@@ -52,9 +51,6 @@ export interface WriterOptions {
   readonly create: boolean
 }
 
-/** While a write has waited for this share of the timeout, further ones are rejected: they would wait even longer. */
-const BUSY_SHARE = 0.75
-
 /** How a writer reaches the connection. */
 interface Link {
   send(batch: Batch): void
@@ -65,8 +61,8 @@ interface Link {
 
 interface Pending {
   readonly callers: readonly PromiseWithResolvers<unknown>[]
-  /** Forgets the batch once it is answered. */
-  readonly end: () => void
+  /** Stops the deadline. */
+  readonly stop: () => void
 }
 
 /**
@@ -124,7 +120,8 @@ export function createLocalWriter(
 
 function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   const pending = new Map<number, Pending>()
-  const writes = createBacklog(timeoutMs * BUSY_SHARE)
+  /** Writes that have waited for three quarters of the timeout. Until they are answered, further ones are rejected. */
+  const late = new Set<number>()
   let lastId = 0
   let gathered: { readonly calls: Call[]; readonly callers: PromiseWithResolvers<unknown>[] } | undefined
   /** Why every call rejects from now on. */
@@ -166,14 +163,14 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
     }
     lastId += 1
     const id = lastId
-    const stop = startDeadline(timeoutMs, () => refuse(id))
-    // Reads do not wait for the lock that delays writes.
-    const leave = isRead ? undefined : writes.add()
-    function end(): void {
-      stop()
-      leave?.()
-    }
-    pending.set(id, { callers, end })
+    const stop = startDeadline(timeoutMs, {
+      onExpiry: () => refuse(id),
+      onLate() {
+        // Reads do not wait for the lock that delays writes.
+        if (!isRead) late.add(id)
+      },
+    })
+    pending.set(id, { callers, stop })
     link.send({ id, isRead, calls })
   }
 
@@ -196,7 +193,8 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   function take(id: number): Pending['callers'] {
     const batch = pending.get(id)
     if (!batch) return []
-    batch.end()
+    batch.stop()
+    late.delete(id)
     pending.delete(id)
     return batch.callers
   }

@@ -9,8 +9,10 @@ function pause(milliseconds: number): void {
 
 test('counts a pause of the process as a quarter of the time, and then the rest', async () => {
   let expiries = 0
-  startDeadline(80, () => {
-    expiries += 1
+  startDeadline(80, {
+    onExpiry: () => {
+      expiries += 1
+    },
   })
   pause(200)
   await sleep(20)
@@ -22,8 +24,10 @@ test('counts a pause of the process as a quarter of the time, and then the rest'
 
 test('never expires once it is stopped, also after a pause', async () => {
   let expiries = 0
-  const stop = startDeadline(4, () => {
-    expiries += 1
+  const stop = startDeadline(4, {
+    onExpiry: () => {
+      expiries += 1
+    },
   })
   stop()
   pause(20)
