@@ -1,7 +1,7 @@
 import type { RedisClient } from './client.ts'
 
 /** Every command that the stores send or their scripts call, with a key of each name. */
-const COMMANDS: readonly (readonly string[])[] = [
+export const COMMANDS: readonly (readonly string[])[] = [
   ['EVAL', 'return 1', '1', 'trimint:record:'],
   ['EVALSHA', '0'.repeat(40), '1', 'trimint:session:'],
   ['GET', 'trimint:record:'],

@@ -131,7 +131,7 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
 
   function write(call: Call): Promise<unknown> {
     if (rejection) return Promise.reject(rejection)
-    if (writes.isOverdue())
+    if (late.size > 0)
       return Promise.reject(new Error('the store is too slow; no further writes until it answers'))
     if (!gathered) {
       gathered = { calls: [], callers: [] }
