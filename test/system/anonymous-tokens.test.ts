@@ -61,6 +61,7 @@ function largeRecord(): TokenRecord {
     client: undefined,
     uafRequest: 'x'.repeat(46_000),
     createdAt,
+    knownRevocation: 0,
     expiresAt: createdAt + 300_000,
     responseLifetime: 120_000,
     redeemedAt: undefined,

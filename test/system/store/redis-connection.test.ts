@@ -33,6 +33,7 @@ function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
     client: 'backend',
     uafRequest: '[]',
     createdAt: NOW,
+    knownRevocation: 0,
     expiresAt: NOW + 300_000,
     responseLifetime: 120_000,
     redeemedAt: undefined,

@@ -109,6 +109,7 @@ test('counts tokens without a client: those in the file, and those that version 
     client: undefined,
     uafRequest: '[]',
     createdAt: NOW,
+    knownRevocation: 0,
     expiresAt: EXPIRY,
     responseLifetime: 1_000,
     redeemedAt: undefined,
