@@ -28,7 +28,9 @@ async function flood(service: Service, count: number, bytes: number): Promise<Re
   const body = bodyOf(bytes)
   const codes: number[] = []
   for (let at = 0; at < count; at++) codes.push(codeOf(await create(service, 'authentication', { body })))
-  return Object.fromEntries(Object.entries(Object.groupBy(codes, String)).map(([code, all]) => [code, all?.length ?? 0]))
+  return Object.fromEntries(
+    Object.entries(Object.groupBy(codes, String)).map(([code, all]) => [code, all?.length ?? 0]),
+  )
 }
 
 const CONFIGURATION = {

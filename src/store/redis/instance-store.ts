@@ -2,6 +2,7 @@ import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
+import { ensureReserve } from './reserve.ts'
 
 /** A hash of announcements as JSON, by their ids. */
 const ANNOUNCEMENTS = 'trimint:replicas'
@@ -20,6 +21,8 @@ export function createRedisInstanceStore(connection: RedisConnection): InstanceS
   return {
     announce: (announcement, neededUntil) =>
       connection.run(async (client) => {
+        // Announcements show whether Redis can be written, so they take no room that is kept for revocations.
+        await ensureReserve(client)
         const announced = client.hSet(ANNOUNCEMENTS, announcement.id, JSON.stringify(announcement))
         await Promise.all([announced, noteNeeds(client, neededUntil)])
       }),

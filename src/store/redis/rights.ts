@@ -32,7 +32,7 @@ export const COMMANDS: readonly (readonly string[])[] = [
 ]
 
 /** Thrown where Redis refuses the user or one of its commands. Waiting does not help. */
-export class RightsError extends Error {
+class RightsError extends Error {
   override readonly name = 'RightsError'
 }
 

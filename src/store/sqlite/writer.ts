@@ -131,8 +131,7 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
 
   function write(call: Call): Promise<unknown> {
     if (rejection) return Promise.reject(rejection)
-    if (late.size > 0)
-      return Promise.reject(new Error('the store is too slow; no further writes until it answers'))
+    if (late.size > 0) return Promise.reject(new Error('the store is too slow; no further writes until it answers'))
     if (!gathered) {
       gathered = { calls: [], callers: [] }
       afterMicrotasks(sendGathered)

@@ -231,13 +231,13 @@ describe('SQLite', () => {
 })
 
 describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
-  test('stores everything in two keys', async () => {
+  test('stores everything in two keys, beside the reserve', async () => {
     await using redis = await startRedis()
     const store = await open(redis.url)
     await store.announce(announcement(), needs(['first', NOW]))
     const client = createRedisClient({ url: redis.url }, () => undefined)
     await client.connect()
-    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:signing-keys'])
+    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:reserve', 'trimint:signing-keys'])
     client.destroy()
     await store.close()
   })

@@ -138,9 +138,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis behind a fixed address', (
     const stores = await openStores(redis.url, { onError: nothing })
     await stores.tokens.create(createRecord())
     await send(redis.url, 'BGSAVE')
-    await expect
-      .poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 5_000 })
-      .toMatch(/MISCONF/)
+    await expect.poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 5_000 }).toMatch(/MISCONF/)
     await expect.poll(() => outcomeOf(stores.revocations.since(undefined))).toMatch(/MISCONF/)
     await send(redis.url, 'CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no')
     await expect.poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 5_000 }).toBe('done')
