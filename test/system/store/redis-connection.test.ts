@@ -132,11 +132,12 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis behind a fixed address', (
   })
 
   test('is left when it cannot write to its disk (MISCONF)', async () => {
-    // A folder in the place of the file: saving fails.
-    const flags = ['--save', '3600 1000', '--stop-writes-on-bgsave-error', 'yes']
-    await using redis = await startDurableRedis(async (folder) => void (await mkdir(join(folder, 'dump.rdb'))), flags)
+    await using redis = await startDurableRedis(undefined, ['--save', '3600 1000'])
     const stores = await openStores(redis.url, { onError: nothing })
     await stores.tokens.create(createRecord())
+    // A folder in the place of the file: saving fails.
+    const [, folder] = (await send(redis.url, 'CONFIG', 'GET', 'dir')) as [string, string]
+    await mkdir(join(folder, 'dump.rdb'))
     await send(redis.url, 'BGSAVE')
     await expect.poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 5_000 }).toMatch(/MISCONF/)
     await expect.poll(() => outcomeOf(stores.revocations.since(undefined))).toMatch(/MISCONF/)
@@ -252,10 +253,12 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis with access control lists'
     await stores.uses.touch([{ tokenId: 'a', usedAt: NOW, expires: NOW + 1_000 }], NOW)
     await stores.uses.lastUse('a')
     await stores.failures.add('a', 1_000, NOW)
-    await stores.failures.extend('a', NOW + 2_000, NOW)
+    await stores.failures.block('a', NOW + 2_000, NOW)
+    await stores.failures.subtract('a', 1, 10)
     await stores.failures.remove('a', 10)
     await stores.failures.add('b', 1, NOW)
-    await stores.failures.list(NOW + 10, 10)
+    await stores.failures.list(NOW, { blocks: 10, counts: 10 })
+    await stores.failures.sweep(NOW + 10_000_000)
     await stores.replicas.announce({ id: 'a', instance: 'a', keys: ['k'], expires: NOW }, new Map([['k', NOW]]))
     await stores.replicas.neededUntil()
     await stores.replicas.running(NOW)
