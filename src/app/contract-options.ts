@@ -42,18 +42,20 @@ export function toIdscanAccounts({ accounts }: IdscanConfiguration): IdscanAccou
   return accounts.map((account) => ({ ...account, areas: new Set(account.areas) }))
 }
 
-type NevisfidoSettings = Pick<NevisfidoOptions, 'issuer' | 'clients' | 'bearer' | 'protect' | 'users' | 'negotiation'>
+type NevisfidoSettings = Omit<NevisfidoOptions, 'tokens' | 'sessions' | 'guard' | 'audit'>
 
 export function toNevisfidoSettings(
   configuration: NevisfidoConfiguration,
   dependencies: Pick<FidoIssuer, 'store' | 'revocations' | 'clock' | 'randomness'>,
 ): NevisfidoSettings {
   const { appId, clients, bearer, protect, users, negotiation, policies = {}, responseLifetime } = configuration
+  const { maxTokens, maxBytes, maxContextBytes } = configuration.anonymous
   return {
     issuer: {
       ...dependencies,
       appId,
       policies: new Map(Object.entries(policies)),
+      anonymousLimit: { maxRecords: maxTokens, maxBytes },
       tokenLifetimeMs: configuration.tokenLifetime * 1000,
       responseLifetimeMs: {
         registration: responseLifetime.registration * 1000,
@@ -66,6 +68,7 @@ export function toNevisfidoSettings(
     ),
     bearer: bearer && toBearerIssuer(bearer),
     protect: new Set(protect),
+    maxAnonymousContextBytes: maxContextBytes,
     users: toSet(users),
     negotiation,
   }

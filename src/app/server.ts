@@ -9,7 +9,7 @@ import { createPasswordChecker } from '../core/crypto/passwords.ts'
 import { createGuard, type Guard, noGuard } from '../core/guard.ts'
 import type { GuardMemory } from '../core/guard-memory.ts'
 import { isAddressKey } from '../core/guard-scopes.ts'
-import { createHeartbeat, type Instance } from '../core/heartbeat.ts'
+import { createHeartbeat, type Heartbeat, type Instance } from '../core/heartbeat.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
 import { docsRoutes } from '../endpoints/docs/routes.ts'
@@ -26,10 +26,13 @@ import { toResourceServers } from './contract-options.ts'
 import { createContracts } from './contracts.ts'
 import { createFastifyApp } from './fastify-app.ts'
 import { createTokenServices } from './token-services.ts'
+import { createWriteCheck } from './write-check.ts'
 
 /** Dependencies that survive a reload, which builds a new server from them. */
 export interface ServerDependencies {
   readonly clock: Clock
+  /** A monotonic clock: milliseconds since an arbitrary time. */
+  readonly uptime: Clock
   /** For deleting expired records, which cannot be undone, and for blocks (jump-resistant-clock.ts). */
   readonly jumpResistantClock: Clock
   readonly randomness: Randomness
@@ -66,16 +69,26 @@ export async function buildServer(
   const tokens = createTokenServices(configuration, { keyring, stores, revocations, clock })
 
   const canSign = createSigningCheck(configuration, dependencies, keyring)
-
-  scheduleJobs(app, configuration, dependencies, {
-    guard,
+  const heartbeat = createHeartbeat({
+    store: stores.replicas,
+    instance: dependencies.instance,
     keyring,
+    lifetimeSeconds: longestLifetime(configuration),
+    clock,
+  })
+
+  scheduleJobs(app, dependencies, {
+    guard,
+    heartbeat,
     idleTimeout: tokens.idleTimeout,
     canSign,
     onStoreError,
   })
 
-  await app.register(healthRoutes, { isDraining, revocations, canSign, isStoreInPlace: stores.isInPlace })
+  // The announcement, because every store has it and repeating it changes nothing.
+  const checkWriting = createWriteCheck(() => heartbeat.announce(), dependencies.uptime)
+  const isStoreInPlace = stores.isInPlace
+  await app.register(healthRoutes, { isDraining, revocations, checkWriting, canSign, isStoreInPlace })
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {
@@ -105,7 +118,7 @@ export async function buildServer(
 
 interface JobDependencies {
   readonly guard: Guard
-  readonly keyring: Keyring
+  readonly heartbeat: Heartbeat
   readonly idleTimeout: ReturnType<typeof createTokenServices>['idleTimeout']
   readonly canSign: () => boolean
   readonly onStoreError: OnStoreError
@@ -113,18 +126,10 @@ interface JobDependencies {
 
 function scheduleJobs(
   app: FastifyInstance,
-  configuration: Configuration,
-  { stores, revocations, instance, clock, jumpResistantClock, intervals }: ServerDependencies,
-  { guard, keyring, idleTimeout, canSign, onStoreError }: JobDependencies,
+  { stores, revocations, jumpResistantClock, intervals }: ServerDependencies,
+  { guard, heartbeat, idleTimeout, canSign, onStoreError }: JobDependencies,
 ): void {
   const schedule = createJobScheduler(app, onStoreError)
-  const heartbeat = createHeartbeat({
-    store: stores.replicas,
-    instance,
-    keyring,
-    lifetimeSeconds: longestLifetime(configuration),
-    clock,
-  })
   schedule(intervals.guardRefreshMs, () => guard.refresh())
   schedule(intervals.revocationRefreshMs, () => revocations.refresh())
   schedule(intervals.heartbeatMs, async () => {

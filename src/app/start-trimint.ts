@@ -66,6 +66,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
 
   const dependencies: ServerDependencies = {
     clock,
+    uptime,
     jumpResistantClock: createJumpResistantClock(clock, uptime),
     randomness,
     logger,

@@ -1,11 +1,27 @@
-import { lstatSync, type Stats, statSync } from 'node:fs'
-import { sqlitePath } from './store-url.ts'
+import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { checkCertificateChain } from './pem.ts'
+import { redisCaPath, sqlitePath } from './store-url.ts'
+
+/** Returns why a file that the URL of a store names cannot be used, or undefined. */
+export function storeFileIssue(url: string): string | undefined {
+  const caPath = redisCaPath(url)
+  return caPath === undefined ? sqliteFileIssue(url) : caFileIssue(caPath)
+}
+
+function caFileIssue(path: string): string | undefined {
+  try {
+    const issue = checkCertificateChain(readFileSync(path, 'utf8'))
+    return issue && `ca: ${issue}`
+  } catch (error) {
+    return `ca: a file that cannot be read (${(error as NodeJS.ErrnoException).code}); expected certificates in PEM form`
+  }
+}
 
 /**
  * Returns why the file of an SQLite store cannot be used, or undefined. SQLite would create files beside a device and
  * change its mode, so this has to be known before the store is opened.
  */
-export function storeFileIssue(url: string): string | undefined {
+function sqliteFileIssue(url: string): string | undefined {
   const path = sqlitePath(url)
   if (path === undefined) return undefined
   try {

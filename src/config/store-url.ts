@@ -4,7 +4,8 @@ import { resolve } from 'node:path'
 export const IN_MEMORY_STORE = 'sqlite::memory:'
 
 /** What `store` may be. */
-export const STORE_FORMS = 'sqlite:path, "sqlite::memory:", redis://host:6379/0 or rediss://host:6379/0'
+export const STORE_FORMS =
+  'sqlite:path, "sqlite::memory:", redis://host:6379/0 or rediss://host:6379/0, the last with an optional ?ca=/path.pem'
 
 const SQLITE = 'sqlite:'
 
@@ -33,8 +34,17 @@ function findPathFailure(path: string): string | undefined {
 }
 
 function findRedisFailure(text: string): string | undefined {
-  if (text.includes('?')) return 'parameters behind a question mark'
   if (text.includes('#')) return 'number sign (a password writes # as %23)'
+  const { server, parameters } = splitRedisUrl(text)
+  if (parameters !== undefined) {
+    if (!/^ca=[^&?]+$/.test(parameters)) return 'parameters behind a question mark other than ca'
+    if (!text.startsWith('rediss:')) return 'parameter ca without TLS (rediss:)'
+    if (!isDecodable(parameters)) return 'percent sign (a path writes % as %25)'
+  }
+  return findServerFailure(server)
+}
+
+function findServerFailure(text: string): string | undefined {
   if (!URL.canParse(text)) return 'invalid host or port'
   const url = new URL(text)
   if (!isHost(url.hostname)) return 'not exactly one host'
@@ -57,10 +67,26 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** Returns a store's URL with a relative path resolved against a folder. */
+function splitRedisUrl(url: string): { readonly server: string; readonly parameters: string | undefined } {
+  const at = url.indexOf('?')
+  return at === -1
+    ? { server: url, parameters: undefined }
+    : { server: url.slice(0, at), parameters: url.slice(at + 1) }
+}
+
+/** Returns a store's URL with a relative path resolved against a folder: that of SQLite's file, or of Redis's `ca`. */
 export function resolveStoreUrl(url: string, folder: string): string {
   const path = sqlitePath(url)
-  return path === undefined ? url : `${SQLITE}${resolve(folder, path)}`
+  if (path !== undefined) return `${SQLITE}${resolve(folder, path)}`
+  const caPath = redisCaPath(url)
+  if (caPath === undefined) return url
+  return `${splitRedisUrl(url).server}?ca=${resolve(folder, caPath).replace(/[%?&#]/g, encodeURIComponent)}`
+}
+
+/** Returns the path of the certificates in the URL of a Redis; undefined without one. */
+export function redisCaPath(url: string): string | undefined {
+  const { parameters } = url.startsWith('rediss:') ? splitRedisUrl(url) : {}
+  return parameters === undefined ? undefined : decodeURIComponent(parameters.slice('ca='.length))
 }
 
 /** Returns the path of an SQLite file; undefined for other stores. */

@@ -31,7 +31,7 @@ export interface Revocations {
   /**
    * Reads the store where the cache is older than {@link MAX_STALENESS_MS}.
    *
-   * @throws Error when the store fails: a token whose revocation is unknown must be rejected.
+   * @throws Error when the store fails or is too slow: a token whose revocation is unknown must be rejected.
    */
   refreshIfStale(): Promise<void>
   /** Returns when a token was revoked, in milliseconds since the epoch. Call {@link refreshIfStale} first. */
@@ -107,10 +107,17 @@ export function createRevocations({ store, clock, uptime }: RevocationsDependenc
     return reading
   }
 
-  async function refreshIfStale(): Promise<void> {
+  function isStale(): boolean {
     // Both clocks: the first may be set back, and uptime may stand still while the machine sleeps.
-    const age = Math.max(clock() - readAt.time, uptime() - readAt.uptime)
-    if (age >= MAX_STALENESS_MS) await refresh()
+    return Math.max(clock() - readAt.time, uptime() - readAt.uptime) >= MAX_STALENESS_MS
+  }
+
+  async function refreshIfStale(): Promise<void> {
+    if (!isStale()) return
+    await refresh()
+    // The read that was in progress may have begun too long ago.
+    if (isStale()) await refresh()
+    if (isStale()) throw new Error(`reading revocations takes longer than ${MAX_STALENESS_MS} ms`)
   }
 
   function revokedAt(token: Revocable): number | undefined {

@@ -17,8 +17,10 @@ const ALIVE: z.output<typeof health> = { status: 'ok' }
 
 export interface HealthRoutesOptions {
   readonly isDraining: () => boolean
-  /** Refreshed continuously, so they show whether the store is available. */
+  /** Their age shows whether the store can be read. */
   readonly revocations: Revocations
+  /** Rejects while the store cannot be written. */
+  readonly checkWriting: () => Promise<void>
   /** False while a contract is enabled that signs tokens and every key has expired. */
   readonly canSign: () => boolean
   /** Undefined for a store without files. */
@@ -30,7 +32,7 @@ export interface HealthRoutesOptions {
  * must not get a healthy process killed.
  */
 export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, options) => {
-  const { isDraining, revocations, canSign, isStoreInPlace } = options
+  const { isDraining, revocations, checkWriting, canSign, isStoreInPlace } = options
 
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -42,7 +44,7 @@ export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app,
     const reasons: (typeof NOT_READY)[number][] = []
     if (isDraining()) reasons.push('draining')
     try {
-      await revocations.refreshIfStale()
+      await Promise.all([revocations.refreshIfStale(), checkWriting()])
       if (isStoreInPlace && !(await isStoreInPlace())) reasons.push('store_moved')
     } catch {
       reasons.push('store_unavailable')

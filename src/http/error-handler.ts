@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { StoreUnavailableError } from '../core/availability.ts'
 import { NoSigningKeyError } from '../core/crypto/keyring.ts'
 import { PasswordQueueFullError } from '../core/crypto/passwords.ts'
+import { AnonymousLimitError } from '../core/fido/issue.ts'
 import { type AuditLog, type Decision, requestFields } from '../observability/audit-log.ts'
 import { OVERLOAD_RETRY_AFTER_MS, Refusal, type RefusalReason, storeUnavailableRefusal } from './refusal.ts'
 
@@ -60,6 +61,9 @@ export function createErrorHandler<Words extends readonly unknown[]>(table: Refu
 function toRefusal(error: unknown, request: FastifyRequest, bodyReasons: typeof BODY_REASONS): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof StoreUnavailableError) return storeUnavailableRefusal(error)
+  if (error instanceof AnonymousLimitError) {
+    return new Refusal('overloaded', { cause: error.message, retryAfterMs: OVERLOAD_RETRY_AFTER_MS })
+  }
   if (error instanceof NoSigningKeyError) return new Refusal('no_signing_key')
   if (error instanceof PasswordQueueFullError) {
     return new Refusal('overloaded', { retryAfterMs: OVERLOAD_RETRY_AFTER_MS })

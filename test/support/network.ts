@@ -11,8 +11,10 @@ export interface Network extends AsyncDisposable {
   /** Holds everything back until `resume`. */
   hold(): void
   resume(): void
-  /** Closes every connection, and forwards new ones to another port. */
-  leadTo(port: number): void
+  /** Closes every connection, unless they are to stay open, and forwards new ones to another port. */
+  leadTo(port: number, options?: { readonly keepOpen?: boolean }): void
+  /** Forwards nothing more on the connections that are open, and leaves them open. New ones work. */
+  swallow(): void
 }
 
 export async function startNetwork(to: number): Promise<Network> {
@@ -63,9 +65,12 @@ export async function startNetwork(to: number): Promise<Network> {
       gate = Promise.withResolvers()
     },
     resume: () => gate.resolve(),
-    leadTo(port) {
+    leadTo(port, { keepOpen = false } = {}) {
       target = port
-      cut()
+      if (!keepOpen) cut()
+    },
+    swallow() {
+      for (const socket of sockets) socket.unpipe().pause()
     },
     async [Symbol.asyncDispose]() {
       gate.resolve()

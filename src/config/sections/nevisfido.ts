@@ -2,7 +2,7 @@ import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:cryp
 import { z } from 'zod'
 import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
 import { MIN_RSA_BITS, rsaBits } from '../pem.ts'
-import { appId, jwksUrl, label, seconds, text } from '../value-schemas.ts'
+import { appId, jwksUrl, label, seconds, text, wholeNumber } from '../value-schemas.ts'
 import { listOf, oneOf, uniqueList, wildcardOr } from './combinators.ts'
 import { withSecrets } from './credentials.ts'
 
@@ -73,6 +73,9 @@ const client = withSecrets({
 /** At most as long as records are kept after they expire: an earlier removal would lose a status before it is final. */
 const responseLifetime = seconds('1s', '1h')
 
+/** The largest body that any route accepts. */
+const MAX_BODY_BYTES = 64 * 1024
+
 /** `POST /nevisfido/token/create/:operation`, redeem and status, as nevisFIDO has them. */
 export const nevisfido = z.strictObject({
   appId: appId.meta({ description: 'FIDO AppID in UAF requests: the URL of the facet list.' }),
@@ -82,6 +85,23 @@ export const nevisfido = z.strictObject({
   protect: listOf(operation, `a list of ${FIDO_OPERATIONS.join(', ')}`)
     .default(['registration', 'deregistration'])
     .meta({ description: 'Operations for which a caller needs credentials to create a token.' }),
+  anonymous: z
+    .strictObject({
+      maxTokens: wholeNumber(1, 1_000_000_000).default(100_000).meta({
+        description: 'Tokens that the store holds at most. It holds each for `tokenLifetime` and one hour.',
+      }),
+      maxBytes: wholeNumber(1, 1_000_000_000_000)
+        .default(64 * 1024 * 1024)
+        .meta({ description: 'Bytes of their UAF requests that the store holds at most.' }),
+      maxContextBytes: wholeNumber(1, MAX_BODY_BYTES).default(2048).meta({
+        description: 'Bytes of `context`, beyond which it is refused with 1498.',
+      }),
+    })
+    .prefault({})
+    .meta({
+      description:
+        'Limits for callers without credentials, all together: see [scaling.md](scaling.md#capacity). Beyond them, a creation gets 1500.',
+    }),
   tokenLifetime: seconds('1s', '1d').prefault('5m').meta({ description: 'Time within which a token can be redeemed.' }),
   responseLifetime: z
     .strictObject({

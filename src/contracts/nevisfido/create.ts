@@ -15,7 +15,7 @@ const CALLER = 'nevisfidoCaller'
 
 /** Serves the Create Token Service (N1 to N16). */
 export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, options) => {
-  const { issuer, audit, sessions, negotiation, protect, users } = options
+  const { issuer, audit, sessions, negotiation, protect, maxAnonymousContextBytes, users } = options
   const authenticate = await createClientAuthentication(app, options)
   const policies = new Set([...issuer.policies.keys(), 'default'])
   app.decorateRequest(CALLER, undefined)
@@ -40,6 +40,9 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     const audited = { client: caller?.client, operation }
     const body = createTokenBody.safeParse(readJson(request))
     if (!body.success) throw new Refusal('bad_body', audited)
+    if (!caller && Buffer.byteLength(body.data.context) > maxAnonymousContextBytes) {
+      throw new Refusal('bad_contents', audited)
+    }
     const parsed = readContext(operation, body.data.context, policies)
     if (body.data.op !== UAF_OPERATIONS[operation] || !parsed) throw new Refusal('bad_contents', audited)
     const context = withDefaultUser(parsed, caller)

@@ -15,6 +15,8 @@ export interface NevisfidoOptions {
   readonly negotiation: Negotiation
   /** Operations that require credentials. */
   readonly protect: ReadonlySet<FidoOperation>
+  /** Bytes of the largest `context` of a caller without credentials (N10). */
+  readonly maxAnonymousContextBytes: number
   /** The credential repository (N12). */
   readonly users: Users
   /** By id. */

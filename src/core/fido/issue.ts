@@ -1,7 +1,7 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
-import type { TokenRecord, TokenStore } from '../ports/token-store.ts'
+import type { AnonymousLimit, TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Randomness } from '../randomness.ts'
 import type { Revocations } from '../revocations.ts'
 import type { FidoContext } from './context.ts'
@@ -18,6 +18,8 @@ export interface FidoIssuer {
   readonly policies: ReadonlyMap<string, Policy>
   /** How long a token can be redeemed. */
   readonly tokenLifetimeMs: number
+  /** Limits the tokens of callers that are not authenticated. */
+  readonly anonymousLimit: AnonymousLimit
   /** How long the FIDO client has to respond after redemption. */
   readonly responseLifetimeMs: Readonly<Record<FidoOperation, number>>
 }
@@ -31,6 +33,12 @@ export interface FidoToken {
   readonly expiresAt: number
 }
 
+/** Thrown where the store holds as many tokens of callers without credentials as it may. */
+export class AnonymousLimitError extends Error {
+  override readonly name = 'AnonymousLimitError'
+  readonly code = 'ERR_ANONYMOUS_LIMIT'
+}
+
 /** Computes the digest that identifies a token or a session in the store and in logs. */
 export function digestId(id: string): string {
   return sha256(id, 'base64url')
@@ -40,7 +48,7 @@ export function digestId(id: string): string {
  * Issues an opaque token and its session. Resolves once both are in the store.
  *
  * @param client the authenticated caller; undefined where the contract does not require one.
- * @throws StoreUnavailableError when the store fails.
+ * @throws StoreUnavailableError when the store fails; AnonymousLimitError without a client and without room.
  * @see docs/contracts/nevisfido.md
  */
 export async function issueFidoToken(
@@ -68,7 +76,10 @@ export async function issueFidoToken(
     redeemedAt: undefined,
     revokedAt: undefined,
   }
-  await available(store.create(record))
+  const limit = client === undefined ? issuer.anonymousLimit : undefined
+  if (!(await available(store.create(record, limit)))) {
+    throw new AnonymousLimitError('too many tokens of callers without credentials')
+  }
   return { token, sessionId, tokenId: record.tokenDigest, expiresAt: record.expiresAt }
 }
 

@@ -29,6 +29,12 @@ export interface TokenRecord {
   readonly revokedAt: number | undefined
 }
 
+/** How many records without a `client` the store may hold, and how many bytes of them. */
+export interface AnonymousLimit {
+  readonly maxRecords: number
+  readonly maxBytes: number
+}
+
 /**
  * The outcome of a redemption. Losing a race is an ordinary outcome. Where several apply, the first in this order is
  * returned (N19 to N22): unknown, spent, expired, premature, misdirected.
@@ -53,8 +59,14 @@ export const CLOCK_LEEWAY_MS = 5_000
  * before it is deleted.
  */
 export interface TokenStore {
-  /** Adds a record that has been neither redeemed nor revoked. */
-  create(record: TokenRecord): Promise<void>
+  /**
+   * Adds a record that has been neither redeemed nor revoked.
+   *
+   * @param limit for a record without a `client`: counts records that all instances have created and the store still
+   *   holds. Redis may count a record for a minute more.
+   * @returns false where the record would exceed the limit.
+   */
+  create(record: TokenRecord, limit?: AnonymousLimit): Promise<boolean>
   /** Redeems a token at most once, in one step that is atomic across processes. */
   redeem(tokenDigest: string, operation: FidoOperation, now: number): Promise<Redemption>
   /** Revokes a token, redeemed or not. Resolves to false where it is unknown or already revoked. */

@@ -1,7 +1,9 @@
 import type { FailedAttemptStore, FailureCount } from '../../core/ports/failed-attempt-store.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
-import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
+import type { RedisClient } from './client.ts'
+import type { RedisConnection } from './connection.ts'
+import { withReserve } from './reserve.ts'
 
 const COUNT_KEY = 'trimint:failures:'
 
@@ -13,13 +15,13 @@ const BLOCKS = 'trimint:failures-blocks'
  * Creates a store that counts failures in Redis. Each step changes one count; the sorted sets follow and may lag
  * behind. Redis expires the counts; the sorted sets are swept.
  */
-export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemptStore {
-  const runningKeys = (set: string, now: number, count: number): Promise<string[]> =>
+export function createRedisFailedAttemptStore(connection: RedisConnection): FailedAttemptStore {
+  const runningKeys = (client: RedisClient, set: string, now: number, count: number): Promise<string[]> =>
     client.zRange(set, '+inf', `(${now}`, { BY: 'SCORE', REV: true, LIMIT: { offset: 0, count } })
 
   async function sweep(set: string, cutoff: number): Promise<void> {
     await sweepAll(() =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const expired = await client.zRange(set, '-inf', cutoff, {
           BY: 'SCORE',
           LIMIT: { offset: 0, count: SWEEP_STEP },
@@ -31,35 +33,35 @@ export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemp
 
   return {
     add: (key, lifetimeMs, now) =>
-      withTimeout(async () => {
-        const count = { key, ...(await client.addFailure(COUNT_KEY + key, now, now + lifetimeMs)) }
+      connection.run(async (client) => {
+        const count = { key, ...(await withReserve(client, () => client.addFailure(COUNT_KEY + key, now, now + lifetimeMs))) }
         await client.zAdd(BY_EXPIRY, { value: key, score: count.expires })
         return count
       }),
     block: (key, expires, now) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const isRunning = await client.extendFailures(COUNT_KEY + key, now, expires)
         if (!isRunning) return
         const entry = { value: key, score: expires }
         await Promise.all([client.zAdd(BLOCKS, entry), client.zAdd(BY_EXPIRY, entry)])
       }),
     remove: (key, limit) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const removed = await client.removeFailures(COUNT_KEY + key, limit)
         if (removed > 0) await Promise.all([client.zRem(BLOCKS, key), client.zRem(BY_EXPIRY, key)])
         return removed
       }),
     subtract: (key, failures, limit) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const isGone = await client.subtractFailures(COUNT_KEY + key, failures, limit)
         if (isGone) await client.zRem(BY_EXPIRY, key)
       }),
     list: (now, { blocks, counts }) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const [blocked, all] = await Promise.all([
-          runningKeys(BLOCKS, now, blocks),
+          runningKeys(client, BLOCKS, now, blocks),
           // More, because blocks are among them.
-          runningKeys(BY_EXPIRY, now, blocks + counts),
+          runningKeys(client, BY_EXPIRY, now, blocks + counts),
         ])
         const isBlocked = new Set(blocked)
         const keys = [...blocked, ...all.filter((key) => !isBlocked.has(key)).slice(0, counts)]
@@ -72,6 +74,6 @@ export function createRedisFailedAttemptStore(client: RedisClient): FailedAttemp
     async sweep(now) {
       await Promise.all([sweep(BLOCKS, now - RETENTION_MS), sweep(BY_EXPIRY, now - RETENTION_MS)])
     },
-    close: () => closeRedisClient(client),
+    close: () => connection.close(),
   }
 }

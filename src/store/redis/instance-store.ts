@@ -1,6 +1,8 @@
 import type { Announcement, InstanceStore, NeededUntil } from '../../core/ports/instance-store.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
-import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
+import type { RedisClient } from './client.ts'
+import type { RedisConnection } from './connection.ts'
+import { ensureReserve } from './reserve.ts'
 
 /** A hash of announcements as JSON, by their ids. */
 const ANNOUNCEMENTS = 'trimint:replicas'
@@ -9,8 +11,8 @@ const ANNOUNCEMENTS = 'trimint:replicas'
 const SIGNING_KEYS = 'trimint:signing-keys'
 
 /** Creates a store that keeps announcements in Redis. */
-export function createRedisInstanceStore(client: RedisClient): InstanceStore {
-  async function noteNeeds(neededUntil: NeededUntil): Promise<void> {
+export function createRedisInstanceStore(connection: RedisConnection): InstanceStore {
+  async function noteNeeds(client: RedisClient, neededUntil: NeededUntil): Promise<void> {
     if (neededUntil.size === 0) return
     const members = [...neededUntil].map(([value, score]) => ({ value, score }))
     await client.zAdd(SIGNING_KEYS, members, { comparison: 'GT' })
@@ -18,25 +20,28 @@ export function createRedisInstanceStore(client: RedisClient): InstanceStore {
 
   return {
     announce: (announcement, neededUntil) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
+        // Announcements show whether Redis can be written, so they take no room that is kept for revocations.
+        await ensureReserve(client)
         const announced = client.hSet(ANNOUNCEMENTS, announcement.id, JSON.stringify(announcement))
-        await Promise.all([announced, noteNeeds(neededUntil)])
+        await Promise.all([announced, noteNeeds(client, neededUntil)])
       }),
     leave: (id, neededUntil) =>
-      withTimeout(async () => {
-        await Promise.all([client.hDel(ANNOUNCEMENTS, id), noteNeeds(neededUntil)])
+      connection.run(async (client) => {
+        await Promise.all([client.hDel(ANNOUNCEMENTS, id), noteNeeds(client, neededUntil)])
       }),
     running: (now) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const announcements = (await client.hVals(ANNOUNCEMENTS)).map((text) => JSON.parse(text) as Announcement)
         return announcements.filter(({ expires }) => expires > now)
       }),
     neededUntil: () =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const members = await client.zRangeWithScores(SIGNING_KEYS, 0, -1)
         return new Map(members.map(({ value, score }) => [value, score]))
       }),
-    sweep: (now) => withTimeout(() => client.sweepInstances(ANNOUNCEMENTS, SIGNING_KEYS, now, now - RETENTION_MS)),
-    close: () => closeRedisClient(client),
+    sweep: (now) =>
+      connection.run((client) => client.sweepInstances(ANNOUNCEMENTS, SIGNING_KEYS, now, now - RETENTION_MS)),
+    close: () => connection.close(),
   }
 }

@@ -1,30 +1,40 @@
-import { createRedisClient, type RedisClient } from './client.ts'
+import { createRedisConnection, type RedisConnection } from './connection.ts'
 import { createRedisFailedAttemptStore } from './failed-attempt-store.ts'
 import { createRedisInstanceStore } from './instance-store.ts'
+import { requirePrimary, requireWritable } from './primary.ts'
 import { createRedisRevocationStore } from './revocation-store.ts'
+import { isRightsError, requireRights } from './rights.ts'
+import { atFixedAddress } from './server.ts'
 import { createRedisTokenStore } from './token-store.ts'
 import { createRedisUsageStore } from './usage-store.ts'
-
-/** How long opening waits for a server that accepts a connection and then sends nothing. */
-const OPEN_TIMEOUT_MS = 5_000
 
 /**
  * Opens all stores of a Redis, each over a separate connection so that none waits behind another.
  *
- * Resolves once every connection is ready, has failed for the first time or has timed out: the clients go on connecting
- * in the background.
+ * Resolves once every connection is ready or its first attempt has failed: they go on connecting in the background.
+ *
+ * @throws Error where Redis refuses the user, or the user lacks rights.
  */
 export async function openRedis(url: string, onError: (error: Error) => void) {
-  const connect = async (): Promise<RedisClient> => {
-    const client = createRedisClient(url, onError)
-    const connected = client.connect().catch(onError)
-    const failed = new Promise((resolve) => client.once('error', resolve))
-    const timedOut = new Promise((resolve) => setTimeout(resolve, OPEN_TIMEOUT_MS).unref())
-    await Promise.race([connected, failed, timedOut])
-    return client
-  }
+  const findPrimary = atFixedAddress(url)
+  const connect = (): RedisConnection =>
+    createRedisConnection({
+      findPrimary,
+      onError,
+      async prepare(client) {
+        await requirePrimary(client)
+        await requireRights(client)
+        await requireWritable(client)
+      },
+    })
   const connections = [connect(), connect(), connect(), connect(), connect()] as const
-  const [failures, tokens, revocations, uses, replicas] = await Promise.all(connections)
+  const attempts = await Promise.allSettled(connections.map((connection) => connection.opened()))
+  for (const attempt of attempts) {
+    if (attempt.status === 'fulfilled' || !isRightsError(attempt.reason)) continue
+    await Promise.all(connections.map((connection) => connection.close()))
+    throw attempt.reason
+  }
+  const [failures, tokens, revocations, uses, replicas] = connections
   return {
     failures: createRedisFailedAttemptStore(failures),
     tokens: createRedisTokenStore(tokens),

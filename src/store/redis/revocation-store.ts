@@ -1,6 +1,8 @@
 import { REVOCATIONS_PER_PAGE, type RevocationStore } from '../../core/ports/revocation-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
-import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
+import type { RedisConnection } from './connection.ts'
+import { requireWritable } from './primary.ts'
+import { withReserve } from './reserve.ts'
 import type { RevocationKeys } from './scripts.ts'
 
 const KEYS: RevocationKeys = {
@@ -17,21 +19,19 @@ const KEYS: RevocationKeys = {
  * a reconnect the server may be one that lost entries and has assigned smaller ids. Revoking a subject again replaces its entry by one
  * with a new id, which readers that have passed the old one see.
  */
-export function createRedisRevocationStore(client: RedisClient): RevocationStore {
-  let connections = 0
-  client.on('ready', () => {
-    connections += 1
-  })
-
+export function createRedisRevocationStore(connection: RedisConnection): RevocationStore {
   return {
     add: ({ subject, issuedUntil, expires }) =>
-      withTimeout(() => client.addRevocation(KEYS, subject, issuedUntil, expires)),
+      connection.run((client) => withReserve(client, () => client.addRevocation(KEYS, subject, issuedUntil, expires))),
     since: (cursor) =>
-      withTimeout(async () => {
-        const current = String(connections)
-        const [connection, last] = cursor?.split(' ') ?? []
-        const start = connection === current ? `(${last}` : '-'
-        const entries = (await client.xRange(KEYS.stream, start, '+', { COUNT: REVOCATIONS_PER_PAGE })) ?? []
+      connection.run(async (client, connectionId) => {
+        const current = String(connectionId)
+        const [ofConnection, last] = cursor?.split(' ') ?? []
+        const start = ofConnection === current ? `(${last}` : '-'
+        const read = client.xRange(KEYS.stream, start, '+', { COUNT: REVOCATIONS_PER_PAGE })
+        // A server that no longer is the primary would go on answering reads, with old data.
+        const [found] = await Promise.all([read, requireWritable(client)])
+        const entries = found ?? []
         const end = entries.at(-1)?.id
         return {
           revocations: entries.map(({ message: { subject = '', issuedUntil, expires } }) => ({
@@ -43,7 +43,7 @@ export function createRedisRevocationStore(client: RedisClient): RevocationStore
           complete: entries.length < REVOCATIONS_PER_PAGE,
         }
       }),
-    sweep: (time) => sweepAll(() => withTimeout(() => client.sweepRevocations(KEYS, time, SWEEP_STEP))),
-    close: () => closeRedisClient(client),
+    sweep: (time) => sweepAll(() => connection.run((client) => client.sweepRevocations(KEYS, time, SWEEP_STEP))),
+    close: () => connection.close(),
   }
 }

@@ -1,6 +1,7 @@
 import { type CommandParser, defineScript } from 'redis'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import { CLOCK_LEEWAY_MS, type Redemption } from '../../core/ports/token-store.ts'
+import { type AnonymousLimit, CLOCK_LEEWAY_MS, type Redemption } from '../../core/ports/token-store.ts'
+import { RESERVE_BYTES } from './reserve.ts'
 import { NEVER, RECORD_KEY } from './token-record.ts'
 
 /**
@@ -27,6 +28,17 @@ export interface NewToken {
   readonly keepMs: number
   readonly record: string
 }
+
+/** A record without a client that is to be counted. */
+export interface AnonymousRecord {
+  /** How long Redis keeps it, in milliseconds. */
+  readonly keepMs: number
+  readonly bytes: number
+  readonly limit: AnonymousLimit
+}
+
+/** A record counts until the end of the period in which it expires. */
+const ANONYMOUS_PERIOD_MS = 60_000
 
 /** The keys of the revocations: revocation-store.ts. */
 export interface RevocationKeys {
@@ -179,20 +191,82 @@ end`,
     transformReply: ignore,
   }),
 
-  /** Creates tokens with their sessions. Replies for each whether its digest is new. */
+  /**
+   * Creates tokens with their sessions. Replies for each whether its digest is new. Without the reserve (reserve.ts) it
+   * creates only the reserve, which fails where memory is short, and replies nil.
+   */
   createTokens: defineScript({
     SCRIPT: `
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SETRANGE', KEYS[1], ${RESERVE_BYTES - 1}, '-')
+  return false
+end
 local replies = {}
-for at = 1, #KEYS, 2 do
-  local record, session, keepMs = KEYS[at], KEYS[at + 1], ARGV[at]
-  local isNew = redis.call('SET', record, ARGV[at + 1], 'PX', keepMs, 'NX')
+for at = 2, #KEYS, 2 do
+  local record, session, keepMs = KEYS[at], KEYS[at + 1], ARGV[at - 1]
+  local isNew = redis.call('SET', record, ARGV[at], 'PX', keepMs, 'NX')
   if isNew then redis.call('SET', session, string.sub(record, ${RECORD_KEY.length + 1}), 'PX', keepMs) end
   replies[#replies + 1] = isNew and 1 or 0
 end
 return replies`,
-    parseCommand(parser: CommandParser, tokens: readonly NewToken[]) {
-      parser.pushKeysLength(tokens.flatMap(({ recordKey, sessionKey }) => [recordKey, sessionKey]))
+    parseCommand(parser: CommandParser, reserveKey: string, tokens: readonly NewToken[]) {
+      parser.pushKeysLength([reserveKey, ...tokens.flatMap(({ recordKey, sessionKey }) => [recordKey, sessionKey])])
       for (const { keepMs, record } of tokens) parser.push(`${keepMs}`, record)
+    },
+    transformReply: (replies: number[] | null) => replies?.map(isOne),
+  }),
+
+  /**
+   * Counts records without a client against their limits: in a hash of both totals, and of the records and bytes that
+   * Redis expires in each period of its clock. Replies for each record whether there is room for it.
+   */
+  countAnonymous: defineScript({
+    NUMBER_OF_KEYS: 1,
+    SCRIPT: `
+local time = redis.call('TIME')
+local now = time[1] * 1000
+local function periodOf(milliseconds) return math.floor(milliseconds / ${ANONYMOUS_PERIOD_MS}) end
+local function read(field)
+  local records, bytes = string.match(redis.call('HGET', KEYS[1], field) or '0 0', '^(%d+) (%d+)$')
+  return { records = tonumber(records), bytes = tonumber(bytes) }
+end
+local function write(field, count)
+  redis.call('HSET', KEYS[1], field, string.format('%d %d', count.records, count.bytes))
+end
+local total = read('total')
+local current = periodOf(now)
+if redis.call('HGET', KEYS[1], 'current') ~= tostring(current) then
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local period = tonumber(field)
+    if period and period < current then
+      local expired = read(field)
+      total.records = total.records - expired.records
+      total.bytes = total.bytes - expired.bytes
+      redis.call('HDEL', KEYS[1], field)
+    end
+  end
+  redis.call('HSET', KEYS[1], 'current', current)
+end
+local replies, added = {}, {}
+for at = 1, #ARGV, 4 do
+  local keepMs, bytes = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local fits = total.records < tonumber(ARGV[at + 2]) and total.bytes + bytes <= tonumber(ARGV[at + 3])
+  if fits then
+    local field = tostring(periodOf(now + keepMs))
+    local count = added[field] or read(field)
+    added[field] = { records = count.records + 1, bytes = count.bytes + bytes }
+    total = { records = total.records + 1, bytes = total.bytes + bytes }
+  end
+  replies[#replies + 1] = fits and 1 or 0
+end
+for field, count in pairs(added) do write(field, count) end
+write('total', total)
+return replies`,
+    parseCommand(parser: CommandParser, key: string, records: readonly AnonymousRecord[]) {
+      parser.pushKey(key)
+      for (const { keepMs, bytes, limit } of records) {
+        parser.push(`${keepMs}`, `${bytes}`, `${limit.maxRecords}`, `${limit.maxBytes}`)
+      }
     },
     transformReply: (replies: number[]) => replies.map(isOne),
   }),

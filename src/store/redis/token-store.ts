@@ -1,52 +1,77 @@
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
 import { createBatcher } from './batcher.ts'
-import { closeRedisClient, type RedisClient, withTimeout } from './client.ts'
-import type { NewToken } from './scripts.ts'
+import type { RedisClient } from './client.ts'
+import type { RedisConnection } from './connection.ts'
+import { RESERVE_KEY, withReserve } from './reserve.ts'
+import type { AnonymousRecord, NewToken } from './scripts.ts'
 import { formatNewRecord, parseRecord, RECORD_KEY, SESSION_KEY } from './token-record.ts'
+
+/** The hash that counts records without a client. */
+const ANONYMOUS_KEY = 'trimint:anonymous'
 
 /**
  * Creates a store that keeps tokens in Redis, which expires them. Each atomic step is one script. All times come from
  * the caller, so the server's clock does not matter.
  */
-export function createRedisTokenStore(client: RedisClient): TokenStore {
-  const creations = createBatcher((tokens: readonly NewToken[]) => withTimeout(() => client.createTokens(tokens)))
+export function createRedisTokenStore(connection: RedisConnection): TokenStore {
+  const creations = createBatcher((tokens: readonly NewToken[]) =>
+    connection.run((client) => createTokens(client, tokens)),
+  )
+  const counts = createBatcher((records: readonly AnonymousRecord[]) =>
+    connection.run((client) => client.countAnonymous(ANONYMOUS_KEY, records)),
+  )
 
-  async function find(tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
+  async function find(client: RedisClient, tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
     const text = await client.get(RECORD_KEY + tokenDigest)
     const record = text === null ? undefined : parseRecord(tokenDigest, text)
     return record && record.expiresAt > now - RETENTION_MS ? record : undefined
   }
 
   return {
-    async create(record) {
+    async create(record, limit) {
+      const text = formatNewRecord(record)
+      const keepMs = record.expiresAt + RETENTION_MS - record.createdAt
+      if (limit && !(await counts.add({ keepMs, bytes: Buffer.byteLength(text), limit }))) return false
       const isNew = await creations.add({
         recordKey: RECORD_KEY + record.tokenDigest,
         sessionKey: SESSION_KEY + record.sessionDigest,
-        keepMs: record.expiresAt + RETENTION_MS - record.createdAt,
-        record: formatNewRecord(record),
+        keepMs,
+        record: text,
       })
       if (!isNew) throw new Error('a token with this digest already exists')
+      return true
     },
     redeem: (tokenDigest, operation, now) =>
-      withTimeout(async () => {
-        const reply = await client.redeemToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS, operation)
+      connection.run(async (client) => {
+        const key = RECORD_KEY + tokenDigest
+        const reply = await withReserve(client, () => client.redeemToken(key, now, now - RETENTION_MS, operation))
         if (reply.outcome !== 'redeemed') return reply
         return { outcome: reply.outcome, record: parseRecord(tokenDigest, reply.text) }
       }),
     revoke: (tokenDigest, now) =>
-      withTimeout(() => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
-    findByToken: (tokenDigest, now) => withTimeout(() => find(tokenDigest, now)),
+      connection.run((client) =>
+        withReserve(client, () => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
+      ),
+    findByToken: (tokenDigest, now) => connection.run((client) => find(client, tokenDigest, now)),
     findBySession: (sessionDigest, now) =>
-      withTimeout(async () => {
+      connection.run(async (client) => {
         const tokenDigest = await client.get(SESSION_KEY + sessionDigest)
-        return tokenDigest ? find(tokenDigest, now) : undefined
+        return tokenDigest ? find(client, tokenDigest, now) : undefined
       }),
     // Redis expires the keys.
     sweep: async () => undefined,
     close() {
+      counts.flush()
       creations.flush()
-      return closeRedisClient(client)
+      return connection.close()
     },
   }
+}
+
+async function createTokens(client: RedisClient, tokens: readonly NewToken[]): Promise<readonly boolean[]> {
+  const create = () => client.createTokens(RESERVE_KEY, tokens)
+  const replies = (await create()) ?? (await create())
+  if (!replies) throw new Error('another client deletes trimint:reserve')
+  return replies
 }

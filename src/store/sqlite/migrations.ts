@@ -83,4 +83,14 @@ export const MIGRATIONS = [
   // A block is found among any number of other counts. The default is for inserts by processes of the previous version.
   `ALTER TABLE failures ADD COLUMN is_block INTEGER NOT NULL DEFAULT 0;
    CREATE INDEX failures_blocks ON failures (expires) WHERE is_block = 1;`,
+  // Counts records without a client. Triggers also count the inserts of processes of the previous version.
+  `CREATE TABLE anonymous_tokens (number INTEGER PRIMARY KEY CHECK (number = 1), records INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+   INSERT INTO anonymous_tokens SELECT 1, count(*), coalesce(sum(octet_length(uaf_request)), 0) FROM tokens WHERE client IS NULL;
+   CREATE TRIGGER count_anonymous_token AFTER INSERT ON tokens WHEN new.client IS NULL BEGIN
+     INSERT INTO anonymous_tokens VALUES (1, 1, octet_length(new.uaf_request))
+       ON CONFLICT (number) DO UPDATE SET records = records + 1, bytes = bytes + excluded.bytes;
+   END;
+   CREATE TRIGGER forget_anonymous_token AFTER DELETE ON tokens WHEN old.client IS NULL BEGIN
+     UPDATE anonymous_tokens SET records = records - 1, bytes = bytes - octet_length(old.uaf_request);
+   END;`,
 ]

@@ -1,7 +1,13 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
-import { CLOCK_LEEWAY_MS, type Redemption, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
+import {
+  type AnonymousLimit,
+  CLOCK_LEEWAY_MS,
+  type Redemption,
+  type TokenRecord,
+  type TokenStore,
+} from '../../core/ports/token-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'
@@ -20,6 +26,10 @@ export function prepareTokenOperations(database: DatabaseSync) {
     `INSERT INTO main.tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at,
        known_revocation, expires_at, response_lifetime)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  )
+  // A sum, so that it is also defined without the row.
+  const countAnonymous = database.prepare(
+    'SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes FROM main.anonymous_tokens',
   )
   const redeem = database.prepare(
     `UPDATE main.tokens SET redeemed_at = $now
@@ -45,6 +55,11 @@ export function prepareTokenOperations(database: DatabaseSync) {
     return toRecord(findByToken.get({ tokenDigest, cutoff: now - RETENTION_MS }))
   }
 
+  function fits({ uafRequest }: TokenRecord, { maxRecords, maxBytes }: AnonymousLimit): boolean {
+    const { records, bytes } = countAnonymous.get() as { records: number; bytes: number }
+    return records < maxRecords && bytes + Buffer.byteLength(uafRequest) <= maxBytes
+  }
+
   function classifyFailedRedemption(tokenDigest: string, now: number): Redemption {
     const record = find(tokenDigest, now)
     if (!record) return { outcome: 'unknown' }
@@ -54,10 +69,12 @@ export function prepareTokenOperations(database: DatabaseSync) {
   }
 
   return {
-    create(record: TokenRecord): void {
+    create(record: TokenRecord, limit?: AnonymousLimit): boolean {
+      if (limit && !fits(record, limit)) return false
       lookup.catchUp()
       if (isTaken.get({ tokenDigest: record.tokenDigest })) throw new Error('a token with this digest already exists')
       insert.run(...toRow(record))
+      return true
     },
     redeem(tokenDigest: string, operation: FidoOperation, now: number): Redemption {
       lookup.catchUp()
@@ -93,7 +110,7 @@ export function createSqliteTokenStore({
   const isDue = reader.prepare('SELECT 1 FROM tokens WHERE expires_at <= $cutoff LIMIT 1')
 
   return {
-    create: (record) => write('create', record),
+    create: (record, limit) => write('create', record, limit),
     redeem: (tokenDigest, operation, now) => write('redeem', tokenDigest, operation, now),
     revoke: (tokenDigest, now) => write('revoke', tokenDigest, now),
     findByToken: (tokenDigest, now) => read('findByToken', tokenDigest, now),

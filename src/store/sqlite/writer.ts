@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterMicrotasks } from '../after-microtasks.ts'
+import { startDeadline } from '../deadline.ts'
 import type { Call, Outcome } from './calls.ts'
 import { createTransactions } from './transaction.ts'
 
@@ -60,7 +61,8 @@ interface Link {
 
 interface Pending {
   readonly callers: readonly PromiseWithResolvers<unknown>[]
-  readonly timer: NodeJS.Timeout
+  /** Stops the deadline. */
+  readonly stop: () => void
 }
 
 /**
@@ -118,6 +120,8 @@ export function createLocalWriter(
 
 function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   const pending = new Map<number, Pending>()
+  /** Writes that have waited for three quarters of the timeout. Until they are answered, further ones are rejected. */
+  const late = new Set<number>()
   let lastId = 0
   let gathered: { readonly calls: Call[]; readonly callers: PromiseWithResolvers<unknown>[] } | undefined
   /** Why every call rejects from now on. */
@@ -127,6 +131,7 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
 
   function write(call: Call): Promise<unknown> {
     if (rejection) return Promise.reject(rejection)
+    if (late.size > 0) return Promise.reject(new Error('the store is too slow; no further writes until it answers'))
     if (!gathered) {
       gathered = { calls: [], callers: [] }
       afterMicrotasks(sendGathered)
@@ -157,9 +162,14 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
     }
     lastId += 1
     const id = lastId
-    // Replies that arrived while the event loop was blocked are received first.
-    const timer = setTimeout(() => setImmediate(refuse, id), timeoutMs)
-    pending.set(id, { callers, timer })
+    const stop = startDeadline(timeoutMs, {
+      onExpiry: () => refuse(id),
+      onLate() {
+        // Reads do not wait for the lock that delays writes.
+        if (!isRead) late.add(id)
+      },
+    })
+    pending.set(id, { callers, stop })
     link.send({ id, isRead, calls })
   }
 
@@ -182,7 +192,8 @@ function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   function take(id: number): Pending['callers'] {
     const batch = pending.get(id)
     if (!batch) return []
-    clearTimeout(batch.timer)
+    batch.stop()
+    late.delete(id)
     pending.delete(id)
     return batch.callers
   }

@@ -202,7 +202,7 @@ describe('back up and restore', { timeout: TIMEOUT_MS }, () => {
   }
 
   /** Stores a token with the given digest. */
-  function create({ tokens }: Stores, tokenDigest: string): Promise<void> {
+  function create({ tokens }: Stores, tokenDigest: string): Promise<boolean> {
     return tokens.create({
       tokenDigest,
       sessionDigest: `session of ${tokenDigest}`,

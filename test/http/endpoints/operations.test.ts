@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Stores } from '../../../src/store/open-stores.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { ACCOUNT, jsonOf, LOGIN, login } from '../../support/idscan.ts'
 import {
@@ -63,6 +64,56 @@ describe('GET /readyz', () => {
     })
     expect((await service.request('/healthz')).status).toBe(200)
     isAway = false
+    expect((await service.request('/readyz')).status).toBe(200)
+  })
+})
+
+describe('GET /readyz with a store that can be read', () => {
+  test('returns 503 while it cannot be written, writing once a second at most, however many ask', async () => {
+    const clock = createFrozenClock()
+    await using lender = await startService()
+    const { announce } = lender.stores.replicas
+    let isReadOnly = false
+    let writes = 0
+    const replicas: Stores['replicas'] = {
+      ...lender.stores.replicas,
+      announce(...values) {
+        writes += 1
+        return isReadOnly ? away() : announce(...values)
+      },
+    }
+    await using service = await startService({ clock, stores: { replicas }, intervals: { heartbeatMs: 60_000 } })
+    const before = writes
+    for (let at = 0; at < 20; at++) expect((await service.request('/readyz')).status).toBe(200)
+    expect(writes).toBe(before + 1)
+    isReadOnly = true
+    clock.advance(1_000)
+    expect(await service.request('/readyz')).toMatchObject({
+      status: 503,
+      body: '{"status":"not_ready","reasons":["store_unavailable"]}',
+    })
+    isReadOnly = false
+    expect((await service.request('/readyz')).status).toBe(200)
+  })
+
+  test('returns 503 while reading the revocations takes longer than they may be old', async () => {
+    const clock = createFrozenClock()
+    await using lender = await startService()
+    const { since } = lender.stores.revocations
+    let isSlow = false
+    const revocations: Stores['revocations'] = {
+      ...lender.stores.revocations,
+      since(cursor) {
+        if (isSlow) clock.advance(1_001)
+        return since(cursor)
+      },
+    }
+    await using service = await startService({ clock, stores: { revocations } })
+    expect((await service.request('/readyz')).status).toBe(200)
+    isSlow = true
+    clock.advance(1_001)
+    expect((await service.request('/readyz')).status).toBe(503)
+    isSlow = false
     expect((await service.request('/readyz')).status).toBe(200)
   })
 })

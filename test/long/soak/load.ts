@@ -21,7 +21,13 @@ export const SOAKED: Omit<ConfigurationInput, 'store' | 'keys'> = {
     idleTimeout: '30m',
     accounts: [{ username: 'soak', password: `plain:${PASSWORD}`, areas: ['scanning'] }],
   },
-  nevisfido: { appId: 'https://fido.example.com/facets', protect: [], users: '*', tokenLifetime: LIFETIME },
+  nevisfido: {
+    appId: 'https://fido.example.com/facets',
+    protect: [],
+    users: '*',
+    tokenLifetime: LIFETIME,
+    anonymous: { maxTokens: 1_000_000_000, maxBytes: 1_000_000_000_000 },
+  },
   resourceServers: [{ id: 'gateway', secret: `plain:${GATEWAY_SECRET}` }],
   // Other programs can keep the machine busy.
   overload: false,

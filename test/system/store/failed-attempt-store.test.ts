@@ -249,7 +249,7 @@ describe('SQLite', () => {
 describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: FailedAttemptStore, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
-    const client = createRedisClient(redis.url, () => undefined)
+    const client = createRedisClient({ url: redis.url }, () => undefined)
     await client.connect()
     const store = await open(redis.url)
     try {

@@ -189,7 +189,8 @@ describe('SQLite', () => {
     await revocations.add(revocation, NOW)
     await revocations.close()
     const database = new DatabaseSync(file)
-    database.exec('DROP TABLE replicas; DROP TABLE signing_keys; PRAGMA user_version = 3')
+    database.exec(`DROP TABLE replicas; DROP TABLE signing_keys; DROP TABLE anonymous_tokens;
+      DROP TRIGGER count_anonymous_token; DROP TRIGGER forget_anonymous_token; PRAGMA user_version = 3`)
     database.close()
 
     const store = await open(`sqlite:${file}`)
@@ -230,13 +231,13 @@ describe('SQLite', () => {
 })
 
 describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
-  test('stores everything in two keys', async () => {
+  test('stores everything in two keys, beside the reserve', async () => {
     await using redis = await startRedis()
     const store = await open(redis.url)
     await store.announce(announcement(), needs(['first', NOW]))
-    const client = createRedisClient(redis.url, () => undefined)
+    const client = createRedisClient({ url: redis.url }, () => undefined)
     await client.connect()
-    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:signing-keys'])
+    expect((await client.keys('*')).toSorted()).toEqual(['trimint:replicas', 'trimint:reserve', 'trimint:signing-keys'])
     client.destroy()
     await store.close()
   })

@@ -96,6 +96,30 @@ test('counts failed attempts together with a process of version 5 that is still 
   await stores.close()
 })
 
+test('counts tokens without a client: those in the file, and those that version 5 still creates', async () => {
+  using old = openVersion5()
+  old.create.run('before', 'session before')
+  const stores = await openStores(`sqlite:${old.file}`)
+  old.create.run('after', 'session after')
+  const record = {
+    tokenDigest: 'third',
+    sessionDigest: 'session third',
+    operation: 'registration',
+    username: undefined,
+    client: undefined,
+    uafRequest: '[]',
+    createdAt: NOW,
+    knownRevocation: 0,
+    expiresAt: EXPIRY,
+    responseLifetime: 1_000,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+  } as const
+  expect(await stores.tokens.create(record, { maxRecords: 2, maxBytes: 100 })).toBe(false)
+  expect(await stores.tokens.create(record, { maxRecords: 3, maxBytes: 100 })).toBe(true)
+  await stores.close()
+})
+
 test('marks the file with a version that version 5 rejects', async () => {
   using old = openVersion5()
   const stores = await openStores(`sqlite:${old.file}`)

@@ -84,6 +84,44 @@ describe.each(kinds)('$kind', ({ create }) => {
     await use(...(await opened))
   }
 
+  describe('a limit on records without a client', () => {
+    const anonymous = (uafRequest = '[]') => createRecord({ client: undefined, uafRequest })
+    const NO_LIMIT = { maxRecords: 1_000_000, maxBytes: 1_000_000_000 }
+
+    async function findCount(store: TokenStore): Promise<number> {
+      for (let maxRecords = 0; ; maxRecords++) {
+        if (await store.create(anonymous(), { ...NO_LIMIT, maxRecords })) return maxRecords
+      }
+    }
+
+    test('rejects records beyond it, exactly, however many two processes create at once', async () => {
+      const { name, remove } = await create()
+      const stores = [await open(name), await open(name)] as const
+      const limit = { ...NO_LIMIT, maxRecords: 100 }
+      const results = await Promise.all(
+        Array.from({ length: 300 }, (_, at) => (stores[at % 2] as TokenStore).create(anonymous(), limit)),
+      )
+      expect(results.filter(Boolean)).toHaveLength(100)
+      expect(await stores[0].create(createRecord()), 'a record with a client').toBe(true)
+      expect(await findCount(stores[1]), 'records with a client do not count').toBe(101)
+      for (const store of stores) await store.close()
+      await remove()
+    })
+
+    test('counts the bytes of the records', async () => {
+      const { name, remove } = await create()
+      const store = await open(name)
+      const limit = { ...NO_LIMIT, maxBytes: 99_000 }
+      const results: boolean[] = []
+      for (let at = 0; at < 12; at++) results.push(await store.create(anonymous('ä'.repeat(5_000)), limit))
+      expect(results.filter(Boolean).length).toBeGreaterThanOrEqual(9)
+      expect(results.at(-1)).toBe(false)
+      expect(await store.create(anonymous(), limit), 'a small one still fits').toBe(true)
+      await store.close()
+      await remove()
+    })
+  })
+
   describe('a record', () => {
     const odd = [
       '',
@@ -681,7 +719,7 @@ describe('SQLite', () => {
 describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
   async function withRedis(use: (store: TokenStore, redis: StartedRedis, client: RedisClient) => Promise<void>) {
     await using redis = await startRedis()
-    const client = createRedisClient(redis.url, () => undefined)
+    const client = createRedisClient({ url: redis.url }, () => undefined)
     await client.connect()
     const store = await open(redis.url)
     try {
@@ -697,7 +735,7 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
       const record = createRecord()
       await store.create(record)
       const keys = [`trimint:record:${record.tokenDigest}`, `trimint:session:${record.sessionDigest}`]
-      expect((await client.keys('*')).toSorted()).toEqual(keys)
+      expect((await client.keys('*')).toSorted()).toEqual([...keys, 'trimint:reserve'].toSorted())
       expect(await client.get(keys[1] ?? '')).toBe(record.tokenDigest)
       await store.redeem(record.tokenDigest, 'registration', NOW)
       await store.revoke(record.tokenDigest, NOW)

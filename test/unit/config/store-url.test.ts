@@ -14,6 +14,8 @@ test.each([
   'redis://[::1]:6379/15',
   'rediss://user:p%40ss%23word@redis.example.com:6380/1',
   'redis://:p@ssword@valkey_1:6379/0',
+  'rediss://redis.example.com:6380/1?ca=/etc/redis/ca.pem',
+  'rediss://redis.example.com?ca=ca%20of%20ours.pem',
 ])('accepts the store URL %s', (url) => {
   expect(storeUrlIssue(url)).toBeUndefined()
 })
@@ -39,6 +41,10 @@ test.each([
   ['redis://host:6379/0?db=1', 'parameters behind a question mark'],
   ['rediss://host:6379/0?ssl_cert_reqs=none', 'parameters behind a question mark'],
   ['redis://host?', 'parameters behind a question mark'],
+  ['redis://host:6379/0?ca=/ca.pem', 'parameter ca without TLS'],
+  ['rediss://host:6379/0?ca=', 'parameters behind a question mark other than ca'],
+  ['rediss://host:6379/0?ca=/ca.pem&wait=1', 'parameters behind a question mark other than ca'],
+  ['rediss://host:6379/0?ca=/50%', 'percent sign'],
   ['redis://:pass#word@host:6379/0', 'number sign'],
   ['redis://host:6379/0#1', 'number sign'],
   ['redis://:%zz@host:6379/0', 'percent sign'],
@@ -61,6 +67,8 @@ test.each([
   ['sqlite:/srv/a.db', 'sqlite:/srv/a.db'],
   ['sqlite::memory:', 'sqlite::memory:'],
   ['redis://host/0', 'redis://host/0'],
+  ['rediss://host/0?ca=ca.pem', 'rediss://host/0?ca=/etc/trimint/ca.pem'],
+  ['rediss://host/0?ca=100%25/%23.pem', 'rediss://host/0?ca=/etc/trimint/100%25/%23.pem'],
 ])('resolves %s against a folder', (url, resolved) => {
   expect(resolveStoreUrl(url, '/etc/trimint')).toBe(resolved)
 })

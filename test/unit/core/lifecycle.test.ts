@@ -31,6 +31,7 @@ async function start() {
     appId: 'https://fido.example.com/facets',
     policies: new Map(),
     tokenLifetimeMs: 1_000,
+    anonymousLimit: { maxRecords: 10, maxBytes: 10_000 },
     responseLifetimeMs: { registration: 1, authentication: 1, deregistration: 1 },
   })
   return {

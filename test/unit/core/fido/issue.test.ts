@@ -22,7 +22,7 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
   const records: TokenRecord[] = []
   await issueFidoToken({ operation: 'registration', username: 'jeff', policy: asked }, undefined, {
     store: {
-      create: async (record) => void records.push(record),
+      create: async (record) => records.push(record) > 0,
       redeem: async () => ({ outcome: 'unknown' }),
       revoke: async () => false,
       findByToken: async () => undefined,
@@ -36,6 +36,7 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
     appId: 'https://fido.example.com/facets',
     policies: new Map(Object.entries(policies)),
     tokenLifetimeMs: 1,
+    anonymousLimit: { maxRecords: 1, maxBytes: 1 },
     responseLifetimeMs: { registration: 1, authentication: 1, deregistration: 1 },
   })
   const [request] = JSON.parse(records[0]?.uafRequest ?? '[]') as { policy: unknown }[]

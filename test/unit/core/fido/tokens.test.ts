@@ -21,6 +21,7 @@ async function start() {
     appId: 'https://fido.example.com/facets',
     policies: new Map(),
     tokenLifetimeMs: LIFETIME,
+    anonymousLimit: { maxRecords: 10, maxBytes: 10_000 },
     responseLifetimeMs: { registration: 60_000, authentication: 60_000, deregistration: 60_000 },
   }
   return {
