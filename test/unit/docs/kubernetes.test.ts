@@ -123,7 +123,7 @@ describe('examples/kubernetes', () => {
     const image = readFileSync('Dockerfile', 'utf8')
     const fixed = Object.fromEntries(
       image
-        .match(/^ENV .*$/m)?.[0]
+        .match(/^ENV NODE_ENV=.*$/m)?.[0]
         .slice(4)
         .split(' ')
         .map((pair) => pair.split('=')) ?? [],
