@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 
 // Calls a running Trimint without a pause until SIGTERM. Prints `started` after the first reply, and at the end
-// `served=N failed=N`. With --until-closed, each caller
-// stops at the first reply that closes its connection, as a load balancer does during a shutdown.
+// `served=N failed=N`. With --until-closed, each caller stops at the first reply that closes its connection, as a load
+// balancer does during a shutdown.
 //
 //   node test/container/load.ts http://127.0.0.1:8090 [--until-closed]
 
