@@ -34,7 +34,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 TRIMINT_CONFIG=/etc/trimint/trimi
 USER 1000
 EXPOSE 8080
 # Liveness: reads the server's environment and configuration to find its address. A restart would not bring a store back.
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["trimint", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=20s --start-period=60s CMD ["trimint", "healthcheck"]
 # As `npm start`. SIGUSR1 would open a port for debuggers.
 ENTRYPOINT ["node", "--disable-sigusr1", "--require", "./src/preload.cjs", "src/main.ts"]
 ARG VERSION=unknown

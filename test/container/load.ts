@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 
-// Calls a running Trimint without a pause until SIGTERM, then prints `served=N failed=N`. With --until-closed, each caller
-// stops at the first reply that closes its connection, as a load balancer does during a shutdown.
+// Calls a running Trimint without a pause until SIGTERM. Prints `started` after the first reply, and at the end
+// `served=N failed=N`. With --until-closed, each caller stops at the first reply that closes its connection, as a load
+// balancer does during a shutdown.
 //
 //   node test/container/load.ts http://127.0.0.1:8090 [--until-closed]
 
@@ -62,6 +63,7 @@ async function call(): Promise<void> {
       const reply: Reply = created ? await redeemFido(created) : turn % 2 === 0 ? await issueBws() : await createFido()
       created = created === undefined && turn % 2 === 1 ? reply : undefined
       counts.served += 1
+      if (counts.served === 1) process.stdout.write('started\n')
       if (stopsWhenClosed && reply.isLast) return
     } catch (error) {
       created = undefined

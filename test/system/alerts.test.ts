@@ -27,11 +27,11 @@ interface Alerting {
   readonly groups: readonly { readonly rules: readonly { readonly alert: string }[] }[]
 }
 
-/** Starts Debian's Prometheus with the example's rules at a sixtieth of their times: a second for each minute. */
+/** Starts Debian's Prometheus with the example's rules and shorter times: a second for each minute or hour. */
 async function startPrometheus(targets: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-prometheus-'))
   const rules = await readFile(`${FOLDER}/alerts.yml`, 'utf8')
-  await writeFile(join(folder, 'alerts.yml'), rules.replaceAll(/\b(\d+)m\b/g, '$1s'))
+  await writeFile(join(folder, 'alerts.yml'), rules.replaceAll(/\b(\d+)[mh]\b/g, '$1s'))
   const configuration = {
     global: { scrape_interval: '250ms', scrape_timeout: '250ms', evaluation_interval: '250ms' },
     scrape_configs: [{ job_name: 'trimint', static_configs: [{ targets }] }],
@@ -149,10 +149,12 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
       expect(await prometheus.firing()).toEqual([])
 
       isFaulty = true
-      // Checks that wait would occupy a core; the gauge alone decides.
+      // The two gauges decide alone: checks that wait would occupy a core.
       metrics.passwordChecks.set(33)
+      metrics.certificateExpiry.set(systemClock() + 86_400_000)
       let turn = 0
       const expected = [
+        'TrimintCertificateExpires',
         'TrimintGuessing',
         'TrimintInternalErrors',
         'TrimintOverloaded',

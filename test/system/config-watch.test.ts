@@ -133,7 +133,7 @@ describe('with watch: true', () => {
     expect(await service.sees(2)).toMatchObject({ event: 'configuration.reloaded' })
   })
 
-  test('reloads each of two workers', { timeout: 60_000 }, async () => {
+  test('reloads each of two workers', { timeout: 180_000 }, async () => {
     await using started = await startProcess(
       { WORKERS: '2', TRIMINT_CONFIG: 'conf/trimint.yaml', DRAIN_DELAY: '0s' },
       (folder) => {

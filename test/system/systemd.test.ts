@@ -70,7 +70,7 @@ describe('a service of Type=notify', () => {
 
   test.skipIf(skip).each(['1', '2'])(
     'is reported ready once WORKERS=%s listen',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async (WORKERS) => {
       const folder = await mkdtemp(join(tmpdir(), 'trimint-notify-'))
       const NOTIFY_SOCKET = join(folder, 'socket')
