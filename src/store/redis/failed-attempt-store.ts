@@ -34,7 +34,10 @@ export function createRedisFailedAttemptStore(connection: RedisConnection): Fail
   return {
     add: (key, lifetimeMs, now) =>
       connection.run(async (client) => {
-        const count = { key, ...(await withReserve(client, () => client.addFailure(COUNT_KEY + key, now, now + lifetimeMs))) }
+        const count = {
+          key,
+          ...(await withReserve(client, () => client.addFailure(COUNT_KEY + key, now, now + lifetimeMs))),
+        }
         await client.zAdd(BY_EXPIRY, { value: key, score: count.expires })
         return count
       }),
