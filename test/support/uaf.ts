@@ -129,15 +129,24 @@ export function withMore(...more: Tlv[]): (elements: Tlv[]) => Tlv[] {
   return (elements) => [...elements, ...more]
 }
 
-/** Returns elements in which the bytes of one are changed in place. */
-export function withBytes(tag: number, change: (bytes: Buffer) => void): (elements: Tlv[]) => Tlv[] {
-  return (elements) =>
-    elements.map((element) => {
-      if (element.tag !== tag || !(element.value instanceof Uint8Array)) return element
-      const bytes = Buffer.from(element.value)
-      change(bytes)
-      return { tag, value: bytes }
-    })
+/** Returns elements in which the bytes of one, at any depth, are replaced. */
+export function withReplaced(
+  wanted: number,
+  replace: (bytes: Buffer) => Uint8Array,
+): (elements: readonly Tlv[]) => Tlv[] {
+  const visit = ({ tag, value }: Tlv): Tlv => {
+    if (!(value instanceof Uint8Array)) return { tag, value: value.map(visit) }
+    return { tag, value: tag === wanted ? replace(Buffer.from(value)) : value }
+  }
+  return (elements) => elements.map(visit)
+}
+
+/** Returns elements in which the bytes of one, at any depth, are changed in place. */
+export function withBytes(tag: number, change: (bytes: Buffer) => void): (elements: readonly Tlv[]) => Tlv[] {
+  return withReplaced(tag, (bytes) => {
+    change(bytes)
+    return bytes
+  })
 }
 
 /** The position of authentication mode and algorithm in ASSERTION_INFO, and of the key format in a registration's. */

@@ -12,7 +12,16 @@ import { TAG, type Tlv } from '../../../../src/development/authenticator/tlv.ts'
 import { OPEN } from '../../../support/nevisfido.ts'
 import { startService } from '../../../support/service.ts'
 import { createFrozenClock } from '../../../support/time.ts'
-import { AAID, attempt, createPhone, INFO, withAlgorithm, withBytes, withValue } from '../../../support/uaf.ts'
+import {
+  AAID,
+  attempt,
+  createPhone,
+  INFO,
+  withAlgorithm,
+  withBytes,
+  withReplaced,
+  withValue,
+} from '../../../support/uaf.ts'
 import { createStatement } from '../../../support/uaf-metadata.ts'
 
 /** A model whose statement names one algorithm: 1. */
@@ -83,14 +92,7 @@ describe('algorithms and key formats', () => {
 const withFormat = (format: number) =>
   withBytes(TAG.ASSERTION_INFO, (info) => void info.writeUInt16LE(format, INFO.KEY_FORMAT))
 
-function exportRaw(change: (bytes: Buffer) => Uint8Array) {
-  return (elements: Tlv[]) =>
-    elements.map((element) =>
-      element.tag === TAG.PUB_KEY
-        ? { tag: element.tag, value: change(Buffer.from(element.value as Uint8Array)) }
-        : element,
-    )
-}
+const withKey = (change: (key: Buffer) => Uint8Array) => withReplaced(TAG.PUB_KEY, change)
 
 const spki = (key: KeyObject) => key.export({ type: 'spki', format: 'der' })
 
@@ -105,30 +107,30 @@ describe('keys', () => {
 
   test.each([
     { title: 'an unknown format', options: {}, change: withFormat(0x104) },
-    { title: 'a point that is not on the curve', options: {}, change: exportRaw((key) => key.fill(1, 40)) },
-    { title: 'the point at infinity', options: {}, change: exportRaw(() => Buffer.from([0])) },
+    { title: 'a point that is not on the curve', options: {}, change: withKey((key) => key.fill(1, 40)) },
+    { title: 'the point at infinity', options: {}, change: withKey(() => Buffer.from([0])) },
     {
       title: 'a compressed point',
       options: {},
-      change: exportRaw((key) => Buffer.concat([Buffer.from([2]), key.subarray(1, 33)])),
+      change: withKey((key) => Buffer.concat([Buffer.from([2]), key.subarray(1, 33)])),
     },
     {
       title: 'a point with a byte more',
       options: {},
-      change: exportRaw((key) => Buffer.concat([key, Buffer.alloc(1)])),
+      change: withKey((key) => Buffer.concat([key, Buffer.alloc(1)])),
     },
-    { title: 'an empty key', options: {}, change: exportRaw(() => Buffer.alloc(0)) },
+    { title: 'an empty key', options: {}, change: withKey(() => Buffer.alloc(0)) },
     { title: 'a raw key in the SPKI format', options: {}, change: withFormat(EC_SPKI) },
     {
       title: 'SPKI followed by a byte',
       options: { keyFormat: EC_SPKI },
-      change: exportRaw((key) => Buffer.concat([key, Buffer.alloc(1)])),
+      change: withKey((key) => Buffer.concat([key, Buffer.alloc(1)])),
     },
     { title: 'a secp256k1 point with a P-256 algorithm', options: { algorithm: 5 }, change: withAlgorithm(1) },
     {
       title: 'a raw RSA key without exponent',
       options: { algorithm: 3, privateKey: rsaKey },
-      change: exportRaw((key) => key.subarray(0, 256)),
+      change: withKey((key) => key.subarray(0, 256)),
     },
   ] satisfies { title: string; options: Partial<AuthenticatorOptions>; change: (elements: Tlv[]) => Tlv[] }[])(
     'U21: returns 1494 for $title',

@@ -14,6 +14,7 @@ import {
   startSession,
   statusOf,
   withBytes,
+  withReplaced,
   withValue,
 } from '../../../support/uaf.ts'
 import { type CertificateOptions, type Issued, issueCertificate } from '../../../support/uaf-certificates.ts'
@@ -115,12 +116,7 @@ describe('the attestation', () => {
     { title: 'a byte changed', signature: (bytes: Buffer) => bytes.fill(bytes.readUInt8(20) ^ 1, 20, 21) },
     { title: 'a byte more', signature: (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)]) },
   ])('U24: returns 1496 for a signature with $title', async ({ signature }) => {
-    const replace = (elements: readonly Tlv[]): Tlv[] =>
-      elements.map(({ tag, value }) =>
-        tag === TAG.SIGNATURE
-          ? { tag, value: signature(Buffer.from(value as Uint8Array)) }
-          : { tag, value: value instanceof Uint8Array ? value : tag === TAG.KRD ? value : replace(value) },
-      )
+    const replace = withReplaced(TAG.SIGNATURE, signature)
     expect(await register({}, { assertion: replace })).toBe(1496)
     expect(await register({ aaid: FULL, attestation: attest({}) }, { assertion: replace })).toBe(1496)
   })
