@@ -79,7 +79,7 @@ const FORMS: readonly Malformed[] = [
   })),
   { title: 'a version that is text', change: withHeader({ upv: { major: '1', minor: '1' } }) },
   { title: 'a version with a fraction', change: withHeader({ upv: { major: 1, minor: 1.5 } }) },
-  { title: 'an unknown op', change: withHeader({ op: 'Registration' }) },
+  { title: 'an op that is not text', change: withHeader({ op: 1 }) },
   { title: 'an empty appID', change: withHeader({ appID: '' }) },
   { title: 'an appID of 513 characters', change: withHeader({ appID: 'x'.repeat(513) }) },
   { title: 'an empty serverData', change: withHeader({ serverData: '' }) },
@@ -110,9 +110,12 @@ describe('the body', () => {
     expect(long.code).toBe(1491)
   })
 
-  test.each(['Auth', 'Dereg'])('U11: returns 1498 for op %s at the registration service', async (op) => {
-    expect((await sendChanged(withHeader({ op }))).code).toBe(1498)
-  })
+  test.each(['Auth', 'Dereg', 'Registration', ''])(
+    'U11: returns 1498 for op %j at the registration service',
+    async (op) => {
+      expect((await sendChanged(withHeader({ op }))).code).toBe(1498)
+    },
+  )
 
   test('U11: returns 1498 to an answer at the service of another operation, and to an op that is not of the session', async () => {
     const { uafRequest, sessionId } = await startSession(service, 'registration')
