@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import type { Authenticator } from '../development/authenticator/authenticator.ts'
+import type { KeyRing } from '../development/authenticator/key.ts'
 import type { Misbehaviour } from '../development/authenticator/misbehaviour.ts'
 import { environmentOf } from './configuration.ts'
 import { CommandError, type CommandIo, writeOrExplain } from './io.ts'
@@ -17,6 +17,9 @@ export interface AuthenticatorOptions {
 /** The file that keeps keys between commands. */
 export const DEFAULT_KEYS_FILE = 'data/authenticator.json'
 
+/** FIDO UAF application API and transport 1.1, section 3.3. */
+const SUCCESS = 1200
+
 const DONE = { register: 'registered', authenticate: 'authenticated', deregister: 'deregistered' } as const
 
 /** Redeems a token as a phone does, and prints the keys that the answer used. */
@@ -30,36 +33,46 @@ export async function runAuthenticator(
   const authenticator = createAuthenticator({
     url: url ?? `http://${authorityOf(environmentOf(io))}`,
     randomness: io.randomness,
-    keys: await readKeys(file),
+    keyRing: await openKeyRing(file),
   })
   try {
     const { step, statusCode, authenticators } = await authenticator[action](token, { misbehave })
-    if (statusCode !== 1200)
+    if (statusCode !== SUCCESS)
       throw new CommandError(`${step === 'redeem' ? 'token' : 'answer'} refused: statusCode ${statusCode}`)
     for (const { aaid, keyId } of authenticators) io.stdout.write(`${DONE[action]}  ${aaid} ${keyId}\n`)
     if (authenticators.length === 0) io.stdout.write(`${DONE[action]}  no key of this authenticator\n`)
   } catch (error) {
     throw error instanceof AuthenticatorError ? new CommandError(error.message) : error
-  } finally {
-    // A refused answer counts too: the next one needs a greater counter.
-    writeKeys(file, authenticator)
   }
 }
 
-async function readKeys(file: string) {
-  const { uafKey } = await import('../development/authenticator/key.ts')
-  const keys = z.array(uafKey)
-  let text: string
+/** Opens a key ring whose keys are in a file. A missing file has none. */
+async function openKeyRing(file: string): Promise<KeyRing> {
+  const { createKeyRing, uafKey } = await import('../development/authenticator/key.ts')
+  const text = readIfThere(file)
+  const { data } = z.array(uafKey).safeParse(text === undefined ? [] : parseJson(text))
+  if (!data) throw new CommandError(`${file}: not a file of keys; expected one that this command has written`)
+  const ring = createKeyRing(data)
+  return {
+    all: ring.all,
+    async replace(keys) {
+      writeOrExplain(file, () => {
+        mkdirSync(dirname(file), { recursive: true })
+        writeFileSync(file, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: 0o600 })
+      })
+      await ring.replace(keys)
+    },
+  }
+}
+
+function readIfThere(file: string): string | undefined {
   try {
-    text = readFileSync(file, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return []
+    if (code === 'ENOENT') return undefined
     throw new CommandError(`${file} cannot be read (${code})`)
   }
-  const { data } = keys.safeParse(parseJson(text))
-  if (!data) throw new CommandError(`${file}: not a file of keys; expected one that this command has written`)
-  return data
 }
 
 function parseJson(text: string): unknown {
@@ -68,11 +81,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function writeKeys(file: string, { keys }: Authenticator): void {
-  writeOrExplain(file, () => {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: 0o600 })
-  })
 }

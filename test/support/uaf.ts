@@ -98,7 +98,7 @@ export async function attempt(
   const session = await startSession(service, operation, context)
   const { body, keep } = await phone.answer(session.uafRequest, behaviour)
   const code = codeOf(await respond(service, operation, body))
-  if (code === 1200) keep()
+  if (code === 1200) await keep()
   return { ...session, code, body }
 }
 

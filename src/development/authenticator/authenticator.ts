@@ -12,7 +12,7 @@ import {
   hashTransaction,
   isNamed,
 } from './fido-client.ts'
-import type { UafKey } from './key.ts'
+import { createKeyRing, type KeyRing, type UafKey } from './key.ts'
 import type { Behaviour } from './misbehaviour.ts'
 import { createServiceClient } from './service-client.ts'
 import { type UafRequest, uafRequestText } from './uaf-message.ts'
@@ -21,8 +21,8 @@ export interface AuthenticatorOptions {
   /** The base URL of the server, such as `http://127.0.0.1:8080`. */
   readonly url: string
   readonly randomness: Randomness
-  /** Keys from an earlier run. */
-  readonly keys?: readonly UafKey[]
+  /** In memory by default. */
+  readonly keyRing?: KeyRing
   /** The model: vendor and model in hexadecimal, `FFFF#0001` by default. */
   readonly aaid?: string
   readonly authenticatorVersion?: number
@@ -62,10 +62,10 @@ export interface Answer {
   /** The keys that it uses. */
   readonly keys: readonly KeyName[]
   /** Keeps the new key, once the server has accepted the answer. */
-  keep(): void
+  keep(): Promise<void>
 }
 
-/** A software FIDO UAF 1.1 authenticator with its client. It keeps its keys in memory. */
+/** A software FIDO UAF 1.1 authenticator with its client. */
 export interface Authenticator {
   readonly keys: readonly UafKey[]
   /** Redeems a token for a registration and answers with a new key. */
@@ -82,6 +82,9 @@ export interface Authenticator {
   answer(uafRequest: string, behaviour?: Behaviour): Promise<Answer>
 }
 
+/** FIDO UAF application API and transport 1.1, section 3.3. */
+const SUCCESS = 1200
+
 const KEY_ID_BYTES = 32
 const NONCE_BYTES = 32
 
@@ -93,7 +96,7 @@ const LATENESS_MS = 1_000
 
 /** Creates a software authenticator. Its methods throw AuthenticatorError. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { randomness, wait = (milliseconds) => sleep(milliseconds) } = options
+  const { randomness, keyRing = createKeyRing(), wait = (milliseconds) => sleep(milliseconds) } = options
   const {
     aaid = 'FFFF#0001',
     authenticatorVersion = 1,
@@ -101,7 +104,6 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     keyFormat = defaultKeyFormat(algorithm),
   } = options
   const service = createServiceClient(options.url)
-  let keys: readonly UafKey[] = options.keys ?? []
 
   async function run(
     operation: 'registration' | 'authentication',
@@ -114,7 +116,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     const answer = await createAnswer(uafRequest, behaviour)
     if (behaviour.misbehave === 'late') await wait(lifetimeMillis + LATENESS_MS)
     const responded = await service.respond(operation, answer.body)
-    if (responded === 1200) answer.keep()
+    if (responded === SUCCESS) await answer.keep()
     return { step: 'respond', statusCode: responded, authenticators: answer.keys }
   }
 
@@ -126,7 +128,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     const asmStatusCode = gaveUpWith(behaviour)
     if (asmStatusCode !== undefined) {
       const context = JSON.stringify({ asmStatusCode })
-      return { body: assembleBody(request, fcParams, [], behaviour, context), keys: [], keep: () => undefined }
+      return { body: assembleBody(request, fcParams, [], behaviour, context), keys: [], keep: async () => undefined }
     }
     const finalChallengeHash = hash('sha256', fcParams, 'buffer')
     const made = await (op === 'Reg'
@@ -139,7 +141,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   interface Made {
     readonly assertion: Buffer
     readonly key: UafKey
-    keep(): void
+    keep(): Promise<void>
   }
 
   async function register(
@@ -167,7 +169,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
         authenticatorVersion,
         finalChallengeHash,
         signCounter: key.signCounter,
-        regCounter: keys.length + 1,
+        regCounter: keyRing.all().length + 1,
         publicKey: createPublicKey(privateKey),
         privateKey: misbehave === 'wrongKey' ? await generatePrivateKey(algorithm) : privateKey,
         attestation: options.attestation,
@@ -177,9 +179,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return {
       assertion,
       key,
-      keep() {
-        keys = [...keys, key]
-      },
+      keep: () => keyRing.replace([...keyRing.all(), key]),
     }
   }
 
@@ -188,10 +188,10 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     finalChallengeHash: Uint8Array,
     { misbehave, change }: Behaviour,
   ): Promise<Made> {
-    const key = chooseKey(keys, request)
+    const key = chooseKey(keyRing.all(), request)
     const signCounter = misbehave === 'clonedCounter' ? key.signCounter : key.signCounter + 1
     // A signature counts, whatever the server says to it.
-    keys = keys.map((candidate) => (candidate === key ? { ...key, signCounter } : candidate))
+    await keyRing.replace(keyRing.all().map((candidate) => (candidate === key ? { ...key, signCounter } : candidate)))
     const assertion = createAuthenticationAssertion(
       {
         aaid: key.aaid,
@@ -207,12 +207,12 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       },
       change,
     )
-    return { assertion, key, keep: () => undefined }
+    return { assertion, key, keep: async () => undefined }
   }
 
   return {
     get keys() {
-      return keys
+      return keyRing.all()
     },
     register: (token, behaviour = {}) => run('registration', token, behaviour),
     authenticate: (token, behaviour = {}) => run('authentication', token, behaviour),
@@ -220,8 +220,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       const { statusCode, uafRequest } = await service.redeem('deregistration', token)
       if (uafRequest === undefined) return { step: 'redeem', statusCode, authenticators: [] }
       const [request] = uafRequestText.parse(uafRequest)
+      const keys = keyRing.all()
       const deleted = keys.filter((key) => isNamed(key, request))
-      keys = keys.filter((key) => !deleted.includes(key))
+      await keyRing.replace(keys.filter((key) => !deleted.includes(key)))
       return { step: 'redeem', statusCode, authenticators: deleted.map(({ aaid, keyId }) => ({ aaid, keyId })) }
     },
     answer: createAnswer,

@@ -16,3 +16,21 @@ export const uafKey = z.object({
 })
 
 export type UafKey = z.output<typeof uafKey>
+
+/** Where an authenticator keeps its keys. */
+export interface KeyRing {
+  all(): readonly UafKey[]
+  /** Replaces all keys: after a registration, a signature or a deregistration. */
+  replace(keys: readonly UafKey[]): Promise<void>
+}
+
+/** Creates a key ring in memory. */
+export function createKeyRing(keys: readonly UafKey[] = []): KeyRing {
+  let current = keys
+  return {
+    all: () => current,
+    async replace(next) {
+      current = next
+    },
+  }
+}
