@@ -18,8 +18,8 @@ import { createServiceClient } from './service-client.ts'
 import { type UafRequest, uafRequestText } from './uaf-message.ts'
 
 export interface AuthenticatorOptions {
-  /** The base URL of the server, such as `http://127.0.0.1:8080`. */
-  readonly url: string
+  /** The base URL of the server, such as `http://127.0.0.1:8080`; a function where it is known later. */
+  readonly url: string | (() => string)
   readonly randomness: Randomness
   /** In memory by default. */
   readonly keyRing?: KeyRing

@@ -14,8 +14,9 @@ export interface ServiceClient {
 }
 
 /** Creates a client of a server's services. Its methods throw AuthenticatorError unless the server replies as documented. */
-export function createServiceClient(url: string): ServiceClient {
+export function createServiceClient(base: string | (() => string)): ServiceClient {
   async function post(path: string, contentType: string, body: unknown): Promise<unknown> {
+    const url = typeof base === 'string' ? base : base()
     const response = await fetch(new URL(path, url), {
       method: 'POST',
       headers: { 'content-type': contentType, accept: UAF },
