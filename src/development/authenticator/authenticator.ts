@@ -41,7 +41,7 @@ export interface AuthenticatorOptions {
 }
 
 /** What became of a token. */
-export interface Outcome {
+interface Outcome {
   /** `redeem` where the server refused the token, otherwise `respond`. */
   readonly step: 'redeem' | 'respond'
   /** The FIDO UAF status code of that step; 1200 is success. */
@@ -50,14 +50,14 @@ export interface Outcome {
   readonly authenticators: readonly KeyName[]
 }
 
-export interface KeyName {
+interface KeyName {
   readonly aaid: string
   /** Base64url. */
   readonly keyId: string
 }
 
 /** An answer to a request. */
-export interface Answer {
+interface Answer {
   readonly body: unknown
   /** The keys that it uses. */
   readonly keys: readonly KeyName[]

@@ -1,8 +1,16 @@
-import { z } from 'zod'
 import type { AssertionChanges } from './assertion.ts'
 import type { SendUafResponse, UafResponse } from './uaf-message.ts'
 
-/** What an authenticator can do wrong on purpose. */
+/**
+ * What an authenticator can do wrong on purpose.
+ *
+ * - `declines`: the user cancels; the client sends no assertion and ASM status 3.
+ * - `wrongFinger`: the user is not recognised; the client sends no assertion and ASM status 2.
+ * - `wrongKey`: signs with another private key than the registered one.
+ * - `clonedCounter`: signs with the counter of the last signature, as a copy of the authenticator would.
+ * - `alteredTransaction`: confirms another text than the transaction's.
+ * - `late`: answers one second after the deadline.
+ */
 export const MISBEHAVIOURS = [
   'declines',
   'wrongFinger',
@@ -12,16 +20,7 @@ export const MISBEHAVIOURS = [
   'late',
 ] as const
 
-/**
- * - `declines`: the user cancels; the client sends no assertion and ASM status 3.
- * - `wrongFinger`: the user is not recognised; the client sends no assertion and ASM status 2.
- * - `wrongKey`: signs with another private key than the registered one.
- * - `clonedCounter`: signs with the counter of the last signature, as a copy of the authenticator would.
- * - `alteredTransaction`: confirms another text than the transaction's.
- * - `late`: answers one second after the deadline.
- */
-export const misbehaviour = z.enum(MISBEHAVIOURS)
-export type Misbehaviour = z.output<typeof misbehaviour>
+export type Misbehaviour = (typeof MISBEHAVIOURS)[number]
 
 /** Changes an answer while it is made, to test a server. Each function returns a replacement. */
 export interface AnswerChanges extends AssertionChanges {
