@@ -53,14 +53,21 @@ async function openKeyRing(file: string): Promise<KeyRing> {
   const { data } = z.array(uafKey).safeParse(text === undefined ? [] : parseJson(text))
   if (!data) throw new CommandError(`${file}: not a file of keys; expected one that this command has written`)
   const ring = createKeyRing(data)
+  function save(): void {
+    writeOrExplain(file, () => {
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, `${JSON.stringify(ring.all(), undefined, 2)}\n`, { mode: 0o600 })
+    })
+  }
   return {
     all: ring.all,
-    async replace(keys) {
-      writeOrExplain(file, () => {
-        mkdirSync(dirname(file), { recursive: true })
-        writeFileSync(file, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: 0o600 })
-      })
-      await ring.replace(keys)
+    async put(key) {
+      await ring.put(key)
+      save()
+    },
+    async remove(keys) {
+      await ring.remove(keys)
+      save()
     },
   }
 }

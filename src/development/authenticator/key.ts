@@ -20,17 +20,25 @@ export type UafKey = z.output<typeof uafKey>
 /** Where an authenticator keeps its keys. */
 export interface KeyRing {
   all(): readonly UafKey[]
-  /** Replaces all keys: after a registration, a signature or a deregistration. */
-  replace(keys: readonly UafKey[]): Promise<void>
+  /** Adds a key, or replaces the one with the same AAID and key id. */
+  put(key: UafKey): Promise<void>
+  remove(keys: readonly UafKey[]): Promise<void>
 }
 
 /** Creates a key ring in memory. */
 export function createKeyRing(keys: readonly UafKey[] = []): KeyRing {
-  let current = keys
+  const byName = new Map(keys.map((key) => [nameOf(key), key]))
   return {
-    all: () => current,
-    async replace(next) {
-      current = next
+    all: () => [...byName.values()],
+    async put(key) {
+      byName.set(nameOf(key), key)
+    },
+    async remove(removed) {
+      for (const key of removed) byName.delete(nameOf(key))
     },
   }
+}
+
+function nameOf({ aaid, keyId }: UafKey): string {
+  return `${aaid} ${keyId}`
 }

@@ -1,6 +1,6 @@
 import type { FidoOperation } from '../../core/fido/operation.ts'
 import { AuthenticatorError } from './authenticator-error.ts'
-import { type UafRequestReply, uafRequestReply, uafResponseReply } from './uaf-message.ts'
+import { readJson, type UafRequestReply, uafRequestReply, uafResponseReply } from './uaf-message.ts'
 
 const UAF = 'application/fido+uaf'
 const TIMEOUT_MS = 10_000
@@ -15,7 +15,7 @@ export interface ServiceClient {
 
 /** Creates a client of a server's services. Its methods throw AuthenticatorError unless the server replies as documented. */
 export function createServiceClient(base: string | (() => string)): ServiceClient {
-  async function post(path: string, contentType: string, body: unknown): Promise<unknown> {
+  async function post(path: string, contentType: string, body: unknown): Promise<string> {
     const url = typeof base === 'string' ? base : base()
     const response = await fetch(new URL(path, url), {
       method: 'POST',
@@ -29,16 +29,17 @@ export function createServiceClient(base: string | (() => string)): ServiceClien
     if (response.status !== 200) {
       throw new AuthenticatorError(`POST ${path}: HTTP ${response.status}; expected 200 from a server with nevisFIDO`)
     }
-    return JSON.parse(text)
+    return text
   }
 
   return {
     async redeem(operation, token) {
-      return uafRequestReply.parse(await post(`/nevisfido/token/redeem/${operation}`, 'application/json', { token }))
+      const reply = await post(`/nevisfido/token/redeem/${operation}`, 'application/json', { token })
+      return readJson(uafRequestReply, reply, 'reply')
     },
     async respond(operation, body) {
       const reply = await post(`/nevisfido/uaf/1.1/${operation}`, `${UAF};charset=UTF-8`, body)
-      return uafResponseReply.parse(reply).statusCode
+      return readJson(uafResponseReply, reply, 'reply').statusCode
     },
   }
 }

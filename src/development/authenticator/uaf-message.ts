@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AuthenticatorError } from './authenticator-error.ts'
 
 // What a client reads of the messages of a server: FIDO UAF protocol 1.1, sections 3.4 to 3.6.
 
@@ -24,11 +25,26 @@ const uafRequest = z.object({
 
 export type UafRequest = z.output<typeof uafRequest>
 
-/** JSON text of an array with one request. */
-export const uafRequestText = z
-  .string()
-  .transform((text): unknown => JSON.parse(text))
-  .pipe(z.tuple([uafRequest]))
+/** Reads JSON text of an array with one request. @throws AuthenticatorError for other text. */
+export function readRequest(text: string): UafRequest {
+  const [request] = readJson(z.tuple([uafRequest]), text, 'UAF request')
+  return request
+}
+
+/** Reads JSON text. @throws AuthenticatorError that calls the text by its name, if it does not fit the schema. */
+export function readJson<Schema extends z.ZodType>(schema: Schema, text: string, name: string): z.output<Schema> {
+  const { data } = schema.safeParse(parseJson(text))
+  if (data === undefined) throw new AuthenticatorError(`malformed ${name}; expected that of a FIDO UAF 1.1 server`)
+  return data
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 /** The reply of redemption and of the request services. */
 export const uafRequestReply = z.object({
