@@ -63,7 +63,10 @@ describe('algorithms and key formats', () => {
       expect(code).toBe(1200)
       for (let times = 0; times < 2; times++)
         expect((await attempt(service, phone, 'authentication', {}, { username })).code).toBe(1200)
-      expect((await attempt(service, phone, 'authentication', { misbehave: 'wrongKey' }, { username })).code).toBe(1498)
+      const change = {
+        assertion: withBytes(TAG.SIGNATURE, (bytes) => void bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40)),
+      }
+      expect((await attempt(service, phone, 'authentication', { change }, { username })).code).toBe(1498)
     },
   )
 
