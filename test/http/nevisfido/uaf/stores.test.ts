@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Authenticator } from '../../../../src/development/authenticator/authenticator.ts'
 import { TAG } from '../../../../src/development/authenticator/tlv.ts'
 import { openStores, type Stores } from '../../../../src/store/open-stores.ts'
-import { codeOf, OPEN } from '../../../support/nevisfido.ts'
+import { codeOf, OPEN, UAF } from '../../../support/nevisfido.ts'
 import { hasProgram } from '../../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../../support/redis.ts'
 import { type Service, startService } from '../../../support/service.ts'
@@ -179,15 +179,14 @@ describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
     operation: 'registration' | 'authentication',
     bodies: readonly unknown[],
   ): Promise<number[]> {
-    return Promise.all(
-      bodies.map(async (body, index) => {
-        const response = await fetch(`${at(index).url}/nevisfido/uaf/1.1/${operation}`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/fido+uaf;charset=UTF-8', accept: 'application/fido+uaf' },
-          body: JSON.stringify(body),
-        })
-        return ((await response.json()) as { statusCode: number }).statusCode
-      }),
-    )
+    return Promise.all(bodies.map((body, index) => send(`${at(index).url}/nevisfido/uaf/1.1/${operation}`, body)))
+  }
+
+  /** Sends a body until the store answers in time: so many at once can take it more than its second on a busy machine. */
+  async function send(url: string, body: unknown): Promise<number> {
+    const headers = { 'content-type': `${UAF};charset=UTF-8`, accept: UAF }
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+    const { statusCode } = (await response.json()) as { statusCode: number }
+    return statusCode === 1500 ? send(url, body) : statusCode
   }
 })
