@@ -19,6 +19,15 @@ export interface CommandIo {
 /** Ends a command with exit code 1 and its message on standard error. */
 export class CommandError extends Error {}
 
+/** Runs a function that writes a file. @throws CommandError with the system's error code where it cannot be written. */
+export function writeOrExplain(file: string, write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    throw new CommandError(`${file} cannot be written (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
 /** Returns a random secret in base64url, long enough for a signing key. */
 export function randomSecret({ randomness }: CommandIo): string {
   return Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url')

@@ -1,7 +1,10 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { hashPassword } from '../core/crypto/passwords.ts'
 import { digestSecret } from '../core/crypto/secrets.ts'
+import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
+import { MISBEHAVIOURS } from '../development/authenticator/misbehaviour.ts'
 import { addKey } from './add-key.ts'
+import { type AuthenticatorOptions, DEFAULT_KEYS_FILE, runAuthenticator } from './authenticator.ts'
 import { checkConfig } from './check-config.ts'
 import { decode } from './decode.ts'
 import { type LiftOptions, liftGuard, listGuard, parseNetwork } from './guard.ts'
@@ -9,6 +12,7 @@ import { healthcheck } from './healthcheck.ts'
 import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { listKeys } from './list-keys.ts'
 import { type PromoteOptions, promoteKey } from './promote-key.ts'
+import { printQrCode, type QrOptions } from './qr.ts'
 import { inspect, type RevokeOptions, revoke } from './tokens.ts'
 
 /**
@@ -140,5 +144,43 @@ export function createProgram(io: CommandIo): Command {
     .option('--force', 'do not check the replicas; those that lack the key reject its tokens')
     .action((id: string | undefined, options: PromoteOptions) => promoteKey(io, id, options))
 
+  program
+    .command('qr')
+    .description('print the QR code with which an app redeems a nevisFIDO token, and its content')
+    .argument('[token]', 'default: from standard input')
+    .addOption(new Option('--operation <operation>', 'default: looked up in the store').choices(FIDO_OPERATIONS))
+    .option('--url <url>', 'where the app reaches Trimint; default: `publicUrl`', parseUrl)
+    .option('--link <url>', 'a URL that opens the app: the code then holds this link with the token in it', parseUrl)
+    .option('--png <file>', 'write the code to this file as an image')
+    .action(async (token: string | undefined, options: QrOptions) =>
+      printQrCode(io, (token ?? (await readSecret(io, 'Token'))).trim(), options),
+    )
+
+  const authenticator = program
+    .command('authenticator')
+    .description('act as a phone with a FIDO UAF authenticator, for development')
+  for (const action of ['register', 'authenticate', 'deregister'] as const) {
+    const command = authenticator
+      .command(action)
+      .description(AUTHENTICATOR_ACTIONS[action])
+      .requiredOption('--token <token>', 'the token to redeem')
+      .option('--url <url>', 'the URL of the server; default: the server with this environment', parseUrl)
+      .option('--keys <file>', 'the file that keeps the keys', DEFAULT_KEYS_FILE)
+      .action((options: AuthenticatorOptions) => runAuthenticator(io, action, options))
+    if (action === 'deregister') continue
+    command.addOption(new Option('--misbehave <how>', 'what to do wrong on purpose').choices(MISBEHAVIOURS))
+  }
+
   return program
 }
+
+function parseUrl(text: string): string {
+  if (!URL.canParse(text)) throw new InvalidArgumentError('not a URL; expected one such as http://127.0.0.1:8080')
+  return text
+}
+
+const AUTHENTICATOR_ACTIONS = {
+  register: 'redeem a token for a registration, and answer with a new key',
+  authenticate: 'redeem a token for an authentication, and answer with a registered key',
+  deregister: 'redeem a token for a deregistration, and delete the keys that it names',
+} as const
