@@ -7,6 +7,8 @@ RUN mkdir -p /image && \
 WORKDIR /build
 # Without network, npm takes the packages from `offline/npm-cache`, if that folder exists: docs/operations.md.
 COPY package.json package-lock.json offlin[e] ./
+# The packages that are optional for the package trimint.
+COPY extras ./extras
 # Skip install scripts: the only one installs Node, which this image already has.
 # No program reads source maps and declarations at run time: half of the packages' size.
 RUN npm ci --omit=dev --ignore-scripts --prefer-offline --no-audit --no-fund --cache npm-cache && \
@@ -18,7 +20,7 @@ COPY openapi/openapi.json ./openapi/
 RUN mkdir -p /image/app/data /image/etc/trimint /image/usr/local/bin && \
     chmod -R u=rwX,go=rX package.json node_modules src openapi && mv package.json node_modules src openapi /image/app/ && \
     chmod 0755 /image/app /image/etc/trimint && chown 1000:0 /image/app/data && chmod 0770 /image/app/data && \
-    ln -s /app/src/cli/main.ts /image/usr/local/bin/trimint && chmod 0755 /image/app/src/cli/main.ts && \
+    ln -s /app/src/main.ts /image/usr/local/bin/trimint && chmod 0755 /image/app/src/main.ts && \
     ln -s /app/data /image/etc/trimint/data
 # Seconds since the epoch: the time of every file, so that one commit gives the same layers each time.
 ARG SOURCE_DATE_EPOCH=0

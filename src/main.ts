@@ -1,14 +1,18 @@
-import './process/signals.ts'
-import cluster from 'node:cluster'
+#!/usr/bin/env node
+import { readServeOptions, type ServeVariables } from './cli/serve-options.ts'
 
-// WORKERS is validated where it is used; here it only decides what to load.
-const isCluster = !['', '1'].includes(process.env.WORKERS ?? '')
+/** Serves. Each option has the effect of an environment variable, for this process and its workers. */
+async function serve(variables: ServeVariables): Promise<void> {
+  Object.assign(process.env, variables)
+  // Loaded here, because it handles signals: they end every other command.
+  const { startServing } = await import('./process/start.ts')
+  await startServing()
+}
 
-if (isCluster && cluster.isPrimary) {
-  const { servePrimary } = await import('./process/cluster/primary.ts')
-  await servePrimary()
-} else {
-  const { serve } = await import('./process/serve.ts')
-  const link = cluster.isWorker ? (await import('./process/cluster/primary-link.ts')).connectToPrimary() : undefined
-  await serve(link)
+const words = process.argv.slice(2)
+const variables = readServeOptions(words)
+if (variables) await serve(variables)
+else {
+  const { runProcess } = await import('./cli/run-process.ts')
+  await runProcess(words, serve)
 }

@@ -10,7 +10,7 @@ let faults = 0
 for (const file of files) {
   const lockfile = readLockfile(file)
   packages += Object.keys(lockfile).length - 1
-  for (const fault of faultsOf(lockfile, Object.keys(packageJson.allowScripts))) {
+  for (const fault of faultsOf(lockfile, Object.keys(packageJson.allowScripts), packageJson.workspaces)) {
     faults += 1
     process.stderr.write(`${file}: ${fault}\n`)
   }

@@ -10,8 +10,11 @@ import { type MeasuredProcess, type ProcessOptions, startNode } from '../process
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
+/** The program of the package, which `npm run build` builds. */
+export const PACKAGE_WORDS = [join(ROOT, 'bin/trimint.cjs')]
+
 /** The words of `npm start` after `node`. */
-export const START_WORDS = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
+const START_WORDS = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
 
 const START_TIMEOUT_MS = 60_000
 

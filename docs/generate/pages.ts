@@ -7,7 +7,8 @@ import { renderConfigurationPage } from './configuration-page.ts'
 /** Returns the generated pages by the path of their file. No command runs while they are made. */
 export function renderPages(): ReadonlyMap<string, string> {
   const { stdin, stdout, stderr } = process
-  const io = { stdin, stdout, stderr, variables: {}, clock: systemClock, randomness: systemRandomness }
+  const environment = { variables: {}, clock: systemClock, randomness: systemRandomness }
+  const io = { stdin, stdout, stderr, ...environment, serve: async () => undefined }
   return new Map([
     ['docs/configuration.md', renderConfigurationPage()],
     ['docs/cli.md', renderCliPage(createProgram(io))],

@@ -1,4 +1,3 @@
-import { METHODS } from 'node:http'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -10,6 +9,7 @@ import type { Logger } from 'pino'
 import { canonicalTarget } from '../contracts/idscan/path.ts'
 import type { Randomness } from '../core/randomness.ts'
 import { replyNotFound, replyWithServiceError } from '../endpoints/errors.ts'
+import { METHODS } from '../http/node-http.ts'
 import { registerRequestBatching } from '../http/request-batching.ts'
 import { createRequestIds } from '../http/request-id.ts'
 import type { Metrics } from '../observability/metrics.ts'

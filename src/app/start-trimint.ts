@@ -35,16 +35,13 @@ const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
 /**
  * Starts Trimint in this process. It neither reads nor changes `process`, so several can run independently.
  *
- * @example
- * await using trimint = await startTrimint()
- * const response = await fetch(`${trimint.url}/healthz`)
- *
+ * @see src/index.ts, the package's entry, for examples.
  * @throws StartError for an unusable configuration, a store that cannot be opened, or a port that cannot be listened
  *   on.
  */
 export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
   const { host = '127.0.0.1', port = 0, metricsPort, metricsHost = '127.0.0.1' } = options
-  const { clock = systemClock, randomness = systemRandomness, logger = pino({ enabled: false }) } = options
+  const { clock = systemClock, randomness = systemRandomness, logger = createSilentLogger() } = options
   const uptime = options.uptime ?? systemUptime
   const connectionLimits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connectionLimits }
   const load = options.load ?? createLoader(options, clock, randomness)
@@ -192,6 +189,11 @@ function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomn
     store: 'sqlite::memory:',
   }
   return () => parseConfiguration(input, { now: clock(), production })
+}
+
+/** Returns a logger that writes nothing. Without a destination, pino would open one and add a listener to `process`. */
+function createSilentLogger(): Logger {
+  return pino({ enabled: false }, { write: () => undefined })
 }
 
 function hasEveryStore(stores: Partial<Stores> = {}): stores is Stores {

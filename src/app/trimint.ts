@@ -10,7 +10,19 @@ import type { Stores } from '../store/open-stores.ts'
 import type { Intervals } from './background-jobs.ts'
 import type { ReloadResult } from './reload.ts'
 
-/** Options of startTrimint. Without any, the built-in demo runs with a store in memory. */
+/**
+ * Options of startTrimint. Without any, the built-in demo runs with a store in memory.
+ *
+ * @example
+ * const options: TrimintOptions = {
+ *   configuration: {
+ *     publicUrl: 'https://tokens.example.com',
+ *     store: 'sqlite::memory:',
+ *     keys: [{ secret: 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4' }],
+ *     bws: { apps: [{ id: 'shop', secret: 'plain:shop-secret', bcids: ['bws/112'] }] },
+ *   },
+ * }
+ */
 export interface TrimintOptions {
   /** The configuration as an object: what `trimint.yaml` contains. */
   readonly configuration?: ConfigurationInput
@@ -59,6 +71,12 @@ export interface TrimintOptions {
   readonly onFatal?: (error: Error) => void
 }
 
+/**
+ * Options of {@link Trimint.close}.
+ *
+ * @example
+ * await trimint.close({ timeoutMs: 0 })
+ */
 export interface CloseOptions {
   /** Milliseconds between turning not ready and closing the port. */
   readonly delayMs?: number
@@ -67,7 +85,14 @@ export interface CloseOptions {
   readonly signal?: NodeJS.Signals | undefined
 }
 
-/** A running Trimint. */
+/**
+ * A running Trimint.
+ *
+ * @example
+ * const trimint = await startTrimint()
+ * await fetch(`${trimint.url}/healthz`)
+ * await trimint.close()
+ */
 export interface Trimint extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   readonly url: string

@@ -5,6 +5,7 @@ import { decodeUtf8 } from '../config/utf8.ts'
 import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
+import type { ServeVariables } from './serve-options.ts'
 
 /** Everything that a command may use: input, output, variables, time and randomness. */
 export interface CommandIo {
@@ -14,6 +15,8 @@ export interface CommandIo {
   readonly variables: Variables
   readonly clock: Clock
   readonly randomness: Randomness
+  /** Serves in this process. */
+  readonly serve: (variables: ServeVariables) => Promise<void>
 }
 
 /** Ends a command with exit code 1 and its message on standard error. */

@@ -3,6 +3,7 @@ import { hashPassword } from '../core/crypto/passwords.ts'
 import { digestSecret } from '../core/crypto/secrets.ts'
 import { FIDO_OPERATIONS } from '../core/fido/operation.ts'
 import { MISBEHAVIOURS } from '../development/authenticator/misbehaviour.ts'
+import { version } from '../observability/version.ts'
 import { addKey } from './add-key.ts'
 import { type AuthenticatorOptions, DEFAULT_KEYS_FILE, runAuthenticator } from './authenticator.ts'
 import { checkConfig } from './check-config.ts'
@@ -13,6 +14,7 @@ import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { listKeys } from './list-keys.ts'
 import { type PromoteOptions, promoteKey } from './promote-key.ts'
 import { printQrCode, type QrOptions } from './qr.ts'
+import { SERVE_OPTIONS, type ServeOptions, toVariables } from './serve-options.ts'
 import { inspect, type RevokeOptions, revoke } from './tokens.ts'
 
 /**
@@ -23,7 +25,7 @@ import { inspect, type RevokeOptions, revoke } from './tokens.ts'
  */
 export async function runCommand(words: readonly string[], io: CommandIo): Promise<number> {
   try {
-    await createProgram(io).parseAsync(words, { from: 'user' })
+    await createProgram(io).parseAsync(insertServe(words), { from: 'user' })
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -33,13 +35,21 @@ export async function runCommand(words: readonly string[], io: CommandIo): Promi
   }
 }
 
+/** Inserts the command that may be left out. */
+function insertServe(words: readonly string[]): string[] {
+  const [first = 'serve'] = words
+  const isGiven = !first.startsWith('-') || ['--help', '-h', '--version'].includes(first)
+  return isGiven && words.length > 0 ? [...words] : ['serve', ...words]
+}
+
 /** Returns the commands of `trimint`. docs/cli.md is generated from it. */
 export function createProgram(io: CommandIo): Command {
   const program = new Command('trimint')
     .description(
-      'Tools for operators of Trimint. Commands read the configuration as the server does: the file that TRIMINT_CONFIG names, or ' +
-        './trimint.yaml. Exit codes: 0 success, 1 failure or negative result, 2 usage error.',
+      'Serves Trimint, and has tools for its operators. Commands read the configuration as the server does: the file that ' +
+        'TRIMINT_CONFIG names, or ./trimint.yaml. Exit codes: 0 success, 1 failure or negative result, 2 usage error.',
     )
+    .version(version, '--version')
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -47,6 +57,14 @@ export function createProgram(io: CommandIo): Command {
     .exitOverride()
     .showHelpAfterError('(see trimint --help)')
   const print = (text: string): void => void io.stdout.write(`${text}\n`)
+
+  const serve = program
+    .command('serve')
+    .description('serve until a signal ends it; `serve` may be left out')
+    .action((options: ServeOptions) => io.serve(toVariables(options)))
+  for (const [name, { argument, description }] of Object.entries(SERVE_OPTIONS)) {
+    serve.option(`--${name} ${argument}`, description)
+  }
 
   program
     .command('new-key')

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, isIPv6, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { replyToBrokenRequest } from './broken-request.ts'
+import { createServer } from './node-http.ts'
 import { createBatch } from './request-batching.ts'
 
 /** Limits of one connection. They bound the resources that an unauthenticated client can use. */

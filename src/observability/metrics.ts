@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import packageJson from '../../package.json' with { type: 'json' }
 import type { PasswordChecker } from '../core/crypto/passwords.ts'
+import { version } from './version.ts'
 
 /** Seconds. Most requests take less than a millisecond, a password check takes tens. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
@@ -68,7 +68,7 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     registers,
     aggregator: 'first',
   })
-  buildInfo.set({ version: packageJson.version, node: process.versions.node }, 1)
+  buildInfo.set({ version, node: process.versions.node }, 1)
 
   return {
     registry,

@@ -10,7 +10,7 @@ import { openLog } from '../observability/log-destination.ts'
 import { createLogger } from '../observability/logger.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { METRICS_MAX_AGE_MS } from '../observability/metrics-rendering.ts'
-import { startTracing } from '../observability/tracing.ts'
+import { startTracing, TracingUnavailableError } from '../observability/tracing.ts'
 import type { PrimaryLink } from './cluster/primary-link.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from './graceful-exit.ts'
 import { notifyServiceManager } from './service-manager.ts'
@@ -118,6 +118,9 @@ export function reportLogProblems(errors: { inc(): void }, dropped: { inc(): voi
 }
 
 function exitWith(error: unknown): never {
+  if (error instanceof TracingUnavailableError) {
+    return exitWith(new StartError([{ file: 'environment', path: 'OTEL_*', message: error.message }]))
+  }
   if (!(error instanceof StartError)) throw error
   process.stderr.write(`${error.message}\n`)
   process.exit(1)

@@ -41,15 +41,25 @@ const STORE_TIMEOUT_MS = 800
 /**
  * Opens the stores that the configuration's `store` names.
  *
- * @throws Error for a file that cannot be opened. A Redis that is unavailable is not an error: calls reject until it is
+ * @throws Error for a file that cannot be opened, and for a client that is not installed. A Redis that is unavailable is not an error: calls reject until it is
  *   available.
  */
 export async function openStores(store: string, options: StoreOptions = {}): Promise<Stores> {
   const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS, create = true } = options
   if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs, create })
-  // Imported on demand: the Redis client is a large part of a start's time and memory.
-  const { openRedis } = await import('./redis/open.ts')
+  const openRedis = await loadRedis()
   return withClose(await openRedis(store, onError))
+}
+
+/** Loads the Redis client on demand: it is a large part of a start's time and memory, and an optional package. */
+async function loadRedis() {
+  try {
+    const { openRedis } = await import('./redis/open.ts')
+    return openRedis
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new Error('the Redis client is not installed; run npm install redis', { cause: error })
+  }
 }
 
 const ignore = () => undefined

@@ -222,6 +222,7 @@ async function runWith(file: string, words: string): Promise<{ code: number; out
     variables: { TRIMINT_CONFIG: file },
     clock: systemClock,
     randomness: systemRandomness,
+    serve: async () => undefined,
   }
   return { code: await runCommand(words.split(' '), io), out }
 }

@@ -18,13 +18,13 @@ export interface Given {
   /** Replaces the default fixed clock. */
   readonly clock?: CommandIo['clock']
   readonly randomness?: CommandIo['randomness']
+  /** Does nothing by default. */
+  readonly serve?: CommandIo['serve']
 }
 
 /** Runs `trimint` in this process with these arguments: a list, or text that is split at spaces. */
-export async function runTrimint(
-  words: string | readonly string[],
-  { input = '', variables = {}, now = FROZEN_TIME, clock, randomness = createPredictableRandomness() }: Given = {},
-): Promise<Outcome> {
+export async function runTrimint(words: string | readonly string[], given: Given = {}): Promise<Outcome> {
+  const { input = '', variables = {}, now = FROZEN_TIME, clock, randomness = createPredictableRandomness() } = given
   const written = { out: '', err: '' }
   const sink = (name: 'out' | 'err') =>
     new Writable({
@@ -40,6 +40,7 @@ export async function runTrimint(
     variables,
     clock: clock ?? createFrozenClock(now),
     randomness,
+    serve: given.serve ?? (async () => undefined),
   })
   return { code, ...written }
 }

@@ -25,10 +25,13 @@ const REGISTRY = 'https://registry.npmjs.org/'
  * Returns one line for each fault of a lockfile.
  *
  * @param scripts names of packages that may run install scripts.
+ * @param workspaces folders of this repository that are packages.
  */
-export function faultsOf(lockfile: Lockfile, scripts: readonly string[]): string[] {
+export function faultsOf(lockfile: Lockfile, scripts: readonly string[], workspaces: readonly string[] = []): string[] {
+  const isOwn = (path: string, { link, resolved = '' }: Locked): boolean =>
+    ['', ...workspaces].includes(path) || (link === true && workspaces.includes(resolved))
   return Object.entries(lockfile).flatMap(([path, locked]) =>
-    path === '' ? [] : faultsOfPackage(path, locked, scripts).map((fault) => `${path}: ${fault}`),
+    isOwn(path, locked) ? [] : faultsOfPackage(path, locked, scripts).map((fault) => `${path}: ${fault}`),
   )
 }
 

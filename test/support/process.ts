@@ -7,6 +7,9 @@ import { record, recordLog } from './leak-recorder.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
+/** The words of `npm start` after `node`. */
+const SOURCES = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
+
 export interface StartedProcess extends AsyncDisposable {
   readonly child: ChildProcess
   /** Its working directory, which was empty. */
@@ -23,17 +26,18 @@ export interface StartedProcess extends AsyncDisposable {
  * Starts the command of `npm start` in an empty folder, on a free port by default.
  *
  * @param prepare creates files in the folder before the start.
+ * @param words what Node runs, in place of the sources.
  */
 export async function startProcess(
   variables: Record<string, string> = {},
   prepare: (folder: string) => void = () => undefined,
+  words: readonly string[] = SOURCES,
 ): Promise<StartedProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-process-'))
   prepare(folder)
-  const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: '0', LOG_LEVEL: 'trace', ...variables }
-  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const written = { out: '', err: '' }
   child.stdout.on('data', (chunk) => {
     written.out += chunk

@@ -32,7 +32,7 @@ export PORT=${port} DRAIN_DELAY=0s
 node --require ./src/preload.cjs src/main.ts >start.log 2>&1 &
 server=$!
 for _ in {1..100}; do
-  node src/cli/main.ts healthcheck 2>start.log && kill "$server" && wait "$server" && exit
+  node src/main.ts healthcheck 2>start.log && kill "$server" && wait "$server" && exit
   sleep 0.1
 done
 cat start.log >&2

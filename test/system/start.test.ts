@@ -52,7 +52,7 @@ describe('a start without a configuration', () => {
   test('answers `trimint healthcheck`, which finds it through its environment and reads no configuration', async () => {
     writeFileSync(join(started.folder, 'trimint.yaml'), 'broken: [')
     const options = { cwd: started.folder, env: { ...process.env, PORT: new URL(url).port } }
-    const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'healthcheck'], options)
+    const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'healthcheck'], options)
     expect(stdout).toBe(`${url}/healthz: alive\n`)
   })
 
@@ -199,12 +199,12 @@ describe('the compile cache', () => {
 
 describe('the command line', () => {
   testInFull('prints a new key', async () => {
-    const { stdout } = await run(process.execPath, [resolve('src/cli/main.ts'), 'new-key'])
+    const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'new-key'])
     expect(stdout).toMatch(/^[\w-]{43}\n$/)
   })
 
   test('exits with 2 on wrong usage', async () => {
-    const failure = await run(process.execPath, [resolve('src/cli/main.ts'), 'nonsense']).catch(
+    const failure = await run(process.execPath, [resolve('src/main.ts'), 'nonsense']).catch(
       (error: unknown) => error,
     )
     expect(failure).toMatchObject({ code: 2 })

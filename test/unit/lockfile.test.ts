@@ -19,6 +19,12 @@ describe('accepts a package', () => {
   })
 })
 
+test('accepts a link to a workspace, and to no other folder', () => {
+  const lockfile = { extras: { version: '1.0.0' }, 'node_modules/extras': { resolved: 'extras', link: true } }
+  expect(faultsOf(lockfile, [], ['extras'])).toEqual([])
+  expect(faultsOf(lockfile, [], ['other'])).not.toEqual([])
+})
+
 describe('rejects a package', () => {
   test.each<[string, Locked, string]>([
     ['without integrity', { version: '1.0.0' }, 'integrity undefined'],

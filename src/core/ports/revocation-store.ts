@@ -8,7 +8,7 @@ export interface Revocation {
   readonly expires: number
 }
 
-interface RevocationPage {
+export interface RevocationPage {
   /** In the order in which they were added. */
   readonly revocations: readonly Revocation[]
   /** Where the next page begins; undefined before the first revocation. */

@@ -1,27 +1,44 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, HTTPMethods } from 'fastify'
 import { createDocument, type Document, sendDocument } from './document.ts'
 
-/** Swagger UI's files from its Fastify plugin. The package swagger-ui-dist reports each installation to its vendor. */
-const LIBRARY = fileURLToPath(new URL('static/', import.meta.resolve('@fastify/swagger-ui/package.json')))
-const DOCUMENT = new URL('../../../openapi/openapi.json', import.meta.url)
+/** Named in `imports` of package.json: the built package has its code in other folders than the sources. */
+const fileOf = (name: string): string => fileURLToPath(import.meta.resolve(name))
+
+/**
+ * Returns a file of Swagger UI, from its Fastify plugin. The package swagger-ui-dist reports each installation to its
+ * vendor.
+ */
+const swaggerUi = (name: string): string =>
+  fileURLToPath(new URL(`static/${name}`, import.meta.resolve('@fastify/swagger-ui/package.json')))
 
 const SCRIPT = 'application/javascript; charset=utf-8'
 
 const FILES = {
-  '/docs': [join(import.meta.dirname, 'page.html'), 'text/html; charset=utf-8'],
-  '/docs/page.js': [join(import.meta.dirname, 'page.js'), SCRIPT],
-  '/docs/swagger-ui-bundle.js': [join(LIBRARY, 'swagger-ui-bundle.js'), SCRIPT],
-  '/docs/swagger-ui.css': [join(LIBRARY, 'swagger-ui.css'), 'text/css; charset=utf-8'],
-  '/docs/favicon-32x32.png': [join(LIBRARY, 'favicon-32x32.png'), 'image/png'],
+  '/docs': [() => fileOf('#docs/page.html'), 'text/html; charset=utf-8'],
+  '/docs/page.js': [() => fileOf('#docs/page.js'), SCRIPT],
+  '/docs/swagger-ui-bundle.js': [() => swaggerUi('swagger-ui-bundle.js'), SCRIPT],
+  '/docs/swagger-ui.css': [() => swaggerUi('swagger-ui.css'), 'text/css; charset=utf-8'],
+  '/docs/favicon-32x32.png': [() => swaggerUi('favicon-32x32.png'), 'image/png'],
 } as const
+
+const NOT_INSTALLED =
+  'The API reference needs a package that is not installed; run npm install @fastify/swagger-ui. The OpenAPI document is at docs/openapi.json.\n'
+
+function isSwaggerUiInstalled(): boolean {
+  try {
+    swaggerUi('swagger-ui.css')
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Files change with the release only, so that all instances of a process share them. */
 const loadFile = loadOnce(async (url: keyof typeof FILES) => {
   const [file, type] = FILES[url]
-  return createDocument(await readFile(file), type, 'public, max-age=0')
+  return createDocument(await readFile(file()), type, 'public, max-age=0')
 })
 
 /**
@@ -47,15 +64,18 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
     reply.header('referrer-policy', 'no-referrer')
   })
 
-  for (const url of Object.keys(FILES) as (keyof typeof FILES)[]) {
-    app.get(url, async (request, reply) => sendDocument(await loadFile(url), request, reply))
-  }
+  if (!isSwaggerUiInstalled()) {
+    app.get('/docs', async (_request, reply) => reply.code(404).type('text/plain; charset=utf-8').send(NOT_INSTALLED))
+  } else
+    for (const url of Object.keys(FILES) as (keyof typeof FILES)[]) {
+      app.get(url, async (request, reply) => sendDocument(await loadFile(url), request, reply))
+    }
 
   // The page's links are relative, so that it works behind a proxy that adds a path prefix.
   app.get('/docs/', async (_request, reply) => reply.redirect('../docs'))
 
   const loadOpenApi = loadOnce(async (_url: '/docs/openapi.json') => {
-    const document = JSON.parse(await readFile(DOCUMENT, 'utf8')) as OpenApi
+    const document = JSON.parse(await readFile(fileOf('#openapi.json'), 'utf8')) as OpenApi
     // Relative to the document: this server, by whatever name and path the reader reached it.
     const servers = [{ url: '..', description: 'this server' }]
     const json = JSON.stringify({ ...document, servers, paths: served(document.paths) })

@@ -218,7 +218,7 @@ describe('keys add', () => {
   }, async () => {
     configure(BOTH)
     const env = { PATH: process.env.PATH, TRIMINT_CONFIG: file }
-    const add = () => promisify(execFile)(process.execPath, ['src/cli/main.ts', 'keys', 'add'], { env })
+    const add = () => promisify(execFile)(process.execPath, ['src/main.ts', 'keys', 'add'], { env })
     const outcomes = await Promise.allSettled([add(), add(), add()])
     const text = read()
     for (const [secret] of text.matchAll(/(?<=secret: ")[\w-]{43}/g)) trackSecret(secret)
@@ -344,7 +344,7 @@ describe('a file that cannot be edited', () => {
     chmodSync(file, 0o666)
     for (const path of [root, folder]) chownSync(path, 65_534, 65_534)
     const options = { uid: 65_534, gid: 65_534, env: { PATH: process.env.PATH, TRIMINT_CONFIG: file } }
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'keys', 'add'], options)
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['src/main.ts', 'keys', 'add'], options)
     trackSecret(/secret: "([\w-]{43})"/.exec(stdout)?.[1] ?? '')
     expect(stderr).toContain('nothing was written: it cannot be written (EPERM)')
     expect(read()).toBe(before)

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { verify } from '@node-rs/argon2'
 import { afterAll, describe, expect, test } from 'vitest'
+import packageJson from '../../../package.json' with { type: 'json' }
+import { readServeOptions } from '../../../src/cli/serve-options.ts'
 import { signJws } from '../../../src/core/crypto/jws.ts'
 import { createKey } from '../../../src/core/crypto/keyring.ts'
 import { cert, key } from '../../support/certificate.ts'
@@ -49,8 +51,30 @@ describe('usage', () => {
     expect((await run('new-kye')).err).toMatch(/Did you mean new-key\?/)
   })
 
-  test('prints the help without a command, exit code 2', async () => {
-    expect(await run('')).toMatchObject({ code: 2, err: expect.stringContaining('Usage: trimint') })
+  test.each(['--config', '--confg a.yaml', '--config a.yaml check-config', 'serve now'])(
+    'reports the usage error of `serve` in "%s"',
+    async (words) => {
+      expect(readServeOptions(words.split(' '))).toBeUndefined()
+      expect(await run(words)).toMatchObject({ code: 2, err: expect.stringMatching(/^error: .*--help/s) })
+    },
+  )
+
+  test.each([
+    ['', {}],
+    ['serve', {}],
+    ['--config a.yaml --port 0', { TRIMINT_CONFIG: 'a.yaml', PORT: '0' }],
+    ['serve --host=::1', { HOST: '::1' }],
+  ])('serves for "%s", with options in place of variables', async (words, variables) => {
+    const list = words.split(' ').filter(Boolean)
+    expect(readServeOptions(list)).toEqual(variables)
+    const served: unknown[] = []
+    const outcome = await runTrimint(list, { serve: async (given) => void served.push(given) })
+    expect([outcome.code, served]).toEqual([0, [variables]])
+  })
+
+  test('prints its version, and its help with the command `serve`', async () => {
+    expect(await run('--version')).toMatchObject({ code: 0, out: `${packageJson.version}\n` })
+    expect(await run('--help')).toMatchObject({ code: 0, out: expect.stringContaining('serve') })
   })
 })
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import extrasJson from '../../../extras/package.json' with { type: 'json' }
 import packageJson from '../../../package.json' with { type: 'json' }
 import { readLockfile } from '../../support/lockfile.ts'
 import { readTable } from '../../support/markdown.ts'
@@ -18,6 +19,7 @@ const plain = (cell = ''): string => cell.replaceAll('`', '')
 
 test.each([
   ['At run time', packageJson.dependencies],
+  ['Optional', packageJson.peerDependencies],
   ['For development', packageJson.devDependencies],
 ])(
   '%s: lists every package in the order of package.json, with the licence of the installed version',
@@ -27,14 +29,21 @@ test.each([
   },
 )
 
+test('gives a clone and the container image every optional package', () => {
+  expect(extrasJson.dependencies).toEqual(packageJson.peerDependencies)
+  expect(Object.keys(packageJson.peerDependenciesMeta)).toEqual(Object.keys(packageJson.peerDependencies))
+})
+
 test('gives a reason for every package', () => {
-  const lines = ['At run time', 'For development'].flatMap((heading) => readTable(PAGE, heading))
+  const lines = ['At run time', 'Optional', 'For development'].flatMap((heading) => readTable(PAGE, heading))
   expect(lines.filter(([, why = '']) => why.length < 10)).toEqual([])
 })
 
 test('allows only listed licences in the runtime tree', () => {
   const allowed = readTable(PAGE, 'Licences that the runtime tree may have').map(([licence]) => licence)
-  const runtime = Object.entries(readLockfile('package-lock.json')).filter(([path, { dev }]) => path !== '' && !dev)
+  const runtime = Object.entries(readLockfile('package-lock.json')).filter(
+    ([path, { dev, link }]) => path.startsWith('node_modules/') && !dev && !link,
+  )
   expect(runtime.length).toBeGreaterThan(Object.keys(packageJson.dependencies).length)
   // Packages for other platforms are in the lockfile only.
   const licences = runtime.map(([path, { license }]) => [path, existsSync(path) ? licenceOf(path) : license])
