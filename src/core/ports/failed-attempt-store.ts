@@ -7,7 +7,7 @@ export interface FailureCount {
 }
 
 /** How many counts to list: blocks have a limit of their own, so that no number of other counts hides one. */
-interface ListLimits {
+export interface ListLimits {
   readonly blocks: number
   readonly counts: number
 }
