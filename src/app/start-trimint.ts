@@ -195,8 +195,8 @@ function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomn
 }
 
 function hasEveryStore(stores: Partial<Stores> = {}): stores is Stores {
-  const { failures, tokens, revocations, uses, replicas } = stores
-  return Boolean(failures && tokens && revocations && uses && replicas)
+  const { failures, tokens, revocations, uses, replicas, credentials } = stores
+  return Boolean(failures && tokens && revocations && uses && replicas && credentials)
 }
 
 async function openStoresOf(
