@@ -2,7 +2,7 @@
 //
 //   npm run bench                    throughput of every workload and peer, live tokens, workers
 //   npm run bench -- --quick         throughput of the five headline workloads
-//   --scenario NAME,NAME             throughput, live-tokens, workers, start, chart
+//   --scenario NAME,NAME             throughput, live-tokens, workers, verifications, start, chart
 //   --only NAME,NAME                 candidates of throughput
 //   --seconds N  --rounds N          length and number of measurements
 //   --tokens N                       live-tokens; a million by default
@@ -19,6 +19,7 @@ import { chooseCores, describeMachine, UNBOUND } from './machine.ts'
 import { runLiveTokens } from './scenarios/live-tokens.ts'
 import { runStart } from './scenarios/start.ts'
 import { runThroughput } from './scenarios/throughput.ts'
+import { runVerifications } from './scenarios/verifications.ts'
 import { runWorkers } from './scenarios/workers.ts'
 
 const { values } = parseArgs({
@@ -56,6 +57,10 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     const connections = readCount(values.connections, 1_024)
     await using environment = await createBenchEnvironment(UNBOUND)
     await runWorkers(environment, { workers, connections, seconds, rounds })
+  },
+  verifications: async () => {
+    await using environment = await createBenchEnvironment(bound)
+    await runVerifications(environment, { seconds, rounds })
   },
   start: async () => {
     await using environment = await createBenchEnvironment(UNBOUND)

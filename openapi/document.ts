@@ -6,6 +6,7 @@ import { idscanPaths } from './idscan.ts'
 import { lifecyclePaths } from './lifecycle.ts'
 import { nevisfidoPaths } from './nevisfido.ts'
 import { servicePaths } from './service.ts'
+import { uafPaths } from './uaf.ts'
 
 /** Returns the OpenAPI 3.1 document of every route, as JSON text. */
 export function createOpenApi(): string {
@@ -19,7 +20,15 @@ export function createOpenApi(): string {
       { name: 'nevisFIDO', description: 'Opaque tokens with a session, for nevisFIDO.' },
       { name: 'Service', description: 'Trimint’s own endpoints: introspection, revocation and operations.' },
     ],
-    paths: { ...bwsPaths, ...idscanPaths, ...nevisfidoPaths, ...authzPaths, ...lifecyclePaths, ...servicePaths },
+    paths: {
+      ...bwsPaths,
+      ...idscanPaths,
+      ...nevisfidoPaths,
+      ...uafPaths,
+      ...authzPaths,
+      ...lifecyclePaths,
+      ...servicePaths,
+    },
     components: {
       securitySchemes: {
         app: basic('of a BWS app', 'demo-app'),

@@ -12,16 +12,17 @@ import {
 } from '../src/contracts/nevisfido/schema.ts'
 import { noStore, requestId } from './headers.ts'
 
-const headers = { ...requestId, ...noStore }
+export const headers = { ...requestId, ...noStore }
 
 /** HTTP's own statuses, without a body. */
-const httpFailures: ZodOpenApiResponsesObject = {
+export const httpFailures: ZodOpenApiResponsesObject = {
   405: { description: 'A method other than POST.', headers: { ...headers, Allow: { schema: { const: 'POST' } } } },
   406: { description: 'Accept does not name the media type that this service produces.', headers },
   415: { description: 'The Content-Type is not the one that this service consumes.', headers },
 }
 
-function failures(codes: Readonly<Record<string, number>>) {
+/** Returns an example for each status code. */
+export function failures(codes: Readonly<Record<string, number>>) {
   return Object.fromEntries(Object.entries(codes).map(([name, statusCode]) => [name, { value: { statusCode } }]))
 }
 
@@ -31,7 +32,7 @@ const CREATED = {
   statusCode: 1200,
 }
 
-const UAF_REQUEST = JSON.stringify([
+export const UAF_REQUEST = JSON.stringify([
   {
     header: {
       upv: { major: 1, minor: 1 },
@@ -134,7 +135,7 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
       operationId: 'fidoStatus',
       summary: 'Tell the status of a session',
       description:
-        'Polling never changes a status. After a redeemed registration or authentication, the status ends as `failed`: Trimint does not receive the response of the FIDO client.',
+        'Polling never changes a status. After a redeemed registration or authentication, the response of the FIDO client ends it as `succeeded` or `failed`.',
       security: [],
       requestBody: {
         required: true,
@@ -154,6 +155,16 @@ export const nevisfidoPaths: ZodOpenApiPathsObject = {
                     status: 'clientRegistering',
                     timestamp: '2026-01-02T03:04:09.000Z',
                     userId: 'jeff',
+                    tokenInformation: { tokenResult: 'tokenRedeemed' },
+                  },
+                },
+                succeeded: {
+                  value: {
+                    status: 'succeeded',
+                    timestamp: '2026-01-02T03:04:15.000Z',
+                    userId: 'jeff',
+                    uafStatusCode: 1200,
+                    authenticators: [{ aaid: 'F1D0#0001', keyId: 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }],
                     tokenInformation: { tokenResult: 'tokenRedeemed' },
                   },
                 },

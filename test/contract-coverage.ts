@@ -14,6 +14,7 @@ const SECTIONS = [
   { page: 'nevisfido', from: /^# /m, to: /^## Redeem/m, path: '/nevisfido/token/create/{operation}' },
   { page: 'nevisfido', from: /^## Redeem/m, to: /^## Status/m, path: '/nevisfido/token/redeem/{operation}' },
   { page: 'nevisfido', from: /^## Status/m, to: /$/, path: '/nevisfido/status' },
+  { page: 'uaf', from: /^# /m, to: /$/, path: '/nevisfido/uaf/1.1/registration' },
 ]
 
 for (const file of readdirSync(new URL('../docs/contracts', import.meta.url))) {

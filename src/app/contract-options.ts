@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import {
   type BwsConfiguration,
   type Configuration,
@@ -9,6 +10,9 @@ import type { BearerIssuer, NevisfidoOptions, Users } from '../contracts/nevisfi
 import type { BwsApp } from '../core/bws/issue.ts'
 import type { FidoIssuer } from '../core/fido/issue.ts'
 import type { IdscanAccount } from '../core/idscan/account.ts'
+import { foldFacet } from '../core/uaf/final-challenge.ts'
+import { createMetadata, findStatement, type MetadataStatement } from '../core/uaf/metadata.ts'
+import type { UafRules } from '../core/uaf/verdict.ts'
 
 // Maps sections of the configuration, their defaults in place, to the plain options of contracts and endpoints.
 
@@ -42,7 +46,7 @@ export function toIdscanAccounts({ accounts }: IdscanConfiguration): IdscanAccou
   return accounts.map((account) => ({ ...account, areas: new Set(account.areas) }))
 }
 
-type NevisfidoSettings = Omit<NevisfidoOptions, 'tokens' | 'sessions' | 'guard' | 'audit'>
+type NevisfidoSettings = Omit<NevisfidoOptions, 'tokens' | 'responses' | 'sessions' | 'guard' | 'audit'>
 
 export function toNevisfidoSettings(
   configuration: NevisfidoConfiguration,
@@ -51,6 +55,7 @@ export function toNevisfidoSettings(
   const { appId, clients, bearer, protect, users, negotiation, policies = {}, responseLifetime } = configuration
   const { maxTokens, maxBytes, maxContextBytes } = configuration.anonymous
   return {
+    facets: facetsOf(configuration),
     issuer: {
       ...dependencies,
       appId,
@@ -72,6 +77,29 @@ export function toNevisfidoSettings(
     users: toSet(users),
     negotiation,
   }
+}
+
+/** Returns what responses of FIDO clients are verified by. */
+export function toUafRules(configuration: NevisfidoConfiguration): UafRules {
+  const { appId, attestation = 'surrogate' } = configuration
+  const metadata = createMetadata(configuration.metadata.map(toStatement))
+  return {
+    appId,
+    facets: new Set(facetsOf(configuration).map(foldFacet)),
+    findStatement: (aaid) => findStatement(metadata, aaid),
+    attestation,
+  }
+}
+
+function facetsOf({ facets, appId }: NevisfidoConfiguration): readonly string[] {
+  return facets ?? [new URL(appId).origin]
+}
+
+function toStatement(statement: NevisfidoConfiguration['metadata'][number]): MetadataStatement {
+  const roots = statement.attestationRootCertificates.map(
+    (base64) => new X509Certificate(Buffer.from(base64, 'base64')),
+  )
+  return { ...statement, roots }
 }
 
 function toBearerIssuer({

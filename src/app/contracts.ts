@@ -5,19 +5,20 @@ import { idscanRoutes } from '../contracts/idscan/routes.ts'
 import { nevisfidoRoutes } from '../contracts/nevisfido/routes.ts'
 import type { BwsIssuer } from '../core/bws/issue.ts'
 import type { PasswordChecker } from '../core/crypto/passwords.ts'
+import { createFidoResponses } from '../core/fido/responses.ts'
 import type { Guard } from '../core/guard.ts'
 import { createIdscanLogin } from '../core/idscan/login.ts'
-import type { TokenStore } from '../core/ports/token-store.ts'
 import type { Revocations } from '../core/revocations.ts'
 import type { AuditLog } from '../observability/audit-log.ts'
 import type { ExpiringCount } from '../observability/metrics.ts'
-import { toBwsApps, toIdscanAccounts, toNevisfidoSettings } from './contract-options.ts'
+import type { Stores } from '../store/open-stores.ts'
+import { toBwsApps, toIdscanAccounts, toNevisfidoSettings, toUafRules } from './contract-options.ts'
 import type { TokenServices } from './token-services.ts'
 
 export interface ContractDependencies {
   readonly issuer: BwsIssuer
   readonly tokens: TokenServices
-  readonly tokenStore: TokenStore
+  readonly stores: Pick<Stores, 'tokens' | 'credentials'>
   readonly revocations: Revocations
   readonly passwords: PasswordChecker
   readonly sessions: ExpiringCount
@@ -65,10 +66,26 @@ function createIdscan({ idscan, publicUrl }: Configuration, dependencies: Contra
 }
 
 function createNevisfido({ nevisfido }: Configuration, dependencies: ContractDependencies): Contract | undefined {
-  const { issuer, tokens, tokenStore, revocations, sessions, guard, audit } = dependencies
+  const { issuer, tokens, stores, revocations, sessions, guard, audit } = dependencies
   if (!nevisfido || !tokens.nevisfido) return undefined
-  const settings = toNevisfidoSettings(nevisfido, { store: tokenStore, revocations, ...issuer })
-  return bind('nevisfido', nevisfidoRoutes, { ...settings, tokens: tokens.nevisfido, sessions, guard, audit })
+  const settings = toNevisfidoSettings(nevisfido, { store: stores.tokens, revocations, ...issuer })
+  const { users } = settings
+  const responses = createFidoResponses({
+    tokens: tokens.nevisfido,
+    store: stores.tokens,
+    credentials: stores.credentials,
+    rules: toUafRules(nevisfido),
+    isKnownUser: (username) => users === '*' || users.has(username),
+    clock: issuer.clock,
+  })
+  return bind('nevisfido', nevisfidoRoutes, {
+    ...settings,
+    tokens: tokens.nevisfido,
+    responses,
+    sessions,
+    guard,
+    audit,
+  })
 }
 
 function bind<Options extends object>(

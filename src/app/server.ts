@@ -99,7 +99,7 @@ export async function buildServer(
     const contractDependencies = {
       issuer: { keyring, clock, randomness },
       tokens,
-      tokenStore: stores.tokens,
+      stores,
       revocations,
       passwords: measurePasswords(createPasswordChecker(passwordCheckLimits(dependencies.workers)), metrics),
       sessions: metrics.sessions,

@@ -197,8 +197,8 @@ function createSilentLogger(): Logger {
 }
 
 function hasEveryStore(stores: Partial<Stores> = {}): stores is Stores {
-  const { failures, tokens, revocations, uses, replicas } = stores
-  return Boolean(failures && tokens && revocations && uses && replicas)
+  const { failures, tokens, revocations, uses, replicas, credentials } = stores
+  return Boolean(failures && tokens && revocations && uses && replicas && credentials)
 }
 
 async function openStoresOf(

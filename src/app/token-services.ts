@@ -9,7 +9,7 @@ import { createLifecycle, type Lifecycle } from '../core/lifecycle.ts'
 import type { Revocations } from '../core/revocations.ts'
 import type { Origin } from '../endpoints/introspection-reply.ts'
 import type { Stores } from '../store/open-stores.ts'
-import { bwsAudience, toIdscanAccounts } from './contract-options.ts'
+import { bwsAudience, toIdscanAccounts, toUafRules } from './contract-options.ts'
 
 /** Operations on issued tokens, for each enabled contract and across all of them. */
 export interface TokenServices {
@@ -57,7 +57,9 @@ export function createTokenServices(
       clock,
     })
   const nevisfido = configuration.nevisfido || undefined
-  const fidoTokens = nevisfido && createFidoTokens({ store: stores.tokens, revocations, clock })
+  const { tokens: store, credentials } = stores
+  const rules = nevisfido && toUafRules(nevisfido)
+  const fidoTokens = rules && createFidoTokens({ store, credentials, ...rules, revocations, clock })
   const tokens = { bws: bwsTokens, idscan: idscanTokens, nevisfido: fidoTokens }
   return {
     ...tokens,

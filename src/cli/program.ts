@@ -7,6 +7,7 @@ import { version } from '../observability/version.ts'
 import { addKey } from './add-key.ts'
 import { type AuthenticatorOptions, DEFAULT_KEYS_FILE, runAuthenticator } from './authenticator.ts'
 import { checkConfig } from './check-config.ts'
+import { type CredentialOptions, listCredentials, removeCredentials } from './credentials.ts'
 import { decode } from './decode.ts'
 import { type LiftOptions, liftGuard, listGuard, parseNetwork } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
@@ -145,6 +146,21 @@ export function createProgram(io: CommandIo): Command {
     .option('--address <address>', 'counts of this address or network, also those of accounts from it', parseNetwork)
     .option('--all', 'every count')
     .action((options: LiftOptions) => liftGuard(io, options))
+
+  const credentials = program
+    .command('credentials')
+    .description('list and remove registered keys of FIDO authenticators')
+  const withSelection = (command: Command): Command =>
+    command
+      .option('--user <name>', 'keys of this user')
+      .option('--aaid <aaid>', 'keys of this model of authenticator')
+      .option('--key <id>', 'the key with this id, in base64url')
+  withSelection(credentials.command('list'))
+    .description('print when each key was registered and last used, its AAID, id, counter and user')
+    .action((options: CredentialOptions) => listCredentials(io, options))
+  withSelection(credentials.command('remove'))
+    .description('delete keys; authentications with them are refused from then on')
+    .action((options: CredentialOptions) => removeCredentials(io, options))
 
   const keys = program.command('keys').description('list, add and promote the keys that sign tokens')
   keys

@@ -8,7 +8,13 @@ import { type Environment, isProduction, type Variables } from './environment.ts
 import { type FileVersions, readFileVersion } from './file-version.ts'
 import { checkValidity } from './pem.ts'
 import { findUnsafeSecrets } from './production-secrets.ts'
-import { type Configuration, type ConfigurationInput, configurationSchema, isInMemory } from './schema.ts'
+import {
+  type Configuration,
+  type ConfigurationInput,
+  configurationSchema,
+  isInMemory,
+  type NevisfidoConfiguration,
+} from './schema.ts'
 import { storeFileIssue } from './store-file.ts'
 import { resolveStoreUrl } from './store-url.ts'
 import { decodeUtf8 } from './utf8.ts'
@@ -192,7 +198,11 @@ function examine(
   const checked = check(configurationSchema, value)
   if ('issues' in checked) return { issues: [...issues, ...checked.issues], warnings }
   const { store } = checked.data
-  const configuration = { ...checked.data, store: folder === undefined ? store : resolveStoreUrl(store, folder) }
+  const configuration = {
+    ...checked.data,
+    nevisfido: withAttestation(checked.data.nevisfido, NODE_ENV === 'production'),
+    store: folder === undefined ? store : resolveStoreUrl(store, folder),
+  }
 
   if (configuration.keys.every(({ notAfter }) => notAfter !== undefined && notAfter <= now)) {
     issues.push({
@@ -207,7 +217,21 @@ function examine(
   }
   const storeIssue = storeFileIssue(configuration.store)
   if (storeIssue) issues.push({ path: ['store'], message: storeIssue })
+  if (configuration.nevisfido && requiresMissingMetadata(configuration.nevisfido)) {
+    const message =
+      'basic attestation without metadata; expected metadata statements of the authenticators: every registration is rejected'
+    warnings.push({ path: ['nevisfido', 'attestation'], message })
+  }
   const certificateWarning = configuration.tls && checkValidity(configuration.tls.cert, now)
   if (certificateWarning) warnings.push({ path: ['tls', 'cert'], message: certificateWarning })
   return { configuration, issues, warnings }
+}
+
+/** Fills in the default of `attestation`, which production decides. */
+function withAttestation(nevisfido: Configuration['nevisfido'], production: boolean): Configuration['nevisfido'] {
+  return nevisfido && { ...nevisfido, attestation: nevisfido.attestation ?? (production ? 'basic' : 'surrogate') }
+}
+
+function requiresMissingMetadata({ attestation, metadata }: NevisfidoConfiguration): boolean {
+  return attestation === 'basic' && metadata.length === 0
 }

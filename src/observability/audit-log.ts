@@ -75,6 +75,8 @@ export type SecretHolder = 'app' | 'client' | 'resource_server'
 export interface AuditLog {
   issued(decision: TokenDecision): void
   redeemed(decision: TokenDecision): void
+  /** A response of a FIDO client that completed its session. */
+  answered(decision: TokenDecision): void
   checked(decision: Checked): void
   introspected(decision: TokenDecision): void
   revoked(decision: TokenDecision): void
@@ -92,6 +94,7 @@ export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
   const lines = (event: string): Logger => logger.child({ event: `token.${event}` })
   const issued = lines('issued')
   const redeemed = lines('redeemed')
+  const answered = lines('answered')
   const checked = lines('checked')
   const used = lines('used')
   const introspected = lines('introspected')
@@ -105,6 +108,10 @@ export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
     redeemed(decision) {
       metrics.redeemed.inc({ contract: decision.contract })
       redeemed.info(decision)
+    },
+    answered(decision) {
+      metrics.answered.inc({ contract: decision.contract })
+      answered.info(decision)
     },
     checked(decision) {
       metrics.checked.inc({ contract: decision.contract })

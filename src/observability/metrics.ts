@@ -14,6 +14,7 @@ export interface Metrics {
   readonly registry: Registry
   readonly issued: Counter<'contract'>
   readonly redeemed: Counter<'contract'>
+  readonly answered: Counter<'contract'>
   readonly checked: Counter<'contract'>
   readonly introspected: Counter<'contract'>
   readonly revoked: Counter<'contract'>
@@ -74,6 +75,7 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     registry,
     issued: counter('tokens_issued', 'Tokens issued.', ['contract']),
     redeemed: counter('tokens_redeemed', 'Tokens redeemed.', ['contract']),
+    answered: counter('tokens_answered', 'Sessions completed by a response of a FIDO client.', ['contract']),
     checked: counter('tokens_checked', 'Tokens that a gateway check accepted.', ['contract']),
     introspected: counter('tokens_introspected', 'Active tokens that were introspected.', ['contract']),
     revoked: counter('tokens_revoked', 'Tokens revoked over HTTP.', ['contract']),

@@ -1,3 +1,4 @@
+import type { CredentialStore } from '../core/ports/credential-store.ts'
 import type { FailedAttemptStore } from '../core/ports/failed-attempt-store.ts'
 import type { InstanceStore } from '../core/ports/instance-store.ts'
 import type { RevocationStore } from '../core/ports/revocation-store.ts'
@@ -12,6 +13,7 @@ export interface Stores {
   readonly revocations: RevocationStore
   readonly uses: UsageStore
   readonly replicas: InstanceStore
+  readonly credentials: CredentialStore
   /**
    * Tells whether the files that were opened are still at their paths. Where they are not, the next start loses what is written now.
    * Undefined for a store without files.

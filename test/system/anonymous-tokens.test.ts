@@ -68,6 +68,7 @@ function largeRecord(): TokenRecord {
     responseLifetime: 120_000,
     redeemedAt: undefined,
     revokedAt: undefined,
+    outcome: undefined,
   }
 }
 

@@ -1,10 +1,12 @@
 import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { FIDO_OPERATIONS } from '../../core/fido/operation.ts'
+import { foldAaid } from '../../core/uaf/aaid.ts'
 import { MIN_RSA_BITS, rsaBits } from '../pem.ts'
-import { appId, jwksUrl, label, seconds, text, wholeNumber } from '../value-schemas.ts'
+import { appId, expected, jwksUrl, label, seconds, text, wholeNumber } from '../value-schemas.ts'
 import { listOf, oneOf, uniqueList, wildcardOr } from './combinators.ts'
 import { withSecrets } from './credentials.ts'
+import { metadataStatement } from './uaf-metadata.ts'
 
 /** FIDO UAF 1.1 protocol, section 3.1.5: MatchCriteria. */
 const matchCriteria = z.strictObject({
@@ -76,7 +78,7 @@ const responseLifetime = seconds('1s', '1h')
 /** The largest body that any route accepts. */
 const MAX_BODY_BYTES = 64 * 1024
 
-/** `POST /nevisfido/token/create/:operation`, redeem and status, as nevisFIDO has them. */
+/** nevisFIDO's services: create, redeem and status of tokens, and the requests and responses of UAF clients. */
 export const nevisfido = z.strictObject({
   appId: appId.meta({ description: 'FIDO AppID in UAF requests: the URL of the facet list.' }),
   negotiation: oneOf('strict', 'lenient').default('strict').meta({
@@ -119,6 +121,24 @@ export const nevisfido = z.strictObject({
     description: 'Callers that authenticate with a JWT of an issuer instead. They act for the user in its claim `sub`.',
   }),
   users: users.meta({ description: 'The credential repository: known user names; `"*"` accepts every name.' }),
+  facets: listOf(
+    text('a facet id such as https://app.example.com or android:apk-key-hash:…, at most 512 characters', /^\S{1,512}$/),
+    'a list of facet ids',
+  )
+    .min(1, expected('at least one facet id'))
+    .optional()
+    .meta({ description: 'Apps and web origins that may use the AppID. Without it: the origin of `appId`.' }),
+  metadata: uniqueList(metadataStatement, 'aaid', (aaid) => (typeof aaid === 'string' ? foldAaid(aaid) : aaid))
+    .default([])
+    .meta({
+      type: 'a list of UAF metadata statements, each inline or as `file:` of its JSON',
+      description:
+        'What is known of models of authenticators. A statement with root certificates requires attestation.',
+    }),
+  attestation: oneOf('surrogate', 'basic').optional().meta({
+    description:
+      '`basic` registers only keys of authenticators with a statement in `metadata`, attested by their vendor. Default: `basic` in production, otherwise `surrogate`.',
+  }),
   policies: z.record(label, policy).optional().meta({
     type: 'policies by name (FIDO UAF 1.1 protocol, section 3.1.6)',
     description: 'UAF policies. `default` applies to requests that name none.',

@@ -2,6 +2,7 @@ import type { JSONWebKeySet } from 'jose'
 import type { SecretSlot } from '../../core/crypto/secrets.ts'
 import type { FidoIssuer } from '../../core/fido/issue.ts'
 import type { FidoOperation } from '../../core/fido/operation.ts'
+import type { FidoResponses } from '../../core/fido/responses.ts'
 import type { FidoTokens } from '../../core/fido/tokens.ts'
 import type { Guard } from '../../core/guard.ts'
 import type { AuditLog } from '../../observability/audit-log.ts'
@@ -10,6 +11,9 @@ import type { ExpiringCount } from '../../observability/metrics.ts'
 export interface NevisfidoOptions {
   readonly issuer: FidoIssuer
   readonly tokens: FidoTokens
+  readonly responses: FidoResponses
+  /** Apps and web origins that may use the AppID (U3). */
+  readonly facets: readonly string[]
   /** Counts sessions until their token expires. */
   readonly sessions: ExpiringCount
   readonly negotiation: Negotiation

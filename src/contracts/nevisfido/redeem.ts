@@ -1,21 +1,11 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { digestId } from '../../core/fido/issue.ts'
-import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { numericRefusals } from './errors.ts'
 import type { NevisfidoOptions } from './options.ts'
+import { REDEMPTION_REFUSALS, toRedeemReply } from './redemption.ts'
 import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
-import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UAF } from './service.ts'
-
-/** The refusal for each failed redemption. */
-const REDEMPTION_REFUSALS = {
-  unknown: 'unknown_token',
-  spent: 'token_spent',
-  expired: 'token_expired',
-  premature: 'token_not_yet_valid',
-  misdirected: 'wrong_operation',
-} as const
+import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UAF, UAF_UTF8 } from './service.ts'
 
 /** Redeems tokens (N17 to N25). */
 export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, { tokens, audit, negotiation }) => {
@@ -37,10 +27,9 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     const redemption = await tokens.redeem(token, operation)
     if (redemption.outcome !== 'redeemed') throw new Refusal(REDEMPTION_REFUSALS[redemption.outcome], { operation })
 
-    const { uafRequest, responseLifetime, client } = redemption.record
-    const tokenId = digestId(token)
+    const { client, tokenDigest: tokenId } = redemption.record
     audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, ...requestFields(request) })
-    setJson(reply, `${UAF};charset=UTF-8`)
-    return { statusCode: 1200, uafRequest, op: UAF_OPERATIONS[operation], lifetimeMillis: responseLifetime }
+    setJson(reply, UAF_UTF8)
+    return toRedeemReply(redemption)
   }
 }

@@ -44,6 +44,11 @@ export const statusReply = z.object({
   timestamp: z.iso.datetime({ precision: 3 }).meta({ description: 'Time of the last change.' }),
   userId: z.string().optional().meta({ description: 'The user name, where the token has one.' }),
   uafStatusCode: z.int().optional(),
+  asmStatusCode: z.int().optional().meta({ description: 'What the FIDO client told of its authenticator.' }),
+  authenticators: z
+    .array(z.object({ aaid: z.string(), keyId: z.string() }))
+    .optional()
+    .meta({ description: 'The keys that were registered or used.' }),
   tokenInformation: z.object({ tokenResult: z.enum(['tokenRedeemed', 'tokenTimedOut']) }).optional(),
 })
 

@@ -10,9 +10,10 @@ import type { Negotiation } from './options.ts'
 import { operationParams } from './schema.ts'
 
 export const UAF = 'application/fido+uaf'
+export const UAF_UTF8 = `${UAF};charset=UTF-8`
 export const JSON_TYPE = 'application/json'
 
-/** What differs between the three services of this contract. */
+/** What differs between the POST services of this contract. */
 interface ServiceDescription {
   readonly url: string
   readonly mediaTypes: MediaTypes

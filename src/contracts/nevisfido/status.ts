@@ -6,7 +6,7 @@ import type { NevisfidoOptions } from './options.ts'
 import { type StatusReply, statusBody } from './schema.ts'
 import { JSON_TYPE, readJson, serve, setJson } from './service.ts'
 
-/** Returns the status of sessions (N26 to N33). */
+/** Returns the status of sessions (N26 to N33, U35, U36). */
 export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
   app,
   { issuer, tokens, audit, negotiation },
@@ -27,13 +27,15 @@ export const statusService: FastifyPluginAsync<NevisfidoOptions> = async (
     const record = await tokens.findBySession(body.data.sessionId)
     // An unknown session has no last change. Clients parse a time, so it gets the current one.
     const known: SessionStatus = record ? statusOf(record, now) : { status: 'unknown', changedAt: now }
-    const { status, changedAt, tokenResult, uafStatusCode } = known
+    const { status, changedAt, tokenResult, uafStatusCode, asmStatusCode, authenticators } = known
     setJson(reply)
     return {
       status,
       timestamp: new Date(changedAt).toISOString(),
-      userId: record?.username,
+      userId: record?.username ?? record?.outcome?.username,
       uafStatusCode,
+      asmStatusCode,
+      authenticators: authenticators && [...authenticators],
       tokenInformation: tokenResult && { tokenResult },
     }
   }

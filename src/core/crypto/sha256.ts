@@ -10,11 +10,11 @@ export interface DigestOfText {
 
 type Encoding = BinaryToTextEncoding | 'buffer'
 
-/** Computes SHA-256 of a text in UTF-8. */
-export function sha256(text: string): Buffer
-export function sha256(text: string, encoding: BinaryToTextEncoding): string
-export function sha256(text: string, encoding: Encoding = 'buffer'): Buffer | string {
-  return hash(ALGORITHM, text, encoding)
+/** Computes SHA-256 of bytes, or of a text in UTF-8. */
+export function sha256(data: string | Uint8Array): Buffer
+export function sha256(data: string | Uint8Array, encoding: BinaryToTextEncoding): string
+export function sha256(data: string | Uint8Array, encoding: Encoding = 'buffer'): Buffer | string {
+  return hash(ALGORITHM, data, encoding)
 }
 
 /** Prepares a key for HMAC-SHA-256 (RFC 2104). */

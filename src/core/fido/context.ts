@@ -1,14 +1,24 @@
 import { z } from 'zod'
+import { AAID_PATTERN } from '../uaf/aaid.ts'
+import { decodeBase64url } from '../uaf/base64url.ts'
+import { parseJson } from '../uaf/response.ts'
 import type { FidoOperation } from './operation.ts'
-import type { PngCharacteristics, Transaction } from './uaf-request.ts'
+import { ALL_KEYS, type DeregisteredAuthenticator, type PngCharacteristics, type Transaction } from './uaf-request.ts'
 
 /** A validated `context` (N10). */
 export type FidoContext =
   | {
-      readonly operation: 'registration' | 'deregistration'
+      readonly operation: 'registration'
       readonly username: string
       /** A policy's name; undefined selects the configured default. */
       readonly policy: string | undefined
+    }
+  | {
+      readonly operation: 'deregistration'
+      readonly username: string
+      readonly policy: string | undefined
+      /** Which of the user's keys to delete. */
+      readonly authenticators: readonly DeregisteredAuthenticator[]
     }
   | {
       readonly operation: 'authentication'
@@ -46,6 +56,25 @@ const transaction = z.discriminatedUnion('contentType', [
   }),
 ])
 
+const aaid = z.string().regex(AAID_PATTERN)
+const keyID = z
+  .string()
+  .min(1)
+  .refine((text) => decodeBase64url(text) !== undefined)
+
+/** What a deregistration deletes (U6), as the authenticators of a UAF request. */
+const selection = z.compile(
+  z.union([
+    z.object({ mode: z.literal('username').optional() }).transform(() => ALL_KEYS),
+    z
+      .object({ mode: z.literal('aaid'), aaids: z.array(aaid).min(1) })
+      .transform(({ aaids }) => aaids.map((selected) => ({ aaid: selected, keyID: '' }))),
+    z
+      .object({ mode: z.literal('key'), authenticators: z.array(z.object({ aaid, keyID })).min(1) })
+      .transform(({ authenticators }) => authenticators),
+  ]),
+)
+
 const members = z.compile(
   z.object({
     username: fidoUsername.optional(),
@@ -66,19 +95,15 @@ export function readContext(
   text: string,
   policies: ReadonlySet<string>,
 ): FidoContext | undefined {
-  const { data } = members.safeParse(parseJson(text))
+  const json = parseJson(text)
+  const { data } = members.safeParse(json)
   if (!data || (data.policy !== undefined && !policies.has(data.policy))) return undefined
   const { username, policy, transaction } = data
   if (operation === 'authentication') return { operation, username, policy, transaction }
-  return username === undefined ? undefined : { operation, username, policy }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  if (username === undefined) return undefined
+  if (operation === 'registration') return { operation, username, policy }
+  const { data: authenticators } = selection.safeParse(json)
+  return authenticators && { operation, username, policy, authenticators }
 }
 
 /** The first bytes of every PNG: signature, then length and name of the IHDR chunk (PNG, sections 5.2 and 11.2.2). */

@@ -4,9 +4,10 @@ import { sha256 } from '../crypto/sha256.ts'
 import type { AnonymousLimit, TokenRecord, TokenStore } from '../ports/token-store.ts'
 import type { Randomness } from '../randomness.ts'
 import type { Revocations } from '../revocations.ts'
+import type { Policy } from '../uaf/policy.ts'
 import type { FidoContext } from './context.ts'
 import type { FidoOperation } from './operation.ts'
-import { createUafRequest, DEFAULT_POLICY, type Policy } from './uaf-request.ts'
+import { createUafRequest, DEFAULT_POLICY } from './uaf-request.ts'
 
 export interface FidoIssuer {
   readonly store: TokenStore
@@ -62,25 +63,28 @@ export async function issueFidoToken(
   const token = randomness.uuid()
   const sessionId = randomness.uuid()
   const createdAt = clock()
+  const tokenDigest = digestId(token)
+  const details = { ...context, appId, policy }
   const record: TokenRecord = {
-    tokenDigest: digestId(token),
+    tokenDigest,
     sessionDigest: digestId(sessionId),
     operation: context.operation,
     username: context.username,
     client,
-    uafRequest: createUafRequest({ ...context, appId, policy }, randomness),
+    uafRequest: createUafRequest(details, tokenDigest, randomness),
     createdAt,
     knownRevocation,
     expiresAt: createdAt + issuer.tokenLifetimeMs,
     responseLifetime: issuer.responseLifetimeMs[context.operation],
     redeemedAt: undefined,
     revokedAt: undefined,
+    outcome: undefined,
   }
   const limit = client === undefined ? issuer.anonymousLimit : undefined
   if (!(await available(store.create(record, limit)))) {
     throw new AnonymousLimitError('too many tokens of callers without credentials')
   }
-  return { token, sessionId, tokenId: record.tokenDigest, expiresAt: record.expiresAt }
+  return { token, sessionId, tokenId: tokenDigest, expiresAt: record.expiresAt }
 }
 
 async function findKnownRevocation(username: string | undefined, { revocations }: FidoIssuer): Promise<number> {

@@ -1,30 +1,10 @@
 import type { Randomness } from '../randomness.ts'
+import { SIGNATURE_ALGORITHMS } from '../uaf/keys/algorithms.ts'
+import { ASSERTION_SCHEME, type Policy } from '../uaf/policy.ts'
 import { UAF_OPERATIONS } from './operation.ts'
 
 // Names, spelling and order follow the FIDO UAF protocol specification 1.1: section 3.1 for the common parts; 3.4, 3.5
 // and 3.6 for registration, authentication and deregistration.
-
-/** Criteria that an authenticator matches where it matches every member. */
-interface MatchCriteria {
-  readonly aaid?: readonly string[] | undefined
-  readonly vendorID?: readonly string[] | undefined
-  readonly keyIDs?: readonly string[] | undefined
-  readonly userVerification?: number | undefined
-  readonly keyProtection?: number | undefined
-  readonly matcherProtection?: number | undefined
-  readonly attachmentHint?: number | undefined
-  readonly tcDisplay?: number | undefined
-  readonly authenticationAlgorithms?: readonly number[] | undefined
-  readonly assertionSchemes?: readonly string[] | undefined
-  readonly attestationTypes?: readonly number[] | undefined
-  readonly authenticatorVersion?: number | undefined
-}
-
-/** A policy. `accepted` lists alternatives; each lists authenticators to use together. */
-export interface Policy {
-  readonly accepted: readonly (readonly MatchCriteria[])[]
-  readonly disallowed?: readonly MatchCriteria[] | undefined
-}
 
 /** The header of a PNG image. The specification requires it beside the image. */
 export interface PngCharacteristics {
@@ -62,14 +42,27 @@ export type UafRequestDetails =
       readonly policy: Policy
       readonly transaction?: readonly Transaction[] | undefined
     }
-  | { readonly operation: 'deregistration'; readonly appId: string }
+  | {
+      readonly operation: 'deregistration'
+      readonly appId: string
+      readonly authenticators: readonly DeregisteredAuthenticator[]
+    }
+
+/** Keys to delete: an empty `keyID` selects all keys of the AAID, an empty `aaid` all keys (section 3.6). */
+export interface DeregisteredAuthenticator {
+  readonly aaid: string
+  readonly keyID: string
+}
+
+/** Selects all keys of the app. */
+export const ALL_KEYS: readonly DeregisteredAuthenticator[] = [{ aaid: '', keyID: '' }]
 
 /**
  * Accepts every authenticator.
  *
  * Without an `aaid`, clients reject a policy that lacks `authenticationAlgorithms` or `assertionSchemes` (sections 3.4
- * and 3.5, "Request Generation Rules for FIDO Server"). So it lists every algorithm of the FIDO registry of predefined
- * values, and UAF 1.1's only scheme. One listed value has to match, so values that a client does not know do no harm.
+ * and 3.5, "Request Generation Rules for FIDO Server"). So it lists every algorithm that can be verified, and UAF 1.1's
+ * only scheme.
  *
  * `userVerification` is left out, which matches every method. The common value 1023, every method's flag, would exclude
  * authenticators that require several methods at once (USER_VERIFY_ALL) and those with newer flags.
@@ -78,8 +71,8 @@ export const DEFAULT_POLICY: Policy = {
   accepted: [
     [
       {
-        authenticationAlgorithms: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18],
-        assertionSchemes: ['UAFV1TLV'],
+        authenticationAlgorithms: SIGNATURE_ALGORITHMS,
+        assertionSchemes: [ASSERTION_SCHEME],
       },
     ],
   ],
@@ -88,26 +81,37 @@ export const DEFAULT_POLICY: Policy = {
 /** A challenge has 8 to 64 bytes (section 3.1, ServerChallenge); N25 requires 32. */
 const CHALLENGE_BYTES = 32
 
-/** 43 characters once encoded; `serverData` may have 1536 (section 3.1, OperationHeader). */
-const SERVER_DATA_BYTES = 32
+/** With the token's digest before them, `serverData` has 86 of at most 1536 characters (section 3.1, OperationHeader). */
+const SERVER_SECRET_BYTES = 32
+
+/** SHA-256. */
+const DIGEST_BYTES = 32
 
 /**
  * Creates a UAF 1.1 request (N17, N25): JSON text of an array with one element for the one protocol version offered.
- * Challenge and server data are random.
+ * Challenge and server data are random. The keys of the user are added at redemption: {@link addKeys}.
+ *
+ * @param tokenDigest begins the server data, so that a response leads to its session.
  */
-export function createUafRequest(details: UafRequestDetails, randomness: Randomness): string {
+export function createUafRequest(details: UafRequestDetails, tokenDigest: string, randomness: Randomness): string {
   const header = {
     upv: { major: 1, minor: 1 },
     op: UAF_OPERATIONS[details.operation],
     appID: details.appId,
-    serverData: base64url(randomness.bytes(SERVER_DATA_BYTES)),
+    serverData: base64url(
+      Buffer.concat([Buffer.from(tokenDigest, 'base64url'), randomness.bytes(SERVER_SECRET_BYTES)]),
+    ),
   }
   return JSON.stringify([{ header, ...createMembers(details, randomness) }])
 }
 
+/** Returns the digest of the token that server data begins with. */
+export function tokenDigestOf(serverData: string): string {
+  return base64url(Buffer.from(serverData, 'base64url').subarray(0, DIGEST_BYTES))
+}
+
 function createMembers(details: UafRequestDetails, randomness: Randomness) {
-  // Empty AAID and KeyID select all keys of the app (section 3.6, DeregisterAuthenticator).
-  if (details.operation === 'deregistration') return { authenticators: [{ aaid: '', keyID: '' }] }
+  if (details.operation === 'deregistration') return { authenticators: details.authenticators }
   const challenge = base64url(randomness.bytes(CHALLENGE_BYTES))
   const { policy } = details
   if (details.operation === 'registration') return { challenge, username: details.username, policy }

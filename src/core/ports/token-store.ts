@@ -1,4 +1,7 @@
 import type { FidoOperation } from '../fido/operation.ts'
+import type { KeyName } from '../uaf/aaid.ts'
+import type { Credential, CredentialUse } from './credential-store.ts'
+import { RETENTION_MS } from './retention.ts'
 
 /**
  * A nevisFIDO token and its session. All times come from the caller's clock, in milliseconds since the epoch. Token and
@@ -27,6 +30,50 @@ export interface TokenRecord {
   readonly responseLifetime: number
   readonly redeemedAt: number | undefined
   readonly revokedAt: number | undefined
+  /** How the session ended; undefined before a response has settled it. */
+  readonly outcome: SessionOutcome | undefined
+}
+
+/** How a response settled a session. */
+export interface SessionOutcome {
+  /** Milliseconds since the epoch. */
+  readonly settledAt: number
+  /** UAF status code: 1200 for a success. */
+  readonly statusCode: number
+  readonly asmStatusCode?: number | undefined
+  /** The keys that were registered or used. */
+  readonly authenticators?: readonly KeyName[] | undefined
+  /** The owner of these keys. */
+  readonly username?: string | undefined
+}
+
+/** What settles a session, in one step: the outcome, and what it changes of keys. */
+export interface Settlement {
+  readonly outcome: SessionOutcome
+  /** Keys of one user. */
+  readonly registrations: readonly Credential[]
+  readonly uses: readonly CredentialUse[]
+}
+
+/**
+ * `conflict`: a key to register is registered, or a used one has changed since it was read. `ended`: the session is
+ * unknown, not redeemed, revoked or settled. Neither has written anything.
+ */
+export type SettlementResult = 'settled' | 'conflict' | 'ended'
+
+/** Selects keys of a user: an empty `keyId` all keys of the AAID, an empty `aaid` all keys. */
+export type KeySelector = KeyName
+
+/** What a redemption deletes. */
+export interface KeyRemoval {
+  readonly username: string
+  readonly selectors: readonly KeySelector[]
+}
+
+/** Returns until when a record is kept, in milliseconds since the epoch (N23). */
+export function keptUntil({ expiresAt, redeemedAt, responseLifetime }: TokenRecord): number {
+  const respondBy = redeemedAt === undefined ? 0 : redeemedAt + responseLifetime
+  return Math.max(expiresAt, respondBy) + RETENTION_MS
 }
 
 /** How many records without a `client` the store may hold, and how many bytes of them. */
@@ -40,7 +87,7 @@ export interface AnonymousLimit {
  * returned (N19 to N22): unknown, spent, expired, premature, misdirected.
  */
 export type Redemption =
-  | { readonly outcome: 'redeemed'; readonly record: TokenRecord }
+  | { readonly outcome: 'redeemed'; readonly record: TokenRecord; readonly removed: readonly Credential[] }
   /** Already redeemed or revoked. */
   | { readonly outcome: 'spent' }
   | { readonly outcome: 'expired' }
@@ -55,8 +102,8 @@ export const CLOCK_LEEWAY_MS = 5_000
 
 /**
  * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis).
- * A store that fails rejects within a second. A record is treated as unknown `RETENTION_MS` after its `expiresAt`, even
- * before it is deleted.
+ * A store that fails rejects within a second. A record is treated as unknown after {@link keptUntil}, even before it is
+ * deleted.
  */
 export interface TokenStore {
   /**
@@ -67,8 +114,19 @@ export interface TokenStore {
    * @returns false where the record would exceed the limit.
    */
   create(record: TokenRecord, limit?: AnonymousLimit): Promise<boolean>
-  /** Redeems a token at most once, in one step that is atomic across processes. */
-  redeem(tokenDigest: string, operation: FidoOperation, now: number): Promise<Redemption>
+  /**
+   * Redeems a token at most once, in one step that is atomic across processes.
+   *
+   * @param removal keys that a successful redemption deletes in the same step.
+   */
+  redeem(
+    tokenDigest: string,
+    operation: FidoOperation,
+    now: number,
+    removal?: KeyRemoval | undefined,
+  ): Promise<Redemption>
+  /** Settles a redeemed session at most once, in one step that is atomic across processes. */
+  settle(tokenDigest: string, settlement: Settlement, now: number): Promise<SettlementResult>
   /** Revokes a token, redeemed or not. Resolves to false where it is unknown or already revoked. */
   revoke(tokenDigest: string, now: number): Promise<boolean>
   findByToken(tokenDigest: string, now: number): Promise<TokenRecord | undefined>

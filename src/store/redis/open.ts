@@ -1,4 +1,5 @@
 import { createRedisConnection, type RedisConnection } from './connection.ts'
+import { createRedisCredentialStore } from './credential-store.ts'
 import { createRedisFailedAttemptStore } from './failed-attempt-store.ts'
 import { createRedisInstanceStore } from './instance-store.ts'
 import { requirePrimary, requireWritable } from './primary.ts'
@@ -27,19 +28,20 @@ export async function openRedis(url: string, onError: (error: Error) => void) {
         await requireWritable(client)
       },
     })
-  const connections = [connect(), connect(), connect(), connect(), connect()] as const
+  const connections = [connect(), connect(), connect(), connect(), connect(), connect()] as const
   const attempts = await Promise.allSettled(connections.map((connection) => connection.opened()))
   for (const attempt of attempts) {
     if (attempt.status === 'fulfilled' || !isRightsError(attempt.reason)) continue
     await Promise.all(connections.map((connection) => connection.close()))
     throw attempt.reason
   }
-  const [failures, tokens, revocations, uses, replicas] = connections
+  const [failures, tokens, revocations, uses, replicas, credentials] = connections
   return {
     failures: createRedisFailedAttemptStore(failures),
     tokens: createRedisTokenStore(tokens),
     revocations: createRedisRevocationStore(revocations),
     uses: createRedisUsageStore(uses),
     replicas: createRedisInstanceStore(replicas),
+    credentials: createRedisCredentialStore(credentials),
   }
 }

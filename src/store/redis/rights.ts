@@ -28,6 +28,10 @@ export const COMMANDS: readonly (readonly string[])[] = [
   ['HSET', 'trimint:revocations-by-subject', '', ''],
   ['ZADD', 'trimint:revocations-by-end', '1', ''],
   ['SET', 'trimint:last-use:', ''],
+  ['HMGET', 'trimint:credentials', ''],
+  ['HSET', 'trimint:credentials', '', ''],
+  ['HSCAN', 'trimint:credentials', '0'],
+  ['ZADD', 'trimint:credentials-of:', '1', ''],
   ['TIME'],
 ]
 

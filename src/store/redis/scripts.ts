@@ -1,25 +1,39 @@
 import { type CommandParser, defineScript } from 'redis'
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import { type AnonymousLimit, CLOCK_LEEWAY_MS, type Redemption } from '../../core/ports/token-store.ts'
+import {
+  type AnonymousLimit,
+  CLOCK_LEEWAY_MS,
+  type Redemption,
+  type SettlementResult,
+} from '../../core/ports/token-store.ts'
+import type { ChangedCredentials, CredentialKeys, SelectedCredentials } from './credential-record.ts'
 import { RESERVE_BYTES } from './reserve.ts'
 import { NEVER, RECORD_KEY } from './token-record.ts'
 
 /**
- * Loads a record. KEYS: the record. ARGV: now; records that expired at the second time or before count as unknown.
+ * Loads a record. KEYS: the record. ARGV: now; records whose retention began at the second time or before count as
+ * unknown.
  *
- * Both scripts that begin with it change only the first two fields (`token-record.ts`).
+ * The scripts that begin with it change only the first two fields and the outcome (`token-record.ts`).
  */
 const LOAD_RECORD = `
 local text = redis.call('GET', KEYS[1])
-local redeemed, revoked, expires, operation, fields = string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) ({.*)$')
+local redeemed, revoked, expires, operation, fields, outcome =
+  string.match(text or '', '^(%S+) (%S+) (%d+) (%a+) ({[^\\n]*)\\n?(.*)$')
 if text and not fields then return redis.error_reply('ERR the value of ' .. KEYS[1] .. ' is not a token record') end
-local isKnown = text and tonumber(expires) > tonumber(ARGV[2])
-local function write(redeemed, revoked)
+local function isKept()
+  local lifetime = string.match(fields, '"responseLifetime":(%d+)}$')
+  local respondBy = redeemed ~= '${NEVER}' and tonumber(redeemed) + tonumber(lifetime) or 0
+  return math.max(tonumber(expires), respondBy) > tonumber(ARGV[2])
+end
+local isKnown = text and isKept()
+local function write(redeemed, revoked, outcome)
   text = table.concat({ redeemed, revoked, expires, operation, fields }, ' ')
+  if outcome ~= '' then text = text .. '\\n' .. outcome end
   redis.call('SET', KEYS[1], text, 'KEEPTTL')
 end`
 
-type RedemptionReply = ['redeemed', string] | [Exclude<Redemption['outcome'], 'redeemed'>]
+type RedemptionReply = ['redeemed', string, ...string[]] | [Exclude<Redemption['outcome'], 'redeemed'>]
 
 /** A token to create: its two keys, how long Redis keeps them in milliseconds, and the record's text. */
 export interface NewToken {
@@ -272,11 +286,11 @@ return replies`,
   }),
 
   /**
-   * Redeems a token. Replies the outcome, and the record's text where it is redeemed. No text within the record's JSON contains
-   * `"createdAt":`, because JSON escapes its quotes.
+   * Redeems a token, and deletes keys of its user: those that any pair of AAID and key id selects (token-store.ts).
+   * Replies the outcome. Where the token is redeemed, the record's text and those of the deleted keys follow. No text
+   * within the record's JSON contains `"createdAt":`, because JSON escapes its quotes.
    */
   redeemToken: defineScript({
-    NUMBER_OF_KEYS: 1,
     SCRIPT: `${LOAD_RECORD}
 if not isKnown then return { 'unknown' } end
 if redeemed ~= '${NEVER}' or revoked ~= '${NEVER}' then return { 'spent' } end
@@ -284,13 +298,83 @@ if tonumber(expires) <= tonumber(ARGV[1]) then return { 'expired' } end
 local _, at = string.find(fields, '"createdAt":', 1, true)
 if tonumber(string.match(fields, '^%d+', at + 1)) > tonumber(ARGV[1]) + ${CLOCK_LEEWAY_MS} then return { 'premature' } end
 if operation ~= ARGV[3] then return { 'misdirected' } end
-write(ARGV[1], revoked)
-return { 'redeemed', text }`,
-    parseCommand(parser: CommandParser, key: string, now: number, forgottenUntil: number, operation: FidoOperation) {
-      parser.pushKey(key)
-      parser.push(`${now}`, `${forgottenUntil}`, operation)
+write(ARGV[1], revoked, outcome)
+local reply = { 'redeemed', text }
+if #ARGV == 3 then return reply end
+for _, name in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  local aaid, keyId = string.match(name, '^(%S+) (%S+)$')
+  local isSelected = false
+  for at = 4, #ARGV, 2 do
+    isSelected = isSelected or ((ARGV[at] == '' or ARGV[at] == aaid) and (ARGV[at + 1] == '' or ARGV[at + 1] == keyId))
+  end
+  if isSelected then
+    reply[#reply + 1] = redis.call('HGET', KEYS[2], name)
+    redis.call('HDEL', KEYS[2], name)
+    redis.call('ZREM', KEYS[3], name)
+  end
+end
+return reply`,
+    parseCommand(
+      parser: CommandParser,
+      key: string,
+      now: number,
+      forgottenUntil: number,
+      operation: FidoOperation,
+      removal?: SelectedCredentials,
+    ) {
+      parser.pushKeysLength(removal ? [key, removal.keys.credentials, removal.keys.ofUser] : [key])
+      parser.push(`${now}`, `${forgottenUntil}`, operation, ...(removal?.selectors ?? []))
     },
-    transformReply: ([outcome, text]: RedemptionReply) => (outcome === 'redeemed' ? { outcome, text } : { outcome }),
+    transformReply: ([outcome, text = '', ...removed]: RedemptionReply) =>
+      outcome === 'redeemed' ? { outcome, text, removed } : { outcome },
+  }),
+
+  /**
+   * Settles a session. Each change of a key has its name, its text as it was read without the time of its last use
+   * (empty for a new one), and its new text. Replies the result.
+   */
+  settleSession: defineScript({
+    SCRIPT: `${LOAD_RECORD}
+if not isKnown or redeemed == '${NEVER}' or revoked ~= '${NEVER}' or outcome ~= '' then return 'ended' end
+for at = 4, #ARGV, 3 do
+  local stored = redis.call('HGET', KEYS[2], ARGV[at])
+  local identity = stored and string.match(stored, '^%S+ (.*)$') or ''
+  if identity ~= ARGV[at + 1] then return 'conflict' end
+end
+for at = 4, #ARGV, 3 do
+  redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 2])
+  if ARGV[at + 1] == '' then redis.call('ZADD', KEYS[3], ARGV[1], ARGV[at]) end
+end
+write(redeemed, revoked, ARGV[3])
+return 'settled'`,
+    parseCommand(
+      parser: CommandParser,
+      key: string,
+      now: number,
+      forgottenUntil: number,
+      outcome: string,
+      changes?: ChangedCredentials,
+    ) {
+      parser.pushKeysLength(changes ? [key, changes.keys.credentials, changes.keys.ofUser] : [key])
+      parser.push(`${now}`, `${forgottenUntil}`, outcome, ...(changes?.changes ?? []))
+    },
+    transformReply: (result: SettlementResult) => result,
+  }),
+
+  /** Deletes a key that has not changed since it was read, but for its last use. Replies whether it did. */
+  removeCredential: defineScript({
+    NUMBER_OF_KEYS: 2,
+    SCRIPT: `
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if not stored or string.match(stored, '^%S+ (.*)$') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1`,
+    parseCommand(parser: CommandParser, keys: CredentialKeys, name: string, identity: string) {
+      parser.pushKeys([keys.credentials, keys.ofUser])
+      parser.push(name, identity)
+    },
+    transformReply: isOne,
   }),
 
   /** Replies whether there was a token to revoke. */
@@ -298,7 +382,7 @@ return { 'redeemed', text }`,
     NUMBER_OF_KEYS: 1,
     SCRIPT: `${LOAD_RECORD}
 if not isKnown or revoked ~= '${NEVER}' then return 0 end
-write(redeemed, ARGV[1])
+write(redeemed, ARGV[1], outcome)
 return 1`,
     parseCommand(parser: CommandParser, key: string, now: number, forgottenUntil: number) {
       parser.pushKey(key)

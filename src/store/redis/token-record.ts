@@ -1,10 +1,11 @@
 import type { FidoOperation } from '../../core/fido/operation.ts'
-import type { TokenRecord } from '../../core/ports/token-store.ts'
+import type { SessionOutcome, TokenRecord } from '../../core/ports/token-store.ts'
 
 /**
  * The key of a record. Its value is one text, fields separated by a space: when the token was redeemed, when it was
- * revoked, when it expires, its operation, and JSON of the fields that never change. A hash would cost Redis more time
- * and memory: a UAF request is too long for its compact encoding.
+ * revoked, when it expires, its operation, and JSON of the fields that never change. Once a response has settled the
+ * session, a second line has JSON of the outcome. A hash would cost Redis more time and memory: a UAF request is too
+ * long for its compact encoding.
  */
 export const RECORD_KEY = 'trimint:record:'
 
@@ -15,7 +16,7 @@ export const SESSION_KEY = 'trimint:session:'
 export const NEVER = '-'
 
 /** Splits a record into its fields. `scripts.ts` holds the same pattern in Lua. */
-const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)$/s
+const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)(?:\n(\{.*))?$/
 
 type ImmutableFields = Pick<
   TokenRecord,
@@ -26,6 +27,7 @@ type ImmutableFields = Pick<
 export function formatNewRecord(record: TokenRecord): string {
   const { expiresAt, operation, sessionDigest, username, client, uafRequest, createdAt, knownRevocation } = record
   const { responseLifetime } = record
+  // The scripts read responseLifetime at the end of the text.
   const fields: ImmutableFields = {
     sessionDigest,
     username,
@@ -44,7 +46,7 @@ export function formatNewRecord(record: TokenRecord): string {
  * @throws Error for a value that {@link formatNewRecord} and the scripts never write.
  */
 export function parseRecord(tokenDigest: string, text: string): TokenRecord {
-  const [, redeemedAt, revokedAt, expiresAt, operation, json] = RECORD_PATTERN.exec(text) ?? []
+  const [, redeemedAt, revokedAt, expiresAt, operation, json, outcome] = RECORD_PATTERN.exec(text) ?? []
   if (json === undefined) throw new Error(`the value of ${RECORD_KEY}${tokenDigest} is not a token record`)
   const fields = JSON.parse(json) as ImmutableFields
   return {
@@ -60,6 +62,7 @@ export function parseRecord(tokenDigest: string, text: string): TokenRecord {
     responseLifetime: fields.responseLifetime,
     redeemedAt: parseTime(redeemedAt),
     revokedAt: parseTime(revokedAt),
+    outcome: outcome === undefined ? undefined : (JSON.parse(outcome) as SessionOutcome),
   }
 }
 

@@ -1,8 +1,9 @@
 import { RETENTION_MS } from '../../core/ports/retention.ts'
-import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
+import { keptUntil, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
 import { createBatcher } from './batcher.ts'
 import type { RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
+import { parseCredential, selectCredentials, toChanges } from './credential-record.ts'
 import { RESERVE_KEY, withReserve } from './reserve.ts'
 import type { AnonymousRecord, NewToken } from './scripts.ts'
 import { formatNewRecord, parseRecord, RECORD_KEY, SESSION_KEY } from './token-record.ts'
@@ -25,13 +26,14 @@ export function createRedisTokenStore(connection: RedisConnection): TokenStore {
   async function find(client: RedisClient, tokenDigest: string, now: number): Promise<TokenRecord | undefined> {
     const text = await client.get(RECORD_KEY + tokenDigest)
     const record = text === null ? undefined : parseRecord(tokenDigest, text)
-    return record && record.expiresAt > now - RETENTION_MS ? record : undefined
+    return record && keptUntil(record) > now ? record : undefined
   }
 
   return {
     async create(record, limit) {
       const text = formatNewRecord(record)
-      const keepMs = record.expiresAt + RETENTION_MS - record.createdAt
+      // As long as for a redemption at the last moment.
+      const keepMs = record.expiresAt + record.responseLifetime + RETENTION_MS - record.createdAt
       if (limit && !(await counts.add({ keepMs, bytes: Buffer.byteLength(text), limit }))) return false
       const isNew = await creations.add({
         recordKey: RECORD_KEY + record.tokenDigest,
@@ -42,12 +44,22 @@ export function createRedisTokenStore(connection: RedisConnection): TokenStore {
       if (!isNew) throw new Error('a token with this digest already exists')
       return true
     },
-    redeem: (tokenDigest, operation, now) =>
+    redeem: (tokenDigest, operation, now, removal) =>
       connection.run(async (client) => {
         const key = RECORD_KEY + tokenDigest
-        const reply = await withReserve(client, () => client.redeemToken(key, now, now - RETENTION_MS, operation))
+        const selected = removal && selectCredentials(removal)
+        const redeem = () => client.redeemToken(key, now, now - RETENTION_MS, operation, selected)
+        const reply = await withReserve(client, redeem)
         if (reply.outcome !== 'redeemed') return reply
-        return { outcome: reply.outcome, record: parseRecord(tokenDigest, reply.text) }
+        const { outcome, text, removed } = reply
+        return { outcome, record: parseRecord(tokenDigest, text), removed: removed.map(parseCredential) }
+      }),
+    settle: (tokenDigest, { outcome, ...changes }, now) =>
+      connection.run((client) => {
+        const key = RECORD_KEY + tokenDigest
+        const text = JSON.stringify(outcome)
+        const changed = toChanges(changes, now)
+        return withReserve(client, () => client.settleSession(key, now, now - RETENTION_MS, text, changed))
       }),
     revoke: (tokenDigest, now) =>
       connection.run((client) =>

@@ -93,4 +93,22 @@ export const MIGRATIONS = [
    CREATE TRIGGER forget_anonymous_token AFTER DELETE ON tokens WHEN old.client IS NULL BEGIN
      UPDATE anonymous_tokens SET records = records - 1, bytes = bytes - octet_length(old.uaf_request);
    END;`,
+  // The index is on the expression that sweeps use: processes of the previous version, which still run, insert and
+  // redeem tokens without a further column.
+  `ALTER TABLE tokens ADD COLUMN outcome TEXT;
+   DROP INDEX tokens_by_expiry;
+   CREATE INDEX tokens_by_end ON tokens (max(expires_at, coalesce(redeemed_at + response_lifetime, 0)));
+   CREATE TABLE credentials (
+     aaid TEXT NOT NULL COLLATE NOCASE,
+     key_id TEXT NOT NULL,
+     username TEXT NOT NULL,
+     public_key TEXT NOT NULL,
+     algorithm INTEGER,
+     sign_counter INTEGER NOT NULL,
+     authenticator_version INTEGER NOT NULL,
+     registered_at INTEGER NOT NULL,
+     last_used_at INTEGER,
+     PRIMARY KEY (aaid, key_id)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX credentials_by_user ON credentials (username, registered_at);`,
 ]

@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Caller, Connections, Operations } from './calls.ts'
+import { createSqliteCredentialStore } from './credential-store.ts'
 import { openDatabase } from './database.ts'
 import { createSqliteFailedAttemptStore } from './failed-attempt-store.ts'
 import { watchFiles } from './file-identity.ts'
@@ -43,6 +44,7 @@ export async function openSqlite(path: string, options: WriterOptions) {
     revocations: { ...createSqliteRevocationStore(connect('revocations')), close },
     uses: { ...createSqliteUsageStore(connect('uses')), close },
     replicas: { ...createSqliteInstanceStore(connect('replicas')), close },
+    credentials: { ...createSqliteCredentialStore(connect('credentials')), close },
     ...(isInPlace ? { isInPlace } : {}),
     close,
   }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Call, Operations } from './calls.ts'
+import { prepareCredentialWrites } from './credential-store.ts'
 import { prepareFailedAttemptWrites } from './failed-attempt-store.ts'
 import { prepareInstanceWrites } from './instance-store.ts'
 import { prepareRevocationWrites } from './revocation-store.ts'
@@ -14,6 +15,7 @@ export function prepareOperations(database: DatabaseSync): (call: Call) => unkno
     revocations: prepareRevocationWrites(database),
     uses: prepareUsageWrites(database),
     replicas: prepareInstanceWrites(database),
+    credentials: prepareCredentialWrites(database),
   }
   return ([store, operation, ...values]) => stores[store]?.[operation]?.(...(values as never[]))
 }

@@ -4,23 +4,32 @@ import { RETENTION_MS } from '../../core/ports/retention.ts'
 import {
   type AnonymousLimit,
   CLOCK_LEEWAY_MS,
+  type KeyRemoval,
   type Redemption,
+  type SessionOutcome,
+  type Settlement,
+  type SettlementResult,
   type TokenRecord,
   type TokenStore,
 } from '../../core/ports/token-store.ts'
 import { SWEEP_STEP, sweepAll } from '../sweep.ts'
 import type { Connections } from './calls.ts'
+import { prepareSessionChanges } from './credential-changes.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'
 
 const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
   uaf_request AS uafRequest, created_at AS createdAt, known_revocation AS knownRevocation, expires_at AS expiresAt,
-  response_lifetime AS responseLifetime, redeemed_at AS redeemedAt, revoked_at AS revokedAt`
+  response_lifetime AS responseLifetime, redeemed_at AS redeemedAt, revoked_at AS revokedAt, outcome`
+
+/** When a record's retention begins (N23), as the index of migrations.ts has it. */
+const END = 'max(expires_at, coalesce(redeemed_at + response_lifetime, 0))'
 
 type TokenOperations = ReturnType<typeof prepareTokenOperations>
 
 /** Prepares the operations on the writing connection. They include reads, which need its look-up table. */
 export function prepareTokenOperations(database: DatabaseSync) {
   const lookup = createTokenLookup(database)
+  const credentials = prepareSessionChanges(database)
   const isTaken = database.prepare(`SELECT 1 FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')}`)
   const insert = database.prepare(
     `INSERT INTO main.tokens (token_digest, session_digest, operation, username, client, uaf_request, created_at,
@@ -39,17 +48,23 @@ export function prepareTokenOperations(database: DatabaseSync) {
   )
   const revoke = database.prepare(
     `UPDATE main.tokens SET revoked_at = $now
-     WHERE ${hasTokenDigest('$tokenDigest')} AND revoked_at IS NULL AND expires_at > $cutoff`,
+     WHERE ${hasTokenDigest('$tokenDigest')} AND revoked_at IS NULL AND ${END} > $cutoff`,
   )
   const findByToken = database.prepare(
-    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')} AND expires_at > $cutoff`,
+    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')} AND ${END} > $cutoff`,
   )
   const findBySession = database.prepare(
-    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasSessionDigest('$sessionDigest')} AND expires_at > $cutoff`,
+    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasSessionDigest('$sessionDigest')} AND ${END} > $cutoff`,
   )
   const sweep = database.prepare(
-    'DELETE FROM main.tokens WHERE id IN (SELECT id FROM main.tokens WHERE expires_at <= $cutoff LIMIT $limit)',
+    `DELETE FROM main.tokens WHERE id IN (SELECT id FROM main.tokens WHERE ${END} <= $cutoff LIMIT $limit)`,
   )
+  const isWaiting = database.prepare(
+    `SELECT 1 FROM main.tokens
+     WHERE ${hasTokenDigest('$tokenDigest')} AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND outcome IS NULL
+       AND ${END} > $cutoff`,
+  )
+  const settle = database.prepare(`UPDATE main.tokens SET outcome = $outcome WHERE ${hasTokenDigest('$tokenDigest')}`)
 
   function find(tokenDigest: string, now: number): TokenRecord | undefined {
     return toRecord(findByToken.get({ tokenDigest, cutoff: now - RETENTION_MS }))
@@ -76,10 +91,18 @@ export function prepareTokenOperations(database: DatabaseSync) {
       insert.run(...toRow(record))
       return true
     },
-    redeem(tokenDigest: string, operation: FidoOperation, now: number): Redemption {
+    redeem(tokenDigest: string, operation: FidoOperation, now: number, removal?: KeyRemoval): Redemption {
       lookup.catchUp()
       const record = toRecord(redeem.get({ tokenDigest, operation, now }))
-      return record ? { outcome: 'redeemed', record } : classifyFailedRedemption(tokenDigest, now)
+      if (!record) return classifyFailedRedemption(tokenDigest, now)
+      return { outcome: 'redeemed', record, removed: removal ? credentials.remove(removal) : [] }
+    },
+    settle(tokenDigest: string, { outcome, ...changes }: Settlement, now: number): SettlementResult {
+      lookup.catchUp()
+      if (!isWaiting.get({ tokenDigest, cutoff: now - RETENTION_MS })) return 'ended'
+      if (!credentials.apply(changes, now)) return 'conflict'
+      settle.run({ tokenDigest, outcome: JSON.stringify(outcome) })
+      return 'settled'
     },
     revoke(tokenDigest: string, now: number): boolean {
       lookup.catchUp()
@@ -107,11 +130,12 @@ export function createSqliteTokenStore({
   read,
   write,
 }: Connections<TokenOperations>): Omit<TokenStore, 'close'> {
-  const isDue = reader.prepare('SELECT 1 FROM tokens WHERE expires_at <= $cutoff LIMIT 1')
+  const isDue = reader.prepare(`SELECT 1 FROM tokens WHERE ${END} <= $cutoff LIMIT 1`)
 
   return {
     create: (record, limit) => write('create', record, limit),
-    redeem: (tokenDigest, operation, now) => write('redeem', tokenDigest, operation, now),
+    redeem: (tokenDigest, operation, now, removal) => write('redeem', tokenDigest, operation, now, removal),
+    settle: (tokenDigest, settlement, now) => write('settle', tokenDigest, settlement, now),
     revoke: (tokenDigest, now) => write('revoke', tokenDigest, now),
     findByToken: (tokenDigest, now) => read('findByToken', tokenDigest, now),
     findBySession: (sessionDigest, now) => read('findBySession', sessionDigest, now),
@@ -141,6 +165,10 @@ function toRow(record: TokenRecord): SQLInputValue[] {
 
 function toRecord(row: unknown): TokenRecord | undefined {
   if (row === undefined) return undefined
-  const entries = Object.entries(row as Record<string, unknown>)
-  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? undefined])) as unknown as TokenRecord
+  const { outcome, ...columns } = row as Record<string, unknown>
+  const entries = Object.entries(columns).map(([name, value]) => [name, value ?? undefined])
+  return {
+    ...(Object.fromEntries(entries) as Omit<TokenRecord, 'outcome'>),
+    outcome: typeof outcome === 'string' ? (JSON.parse(outcome) as SessionOutcome) : undefined,
+  }
 }

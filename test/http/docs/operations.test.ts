@@ -216,6 +216,7 @@ describe('back up and restore', { timeout: TIMEOUT_MS }, () => {
       responseLifetime: 1_000,
       redeemedAt: undefined,
       revokedAt: undefined,
+      outcome: undefined,
     })
   }
 

@@ -328,7 +328,7 @@ interface TestStores extends Stores, AsyncDisposable {
   find(): void
 }
 
-const STORE_NAMES = ['failures', 'tokens', 'revocations', 'uses', 'replicas'] as const
+const STORE_NAMES = ['failures', 'tokens', 'revocations', 'uses', 'replicas', 'credentials'] as const
 type StoreName = (typeof STORE_NAMES)[number]
 
 async function openTestStores(): Promise<TestStores> {
@@ -355,6 +355,7 @@ async function openTestStores(): Promise<TestStores> {
     revocations: breakable('revocations'),
     uses: breakable('uses'),
     replicas: breakable('replicas'),
+    credentials: breakable('credentials'),
     lose: (...names) => {
       for (const name of names.length > 0 ? names : STORE_NAMES) lost.add(name)
     },

@@ -228,6 +228,7 @@ describe('while the store is unavailable', () => {
     const tokenStore = {
       create: away,
       redeem: away,
+      settle: away,
       revoke: away,
       findByToken: away,
       findBySession: away,

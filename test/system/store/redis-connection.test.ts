@@ -38,6 +38,7 @@ function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
     responseLifetime: 120_000,
     redeemedAt: undefined,
     revokedAt: undefined,
+    outcome: undefined,
     ...changes,
   }
 }

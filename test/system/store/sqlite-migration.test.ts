@@ -114,6 +114,7 @@ test('counts tokens without a client: those in the file, and those that version 
     responseLifetime: 1_000,
     redeemedAt: undefined,
     revokedAt: undefined,
+    outcome: undefined,
   } as const
   expect(await stores.tokens.create(record, { maxRecords: 2, maxBytes: 100 })).toBe(false)
   expect(await stores.tokens.create(record, { maxRecords: 3, maxBytes: 100 })).toBe(true)

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { issueFidoToken } from '../../../../src/core/fido/issue.ts'
-import { DEFAULT_POLICY, type Policy } from '../../../../src/core/fido/uaf-request.ts'
+import { DEFAULT_POLICY } from '../../../../src/core/fido/uaf-request.ts'
 import type { RevocationStore } from '../../../../src/core/ports/revocation-store.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
 import { createRevocations } from '../../../../src/core/revocations.ts'
+import type { Policy } from '../../../../src/core/uaf/policy.ts'
 import { createPredictableRandomness } from '../../../support/randomness.ts'
 import { createFrozenClock } from '../../../support/time.ts'
 
@@ -24,6 +25,7 @@ async function policyFor(policies: Record<string, Policy>, asked: string | undef
     store: {
       create: async (record) => records.push(record) > 0,
       redeem: async () => ({ outcome: 'unknown' }),
+      settle: async () => 'ended',
       revoke: async () => false,
       findByToken: async () => undefined,
       findBySession: async () => undefined,

@@ -15,6 +15,7 @@ const RECORD: TokenRecord = {
   responseLifetime: 2_000,
   redeemedAt: undefined,
   revokedAt: undefined,
+  outcome: undefined,
 }
 const REDEEMED = { redeemedAt: 3_000 }
 const WAITING: SessionStatus = { status: 'clientRegistering', changedAt: 3_000, tokenResult: 'tokenRedeemed' }

@@ -39,7 +39,13 @@ async function start() {
         revocations: own,
       })
     },
-    tokens: createFidoTokens({ store: stores.tokens, revocations, clock }),
+    tokens: createFidoTokens({
+      store: stores.tokens,
+      credentials: stores.credentials,
+      findStatement: () => undefined,
+      revocations,
+      clock,
+    }),
     issue: (username: string | undefined) =>
       issueFidoToken({ operation: 'authentication', username, policy: undefined, transaction: undefined }, 'c', issuer),
     [Symbol.asyncDispose]: () => stores.close(),
@@ -68,6 +74,7 @@ test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable:
     responseLifetime: 0,
     redeemedAt: undefined,
     revokedAt: undefined,
+    outcome: undefined,
     ...changed,
   }
   expect(isRedeemable(record, now)).toBe(redeemable)

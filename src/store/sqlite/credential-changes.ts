@@ -1,0 +1,60 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Credential } from '../../core/ports/credential-store.ts'
+import type { KeyRemoval, Settlement } from '../../core/ports/token-store.ts'
+import { CREDENTIAL_COLUMNS, toCredential } from './credential-row.ts'
+
+/** What redemptions and settlements change of keys, in the transaction of the token's change. */
+export interface SessionChanges {
+  /** Registers and updates keys, all of them or none. Returns false where one is registered already, or has changed. */
+  apply(changes: Pick<Settlement, 'registrations' | 'uses'>, now: number): boolean
+  /** Deletes the selected keys of a user, and returns them. */
+  remove(removal: KeyRemoval): Credential[]
+}
+
+export function prepareSessionChanges(database: DatabaseSync): SessionChanges {
+  const find = database.prepare(
+    `SELECT ${CREDENTIAL_COLUMNS} FROM main.credentials WHERE aaid = $aaid AND key_id = $keyId`,
+  )
+  const insert = database.prepare(
+    `INSERT INTO main.credentials (aaid, key_id, username, public_key, algorithm, sign_counter, authenticator_version,
+       registered_at)
+     VALUES ($aaid, $keyId, $username, $publicKey, $algorithm, $signCounter, $authenticatorVersion, $registeredAt)`,
+  )
+  const update = database.prepare(
+    `UPDATE main.credentials SET algorithm = $algorithm, sign_counter = $signCounter, last_used_at = $now
+     WHERE aaid = $aaid AND key_id = $keyId`,
+  )
+  const remove = database.prepare(
+    `DELETE FROM main.credentials
+     WHERE username = $username AND ($aaid = '' OR aaid = $aaid) AND ($keyId = '' OR key_id = $keyId)
+     RETURNING ${CREDENTIAL_COLUMNS}`,
+  )
+
+  function findCredential({ aaid, keyId }: Credential): Credential | undefined {
+    return toCredential(find.get({ aaid, keyId }))
+  }
+
+  return {
+    apply({ registrations, uses }, now) {
+      const isUnchanged = uses.every(({ credential }) => isSame(credential, findCredential(credential)))
+      if (!isUnchanged || registrations.some(findCredential)) return false
+      for (const { algorithm = null, lastUsedAt: _, ...columns } of registrations) insert.run({ ...columns, algorithm })
+      for (const { credential, algorithm, signCounter } of uses) {
+        const { aaid, keyId } = credential
+        update.run({ aaid, keyId, algorithm, signCounter, now })
+      }
+      return true
+    },
+    remove({ username, selectors }) {
+      const removed = selectors.flatMap(({ aaid, keyId }) => remove.all({ username, aaid, keyId }).map(toCredential))
+      return removed.filter((credential) => credential !== undefined)
+    },
+  }
+}
+
+/** Returns whether a key is registered as it was read. Other responses may have used it meanwhile. */
+function isSame({ lastUsedAt: _, ...read }: Credential, stored: Credential | undefined): boolean {
+  return (
+    stored !== undefined && Object.entries(read).every(([name, value]) => stored[name as keyof Credential] === value)
+  )
+}

@@ -1,0 +1,274 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Credential } from '../../../src/core/ports/credential-store.ts'
+import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
+import type { Settlement, TokenRecord } from '../../../src/core/ports/token-store.ts'
+import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
+import { createStoreFolder } from '../../support/stores.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const LIFETIME_MS = 300_000
+const RESPONSE_MS = 120_000
+
+const folder = createStoreFolder('credentials')
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const kinds = [{ kind: 'sqlite', store: `sqlite:${join(folder, 'store.db')}` }]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  kinds.push({ kind: 'redis', store: redis.url })
+}
+
+let made = 0
+
+function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
+  made += 1
+  return {
+    tokenDigest: `token-${made}`,
+    sessionDigest: `session-${made}`,
+    operation: 'registration',
+    username: 'jeff',
+    client: undefined,
+    uafRequest: '[]',
+    createdAt: NOW,
+    knownRevocation: 0,
+    expiresAt: NOW + LIFETIME_MS,
+    responseLifetime: RESPONSE_MS,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+    outcome: undefined,
+    ...changes,
+  }
+}
+
+/** Returns a key that no other test has. */
+function createCredential(changes: Partial<Credential> = {}): Credential {
+  made += 1
+  return {
+    aaid: 'F1D0#0001',
+    keyId: `key-${made}`,
+    username: `user-${made}`,
+    publicKey: 'MFkw',
+    algorithm: 1,
+    signCounter: 1,
+    authenticatorVersion: 2,
+    registeredAt: NOW,
+    lastUsedAt: undefined,
+    ...changes,
+  }
+}
+
+const registering = (...registrations: Credential[]): Settlement => ({
+  outcome: {
+    settledAt: NOW,
+    statusCode: 1200,
+    authenticators: registrations.map(({ aaid, keyId }) => ({ aaid, keyId })),
+  },
+  registrations,
+  uses: [],
+})
+
+const using = (credential: Credential, signCounter: number, algorithm = 1): Settlement => ({
+  outcome: { settledAt: NOW, statusCode: 1200, username: credential.username },
+  registrations: [],
+  uses: [{ credential, algorithm, signCounter }],
+})
+
+const FAILURE: Settlement = {
+  outcome: { settledAt: NOW, statusCode: 1498, asmStatusCode: 3 },
+  registrations: [],
+  uses: [],
+}
+
+describe.each(kinds)('$kind', ({ store: name }) => {
+  const opened = Promise.all([openStores(name), openStores(name)])
+  afterAll(async () => {
+    for (const stores of await opened) await stores.close()
+  })
+
+  async function redeemed({ tokens }: Stores, changes: Partial<TokenRecord> = {}): Promise<TokenRecord> {
+    const record = createRecord(changes)
+    await tokens.create(record)
+    await tokens.redeem(record.tokenDigest, record.operation, NOW)
+    return { ...record, redeemedAt: NOW }
+  }
+
+  async function registered(stores: Stores, credential = createCredential()): Promise<Credential> {
+    const { tokenDigest } = await redeemed(stores)
+    expect(await stores.tokens.settle(tokenDigest, registering(credential), NOW)).toBe('settled')
+    return credential
+  }
+
+  test('U27, U34: settles a registration once, with its keys, and other processes find them', async () => {
+    const [stores, others] = await opened
+    const record = await redeemed(stores)
+    const [first, second] = [
+      createCredential({ username: 'U34', keyId: 'a' }),
+      createCredential({ username: 'U34', keyId: 'b', algorithm: undefined }),
+    ] as const
+    const settlement = registering(first, second)
+    expect(await stores.tokens.settle(record.tokenDigest, settlement, NOW)).toBe('settled')
+    expect(await others.tokens.settle(record.tokenDigest, FAILURE, NOW)).toBe('ended')
+    expect(await others.tokens.findByToken(record.tokenDigest, NOW)).toStrictEqual({
+      ...record,
+      outcome: settlement.outcome,
+    })
+    expect(await others.tokens.findBySession(record.sessionDigest, NOW)).toMatchObject({ outcome: settlement.outcome })
+    expect(await others.credentials.find([first, { aaid: 'F1D0#0001', keyId: 'unknown' }])).toStrictEqual([first])
+    expect(await others.credentials.findByUser('U34')).toStrictEqual([first, second])
+    expect(await others.credentials.findByUser('nobody')).toEqual([])
+    expect(await others.credentials.find([])).toEqual([])
+  })
+
+  test('U34: settles a failure once, with its codes', async () => {
+    const [stores, others] = await opened
+    const { tokenDigest } = await redeemed(stores)
+    expect(await stores.tokens.settle(tokenDigest, FAILURE, NOW)).toBe('settled')
+    expect((await others.tokens.findByToken(tokenDigest, NOW))?.outcome).toEqual(FAILURE.outcome)
+    expect(await others.tokens.settle(tokenDigest, FAILURE, NOW)).toBe('ended')
+    // A revocation afterwards keeps the outcome.
+    expect(await stores.tokens.revoke(tokenDigest, NOW + 1)).toBe(true)
+    expect(await others.tokens.findByToken(tokenDigest, NOW)).toMatchObject({
+      outcome: FAILURE.outcome,
+      revokedAt: NOW + 1,
+    })
+  })
+
+  test('U12: settles no session that is unknown, not redeemed, revoked or past its retention', async () => {
+    const [{ tokens }] = await opened
+    const fresh = createRecord()
+    await tokens.create(fresh)
+    const revoked = await redeemed({ tokens } as Stores)
+    await tokens.revoke(revoked.tokenDigest, NOW)
+    const old = await redeemed({ tokens } as Stores)
+    expect(await tokens.settle('unknown', FAILURE, NOW)).toBe('ended')
+    expect(await tokens.settle(fresh.tokenDigest, FAILURE, NOW)).toBe('ended')
+    expect(await tokens.settle(revoked.tokenDigest, FAILURE, NOW)).toBe('ended')
+    expect(await tokens.settle(old.tokenDigest, FAILURE, NOW + LIFETIME_MS + RETENTION_MS)).toBe('ended')
+  })
+
+  test('N23: keeps a record for an hour after its token and its response have expired', async () => {
+    const [{ tokens }] = await opened
+    const record = createRecord()
+    await tokens.create(record)
+    await tokens.redeem(record.tokenDigest, 'registration', NOW + LIFETIME_MS - 1)
+    const end = NOW + LIFETIME_MS - 1 + RESPONSE_MS + RETENTION_MS
+    expect(await tokens.findByToken(record.tokenDigest, end - 1)).toBeDefined()
+    expect(await tokens.findByToken(record.tokenDigest, end)).toBeUndefined()
+  })
+
+  test('U27: registers all keys of a response or none, and no key twice, whatever the case of its AAID', async () => {
+    const [stores, others] = await opened
+    const taken = await registered(stores, createCredential({ aaid: 'F1D0#ABCD' }))
+    const fresh = createCredential()
+    const { tokenDigest } = await redeemed(stores)
+    const again = { ...taken, aaid: 'f1d0#abcd', username: fresh.username }
+    expect(await others.tokens.settle(tokenDigest, registering(fresh, again), NOW)).toBe('conflict')
+    expect(await others.credentials.findByUser(fresh.username)).toEqual([])
+    expect(await others.credentials.find([again])).toStrictEqual([taken])
+    // A conflict leaves the session as it was.
+    expect(await others.tokens.settle(tokenDigest, registering(fresh), NOW)).toBe('settled')
+  })
+
+  test('U31: moves a counter only where the key is as it was read', async () => {
+    const [stores, others] = await opened
+    const credential = await registered(stores, createCredential({ algorithm: undefined }))
+    const sessions = await Promise.all([1, 2, 3, 4].map(() => redeemed(stores, { operation: 'authentication' })))
+    const [a = '', b = '', c = '', d = ''] = sessions.map(({ tokenDigest }) => tokenDigest)
+    expect(await stores.tokens.settle(a, using(credential, 5, 2), NOW + 7)).toBe('settled')
+    expect(await others.tokens.settle(b, using(credential, 6, 2), NOW)).toBe('conflict')
+    const used = { ...credential, signCounter: 5, algorithm: 2, lastUsedAt: NOW + 7 }
+    expect(await others.credentials.find([credential])).toStrictEqual([used])
+    // The time of the last use may differ.
+    expect(await others.tokens.settle(b, using({ ...used, lastUsedAt: undefined }, 6, 2), NOW + 8)).toBe('settled')
+    await stores.credentials.remove(credential)
+    expect(await stores.tokens.settle(c, using({ ...used, signCounter: 6 }, 7, 2), NOW)).toBe('conflict')
+    await registered(stores, { ...credential, publicKey: 'other', signCounter: 6, algorithm: 2 })
+    expect(await stores.tokens.settle(d, using({ ...used, signCounter: 6 }, 7, 2), NOW)).toBe('conflict')
+  })
+
+  test('U34: of many responses at the same time, one settles the session', async () => {
+    const [stores, others] = await opened
+    const credential = await registered(stores)
+    const { tokenDigest } = await redeemed(stores, { operation: 'authentication' })
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, at) =>
+        (at % 2 ? stores : others).tokens.settle(tokenDigest, using(credential, 2 + at), NOW),
+      ),
+    )
+    expect(results.filter((result) => result === 'settled')).toHaveLength(1)
+    expect(results.filter((result) => result === 'ended')).toHaveLength(49)
+  })
+
+  test('U31, U34: of many sessions with one counter, each settled one moved it', async () => {
+    const [stores, others] = await opened
+    const credential = await registered(stores)
+    const sessions = await Promise.all(
+      Array.from({ length: 20 }, () => redeemed(stores, { operation: 'authentication' })),
+    )
+    const results = await Promise.all(
+      sessions.map(({ tokenDigest }, at) =>
+        (at % 2 ? stores : others).tokens.settle(tokenDigest, using(credential, 2), NOW),
+      ),
+    )
+    expect(results.filter((result) => result === 'settled')).toHaveLength(1)
+    expect(results.filter((result) => result === 'conflict')).toHaveLength(19)
+  })
+
+  test.each([
+    ['all keys of the user', [{ aaid: '', keyId: '' }], ['a', 'b', 'c']],
+    ['the keys of an AAID, in any case', [{ aaid: 'f1d0#000a', keyId: '' }], ['a', 'b']],
+    ['one key', [{ aaid: 'F1D0#000A', keyId: 'a' }], ['a']],
+    [
+      'keys that two selectors name',
+      [
+        { aaid: 'F1D0#000A', keyId: 'a' },
+        { aaid: 'F1D0#000A', keyId: '' },
+      ],
+      ['a', 'b'],
+    ],
+    ['no key', [{ aaid: '0000#0000', keyId: '' }], []],
+  ])('U6: a redemption deletes %s, once, and returns them', async (_, selectors, removed) => {
+    const [stores, others] = await opened
+    const username = `dereg-${made++}`
+    const prefix = `${username}-`
+    const keys = ['a', 'b', 'c'].map((keyId) =>
+      createCredential({ keyId: prefix + keyId, username, aaid: keyId === 'c' ? 'F1D0#000C' : 'F1D0#000A' }),
+    )
+    for (const key of keys) await registered(stores, key)
+    const foreign = await registered(stores, createCredential({ aaid: 'F1D0#000A' }))
+    const named = selectors.map(({ aaid, keyId }) => ({ aaid, keyId: keyId && prefix + keyId }))
+    const record = createRecord({ operation: 'deregistration', username })
+    await stores.tokens.create(record)
+    const removal = { username, selectors: named }
+
+    expect(await others.tokens.redeem(record.tokenDigest, 'registration', NOW, removal)).toEqual({
+      outcome: 'misdirected',
+    })
+    const redemption = await stores.tokens.redeem(record.tokenDigest, 'deregistration', NOW, removal)
+    const names = (credentials: readonly Credential[]) =>
+      credentials.map(({ keyId }) => keyId.slice(prefix.length)).toSorted()
+    expect(redemption.outcome === 'redeemed' && names(redemption.removed)).toEqual(removed)
+    expect(names(await others.credentials.findByUser(username))).toEqual(
+      ['a', 'b', 'c'].filter((key) => !removed.includes(key)),
+    )
+    expect(await others.credentials.find([foreign])).toStrictEqual([foreign])
+    expect(await others.tokens.redeem(record.tokenDigest, 'deregistration', NOW, removal)).toEqual({ outcome: 'spent' })
+  })
+
+  test('lists and removes keys', async () => {
+    const [stores, others] = await opened
+    const credential = await registered(stores, createCredential({ username: 'quote"\'\n—😀' }))
+    const listed = await others.credentials.list(1_000)
+    expect(listed.filter(({ keyId }) => keyId === credential.keyId)).toStrictEqual([credential])
+    expect(await others.credentials.list(1)).toHaveLength(1)
+    expect(await others.credentials.remove({ ...credential, aaid: 'f1d0#0001' })).toBe(true)
+    expect(await stores.credentials.remove(credential)).toBe(false)
+    expect(await stores.credentials.findByUser(credential.username)).toEqual([])
+    expect(await registered(stores, credential)).toBe(credential)
+  })
+})
