@@ -7,6 +7,7 @@ import { requestFields } from '../../observability/audit-log.ts'
 import type { Caller } from './caller.ts'
 import { createClientAuthentication } from './client-authentication.ts'
 import { numericRefusals } from './errors.ts'
+import { explainContents } from './explanations.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type CreateTokenReply, createTokenBody } from './schema.ts'
 import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UAF } from './service.ts'
@@ -39,15 +40,35 @@ export const createService: FastifyPluginAsync<NevisfidoOptions> = async (app, o
     const caller = request.getDecorator<Caller | undefined>(CALLER)
     const audited = { client: caller?.client, operation }
     const body = createTokenBody.safeParse(readJson(request))
-    if (!body.success) throw new Refusal('bad_body', audited)
-    if (!caller && Buffer.byteLength(body.data.context) > maxAnonymousContextBytes) {
-      throw new Refusal('bad_contents', audited)
+    if (!body.success) {
+      throw new Refusal('bad_body', {
+        ...audited,
+        explain: () => 'the body has to be JSON with op and context, both text',
+      })
+    }
+    const contextBytes = Buffer.byteLength(body.data.context)
+    if (!caller && contextBytes > maxAnonymousContextBytes) {
+      const explain = () =>
+        `the context has ${contextBytes} bytes; without credentials, anonymous.maxContextBytes allows ${maxAnonymousContextBytes}`
+      throw new Refusal('bad_contents', { ...audited, explain })
     }
     const parsed = readContext(operation, body.data.context, policies)
-    if (body.data.op !== UAF_OPERATIONS[operation] || !parsed) throw new Refusal('bad_contents', audited)
+    if (body.data.op !== UAF_OPERATIONS[operation] || !parsed) {
+      const explain = () => explainContents(operation, body.data.op, policies)
+      throw new Refusal('bad_contents', { ...audited, explain })
+    }
     const context = withDefaultUser(parsed, caller)
-    if (caller && !mayActFor(caller, context.username)) throw new Refusal('user_not_allowed', audited)
-    if (!isKnownUser(context.username)) throw new Refusal('unknown_user', audited)
+    if (caller && !mayActFor(caller, context.username)) {
+      const explain = () =>
+        `the list nevisfido.clients[${caller.client}].users does not have ${context.username ?? 'a request without a user'}`
+      throw new Refusal('user_not_allowed', { ...audited, explain })
+    }
+    if (!isKnownUser(context.username)) {
+      throw new Refusal('unknown_user', {
+        ...audited,
+        explain: () => `the list nevisfido.users does not have ${context.username}`,
+      })
+    }
     const { token, sessionId, tokenId, expiresAt } = await issueFidoToken(context, caller?.client, issuer)
     sessions.add(expiresAt)
     const { secretSlot } = caller ?? {}

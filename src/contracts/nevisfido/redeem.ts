@@ -4,6 +4,7 @@ import { UAF_OPERATIONS } from '../../core/fido/operation.ts'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { numericRefusals } from './errors.ts'
+import { REDEMPTION_EXPLANATIONS } from './explanations.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
 import { hasKnownOperation, JSON_TYPE, operationOf, readJson, serve, setJson, UAF } from './service.ts'
@@ -35,7 +36,11 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     if (!body.success) throw new Refusal('bad_body', { operation })
     const { token } = body.data
     const redemption = await tokens.redeem(token, operation)
-    if (redemption.outcome !== 'redeemed') throw new Refusal(REDEMPTION_REFUSALS[redemption.outcome], { operation })
+    if (redemption.outcome !== 'redeemed') {
+      const { outcome } = redemption
+      const explain = () => REDEMPTION_EXPLANATIONS[outcome](operation)
+      throw new Refusal(REDEMPTION_REFUSALS[outcome], { operation, explain })
+    }
 
     const { uafRequest, responseLifetime, client } = redemption.record
     const tokenId = digestId(token)
