@@ -47,15 +47,27 @@ export function createStoreErrorLog({ clock, logger }: { clock: Clock; logger: L
   }
 }
 
+/** Runs a job at an interval; returns a function that stops it. */
+export type Repeat = (intervalMs: number, job: () => Promise<void>) => () => void
+
+const repeatInRealTime: Repeat = (intervalMs, job) => {
+  const timer = setInterval(job, intervalMs)
+  return () => clearInterval(timer)
+}
+
 export type ScheduleJob = (intervalMs: number, job: () => Promise<void>) => void
 
 /**
  * Creates a scheduler for the life of an app: a job runs before the first request and then at its interval. A job that
  * still runs at its next turn is not started again.
  */
-export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreError): ScheduleJob {
+export function createJobScheduler(
+  app: FastifyInstance,
+  onStoreError: OnStoreError,
+  repeat: Repeat = repeatInRealTime,
+): ScheduleJob {
   return (intervalMs, job) => {
-    let timer: NodeJS.Timeout | undefined
+    let stop: (() => void) | undefined
     let isRunning = false
     const run = async (): Promise<void> => {
       if (isRunning) return
@@ -64,7 +76,7 @@ export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreEr
       isRunning = false
     }
     app.addHook('onReady', async () => {
-      timer = setInterval(run, intervalMs)
+      stop = repeat(intervalMs, run)
       const deadline = new AbortController()
       await Promise.race([
         run(),
@@ -72,6 +84,6 @@ export function createJobScheduler(app: FastifyInstance, onStoreError: OnStoreEr
       ])
       deadline.abort()
     })
-    app.addHook('onClose', async () => clearInterval(timer))
+    app.addHook('onClose', async () => stop?.())
   }
 }

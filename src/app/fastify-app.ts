@@ -3,6 +3,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyPluginCallback,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify'
 import type { Logger } from 'pino'
@@ -21,7 +22,11 @@ export interface FastifyAppOptions {
   readonly trustProxy: boolean | string[]
   readonly tracing: FastifyPluginCallback | undefined
   readonly isDraining: () => boolean
+  /** Runs before the reply to a path that does not exist. */
+  readonly onUnknownPath?: OnUnknownPath | undefined
 }
+
+export type OnUnknownPath = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
 /** The largest body of any contract is a UAF request of a few kilobytes. */
 const MAX_BODY_BYTES = 64 * 1024
@@ -31,7 +36,7 @@ const MAX_PARAMETER_LENGTH = 48 * 1024
 
 /** Creates a Fastify app with what every request shares, and without routes. */
 export async function createFastifyApp(options: FastifyAppOptions): Promise<FastifyInstance> {
-  const { logger, metrics, randomness, trustProxy, tracing, isDraining } = options
+  const { logger, metrics, randomness, trustProxy, tracing, isDraining, onUnknownPath } = options
   const closeWhileDraining = (reply: FastifyReply): void => {
     if (isDraining()) reply.header('connection', 'close')
   }
@@ -69,8 +74,9 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
   if (tracing) await app.register(tracing)
   app.addHook('onRequest', (request, reply, done) => {
     // Before the body is read, so that a faulty body is not reported for a path that does not exist.
-    if (request.is404) replyNotFound(request, reply)
-    else done()
+    if (!request.is404) done()
+    else if (!onUnknownPath) replyNotFound(request, reply)
+    else onUnknownPath(request, reply, (error) => (error ? done(error) : replyNotFound(request, reply)))
   })
   // A trace follows one request through its callbacks, and would lose it in a batch.
   if (!tracing) registerRequestBatching(app)

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { findChangedPaths } from '../config/config-diff.ts'
 import { type ConfigIssue, formatConfigIssue } from '../config/config-issue.ts'
 import type { LoadResult } from '../config/load.ts'
-import type { Configuration } from '../config/schema.ts'
+import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import type { Listener } from '../http/listener.ts'
 
 export type ReloadResult =
@@ -20,6 +20,8 @@ export type ReloadResult =
 export interface Active {
   app: FastifyInstance
   configuration: Configuration
+  /** As it was written. */
+  input: ConfigurationInput
 }
 
 export interface ReloadDependencies {
@@ -27,11 +29,13 @@ export interface ReloadDependencies {
   readonly listener: Listener
   readonly logger: Logger
   readonly build: (configuration: Configuration) => Promise<FastifyInstance>
+  /** An app that stays open when it is replaced. */
+  readonly kept?: FastifyInstance
 }
 
 /** Replaces the configuration in force by another one: completely, or not at all if it has an issue. */
 export async function reload(loaded: LoadResult, dependencies: ReloadDependencies): Promise<ReloadResult> {
-  const { active, listener, logger, build } = dependencies
+  const { active, listener, logger, build, kept } = dependencies
   if ('issues' in loaded) {
     logger.error({ event: 'configuration.refused', faults: loaded.issues.map(formatConfigIssue) })
     return { issues: loaded.issues }
@@ -46,7 +50,8 @@ export async function reload(loaded: LoadResult, dependencies: ReloadDependencie
   const replaced = active.app
   active.app = replacement
   active.configuration = usable
-  await replaced.close()
+  active.input = loaded.input
+  if (replaced !== kept) await replaced.close()
 
   for (const warning of loaded.warnings) logWarning(warning, logger)
   const restart = findChangedPaths(usable, next)
@@ -54,10 +59,10 @@ export async function reload(loaded: LoadResult, dependencies: ReloadDependencie
   return { changed, restart }
 }
 
-/** Keeps the store, and whether the port uses TLS: neither can change before the next start. */
-function keepOpened(next: Configuration, { store, tls }: Configuration): Configuration {
+/** Keeps the store, the control API, and whether the port uses TLS: none can change before the next start. */
+function keepOpened(next: Configuration, { store, control, tls }: Configuration): Configuration {
   const keepsTls = (tls === undefined) === (next.tls === undefined)
-  return { ...next, store, tls: keepsTls ? next.tls : tls }
+  return { ...next, store, control, tls: keepsTls ? next.tls : tls }
 }
 
 export function logWarning(warning: ConfigIssue, logger: Logger): void {

@@ -12,6 +12,7 @@ import { isAddressKey } from '../core/guard-scopes.ts'
 import { createHeartbeat, type Heartbeat, type Instance } from '../core/heartbeat.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
+import type { DevelopmentTools } from '../development/development.ts'
 import { docsRoutes } from '../endpoints/docs/routes.ts'
 import { healthRoutes } from '../endpoints/health.ts'
 import { introspectionRoutes } from '../endpoints/introspection.ts'
@@ -51,6 +52,8 @@ export interface ServerDependencies {
   /** Bytes; by default, a share of the machine's memory. */
   readonly maxResidentBytes: number | undefined
   readonly intervals: Intervals
+  /** Undefined without `control` in the configuration. */
+  readonly development: DevelopmentTools | undefined
   readonly isDraining: () => boolean
 }
 
@@ -59,10 +62,16 @@ export async function buildServer(
   configuration: Configuration,
   dependencies: ServerDependencies,
 ): Promise<FastifyInstance> {
-  const { clock, randomness, logger, metrics, stores, revocations, isDraining } = dependencies
-  const app = await createFastifyApp({ ...dependencies, trustProxy: configuration.trustProxy })
+  const { clock, randomness, logger, metrics, stores, revocations, development, isDraining } = dependencies
+  const app = await createFastifyApp({
+    ...dependencies,
+    trustProxy: configuration.trustProxy,
+    onUnknownPath: development?.onUnknownPath,
+  })
+  development?.watch(app)
 
-  const audit = createAuditLog(logger, metrics)
+  const auditLog = createAuditLog(logger, metrics)
+  const audit = development?.replaceAudit(auditLog) ?? auditLog
   const onStoreError = createStoreErrorLog(dependencies)
   const guard = createServerGuard(configuration, dependencies, onStoreError)
   const keyring = createKeyring(configuration.keys)
@@ -89,6 +98,7 @@ export async function buildServer(
   const checkWriting = createWriteCheck(() => heartbeat.announce(), dependencies.uptime)
   const isStoreInPlace = stores.isInPlace
   await app.register(healthRoutes, { isDraining, revocations, checkWriting, canSign, isStoreInPlace })
+  await development?.serve(app)
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {
@@ -126,10 +136,10 @@ interface JobDependencies {
 
 function scheduleJobs(
   app: FastifyInstance,
-  { stores, revocations, jumpResistantClock, intervals }: ServerDependencies,
+  { stores, revocations, jumpResistantClock, intervals, development }: ServerDependencies,
   { guard, heartbeat, idleTimeout, canSign, onStoreError }: JobDependencies,
 ): void {
-  const schedule = createJobScheduler(app, onStoreError)
+  const schedule = createJobScheduler(app, onStoreError, development?.repeat)
   schedule(intervals.guardRefreshMs, () => guard.refresh())
   schedule(intervals.revocationRefreshMs, () => revocations.refresh())
   schedule(intervals.heartbeatMs, async () => {

@@ -5,7 +5,7 @@ import { createDemoConfiguration } from '../config/demo-config.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
 import { expiryOf } from '../config/pem.ts'
-import type { Configuration } from '../config/schema.ts'
+import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import { createGuardMemory } from '../core/guard-memory.ts'
@@ -13,6 +13,7 @@ import { createInstance } from '../core/heartbeat.ts'
 import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
 import type { Randomness } from '../core/randomness.ts'
 import { createRevocations } from '../core/revocations.ts'
+import type { DevelopmentOptions, DevelopmentTools } from '../development/development.ts'
 import { replyNotFound } from '../endpoints/errors.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
 import { type ConnectionLimits, createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
@@ -22,13 +23,15 @@ import { instrumentStores } from '../store/instrumented.ts'
 import { openStores, type Stores } from '../store/open-stores.ts'
 import { DEFAULT_INTERVALS } from './background-jobs.ts'
 import { watchConfig } from './config-watch.ts'
-import { type Active, logWarning, reload } from './reload.ts'
+import { createConfigurationChanges } from './configuration-changes.ts'
+import { type Active, logWarning } from './reload.ts'
 import { buildServer, type ServerDependencies } from './server.ts'
 import { drain, runShutdownSteps } from './shutdown.ts'
 import { StartError } from './start-error.ts'
 import { systemClock, systemUptime } from './system-clock.ts'
 import { systemRandomness } from './system-randomness.ts'
 import type { CloseOptions, Trimint, TrimintOptions } from './trimint.ts'
+import { withoutControl } from './without-control.ts'
 
 const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
 
@@ -41,16 +44,30 @@ const DEFAULT_DRAIN = { delayMs: 0, timeoutMs: 30_000 }
  */
 export async function startTrimint(options: TrimintOptions = {}): Promise<Trimint> {
   const { host = '127.0.0.1', port = 0, metricsPort, metricsHost = '127.0.0.1' } = options
-  const { clock = systemClock, randomness = systemRandomness, logger = createSilentLogger() } = options
+  const { randomness = systemRandomness, logger = createSilentLogger() } = options
+  const systemTime = options.clock ?? systemClock
+  let clock = systemTime
   const uptime = options.uptime ?? systemUptime
   const connectionLimits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connectionLimits }
-  const load = options.load ?? createLoader(options, clock, randomness)
+  const load = options.load ?? createLoader(options, () => clock(), randomness)
 
   const loaded = load()
   if ('issues' in loaded) throw new StartError(loaded.issues)
   const { configuration, file } = loaded
 
-  const metrics = options.metrics ?? createMetrics(clock)
+  const metrics = options.metrics ?? createMetrics(() => clock())
+  // Not from the options: two instances on one store need different ids, whatever a test makes random.
+  const instance = createInstance(systemRandomness.uuid())
+  const development = await loadDevelopment(configuration, {
+    instance: instance.id,
+    peers: options.peers,
+    systemClock: systemTime,
+    randomness,
+    logger,
+    registry: metrics.registry,
+  })
+  clock = development?.clock ?? systemTime
+  options.onClock?.(clock)
   const renderMetrics = shareRendering(
     options.renderMetrics ?? (() => metrics.registry.metrics()),
     options.metricsMaxAgeMs ?? 0,
@@ -59,45 +76,61 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const given = options.stores
   const opened = hasEveryStore(given) ? undefined : await openStoresOf(configuration, file, options, logger)
   const stores = { ...opened, ...given } as Stores
+  const revocations = createRevocations({ store: stores.revocations, clock, uptime })
   let isDraining = false
 
   const dependencies: ServerDependencies = {
     clock,
     uptime,
-    jumpResistantClock: createJumpResistantClock(clock, uptime),
+    // Who sets the clock means to travel in time.
+    jumpResistantClock: development?.clock ?? createJumpResistantClock(clock, uptime),
     randomness,
     logger,
     metrics,
     renderMetrics: metricsPort === undefined ? renderMetrics : undefined,
     tracing: options.tracing?.plugin,
-    stores: instrumentStores(stores, metrics, uptime),
-    revocations: createRevocations({ store: stores.revocations, clock, uptime }),
+    stores: instrumentStores(development?.replaceStores(stores) ?? stores, metrics, uptime),
+    revocations: development?.replaceRevocations(revocations) ?? revocations,
     guardMemory: createGuardMemory(),
-    // Not from the options: two instances on one store need different ids, whatever a test makes random.
-    instance: createInstance(systemRandomness.uuid()),
+    instance,
     workers: options.workers ?? 1,
     maxResidentBytes: options.maxResidentBytes,
     intervals: { ...DEFAULT_INTERVALS, ...options.intervals },
+    development,
     isDraining: () => isDraining,
   }
   const build = (next: Configuration) => buildReadyServer(next, dependencies)
 
-  const active: Active = { app: await build(configuration), configuration }
+  const active: Active = { app: await build(configuration), configuration, input: loaded.input }
   const listener = createListener(configuration.tls, connectionLimits)
   listener.serve(active.app)
   const metricsServer =
     metricsPort === undefined ? undefined : await createMetricsServer(renderMetrics, connectionLimits)
 
   let files = loaded.files ?? new Map()
-  let reloading: Promise<unknown> = Promise.resolve()
+  function loadAgain(): LoadResult {
+    const next = load()
+    files = next.files ?? files
+    return next
+  }
+  const noteCertificate = () => metrics.certificateExpiry.set(certificateExpiry(active.configuration))
+  noteCertificate()
+  const changes = createConfigurationChanges({
+    active,
+    listener,
+    logger,
+    build,
+    isDraining: () => isDraining,
+    onChanged: noteCertificate,
+  })
   let closing: Promise<void> | undefined
   const hurry = new AbortController()
 
   const closeAll = () =>
     runShutdownSteps(
       {
-        reload: () => reloading,
-        server: () => active.app.close(),
+        reload: changes.settled,
+        server: changes.close,
         metrics: async () => metricsServer?.close(),
         store: () => opened?.close(),
         tracing: () => options.tracing?.close(),
@@ -115,11 +148,24 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
       throw new StartError([{ file: 'environment', path, message: `cannot listen: ${message}` }], { cause: error })
     }
   }
+  const parse = (input: ConfigurationInput) =>
+    parseConfiguration(input, { now: clock(), production: options.production })
+
+  await development?.start({
+    stores: dependencies.stores,
+    revocations,
+    guardMemory: dependencies.guardMemory,
+    configuration: () => active.configuration,
+    // The store as it was opened: a relative path in a file is relative to that file.
+    input: () => ({ ...active.input, store: active.configuration.store }),
+    patched: changes.patched,
+    patch: (input) => changes.patch(() => parse(input)),
+    restore: changes.restore,
+  })
+
   const url = await listen(listener, host, port, '')
   const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsHost, metricsPort ?? 0, 'METRICS_'))
   for (const warning of loaded.warnings) logWarning(warning, logger)
-  const noteCertificate = () => metrics.certificateExpiry.set(certificateExpiry(active.configuration))
-  noteCertificate()
 
   const stopWatching = watchConfig({
     intervalMs: dependencies.intervals.configWatchMs,
@@ -130,11 +176,13 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   async function closeGracefully(closeOptions: CloseOptions): Promise<void> {
     isDraining = true
     stopWatching()
+    development?.release()
     await drain(listener, logger, { ...DEFAULT_DRAIN, ...options.drain, ...closeOptions, hurry: hurry.signal })
     await closeAll()
   }
 
   const trimint: Trimint = {
+    ...(development?.api ?? withoutControl),
     url,
     metricsUrl,
     instanceId: dependencies.instance.id,
@@ -142,18 +190,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     get configuration() {
       return active.configuration
     },
-    reload(next) {
-      const result = reloading.then(async () => {
-        if (isDraining) return { changed: [], restart: [] }
-        const loadedNext = next ? parseConfiguration(next, { now: clock(), production: options.production }) : load()
-        files = loadedNext.files ?? files
-        const reloaded = await reload(loadedNext, { active, listener, logger, build })
-        noteCertificate()
-        return reloaded
-      })
-      reloading = result.catch((err: unknown) => logger.error({ event: 'configuration.refused', err }))
-      return result
-    },
+    reload: (next) => changes.reload(next ? () => parse(next) : loadAgain),
     close(closeOptions = {}) {
       if (closing) {
         hurry.abort()
@@ -170,6 +207,16 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
 
 function certificateExpiry({ tls }: Configuration): number | undefined {
   return tls && expiryOf(tls.cert)
+}
+
+/** Loads the control API, which a configuration without it must not even load (docs/contracts/development.md, L1). */
+async function loadDevelopment(
+  { control }: Configuration,
+  options: Omit<DevelopmentOptions, 'settings'>,
+): Promise<DevelopmentTools | undefined> {
+  if (!control) return undefined
+  const { createDevelopment } = await import('../development/development.ts')
+  return createDevelopment({ ...options, settings: control })
 }
 
 /** Loads from the options' source: an object, a file, or the demo. */

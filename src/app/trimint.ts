@@ -3,6 +3,8 @@ import type { LoadResult } from '../config/load.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Randomness } from '../core/randomness.ts'
+import type { Development } from '../development/api.ts'
+import type { Peers } from '../development/shared.ts'
 import type { ConnectionLimits } from '../http/listener.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Tracing } from '../observability/tracing.ts'
@@ -47,6 +49,8 @@ export interface TrimintOptions {
   /** Replaces some of the stores that the configuration names, or all of them. The caller closes them. */
   readonly stores?: Partial<Stores>
   readonly clock?: Clock
+  /** Called with the clock in force once it is known: the control API replaces it. For a log and metrics from outside. */
+  readonly onClock?: (clock: Clock) => void
   /** A monotonic clock: milliseconds since an arbitrary time. */
   readonly uptime?: Clock
   readonly randomness?: Randomness
@@ -54,6 +58,8 @@ export interface TrimintOptions {
   readonly connectionLimits?: Partial<ConnectionLimits>
   /** Defaults of {@link Trimint.close}: no delay, and 30 s for requests in progress. */
   readonly drain?: { readonly delayMs?: number; readonly timeoutMs?: number }
+  /** The processes that serve the same port, for the control API. */
+  readonly peers?: Peers | undefined
   /** How many processes share this machine's cores; 1 by default. */
   readonly workers?: number
   /**
@@ -93,7 +99,7 @@ export interface CloseOptions {
  * await fetch(`${trimint.url}/healthz`)
  * await trimint.close()
  */
-export interface Trimint extends AsyncDisposable {
+export interface Trimint extends Development, AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   readonly url: string
   readonly metricsUrl: string | undefined

@@ -9,6 +9,7 @@ import { type AuthenticatorOptions, DEFAULT_KEYS_FILE, runAuthenticator } from '
 import { checkConfig } from './check-config.ts'
 import { type CredentialOptions, listCredentials, removeCredentials } from './credentials.ts'
 import { decode } from './decode.ts'
+import { explain } from './explain.ts'
 import { type LiftOptions, liftGuard, listGuard, parseNetwork } from './guard.ts'
 import { healthcheck } from './healthcheck.ts'
 import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
@@ -133,6 +134,15 @@ export function createProgram(io: CommandIo): Command {
     )
     .option('--ready', 'request /readyz: exit code 1 also while the server cannot serve, for example without its store')
     .action((options: { ready?: true }) => healthcheck(io, options))
+
+  program
+    .command('explain')
+    .description('print what a reason of the audit log means, or why the running server refused a request')
+    .argument(
+      '<reason|requestId>',
+      'a reason, or the X-Request-Id of a reply; the latter needs `control` in the configuration',
+    )
+    .action((subject: string) => explain(io, subject))
 
   const guard = program.command('guard').description('list failed attempts, and lift blocks')
   guard

@@ -46,5 +46,6 @@ export function createDemoConfiguration({ publicUrl, key }: DemoOptions): Config
     guard: { block: '30s' },
     // Other programs on a developer's machine must not make requests fail.
     overload: false,
+    control: true,
   }
 }

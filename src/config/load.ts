@@ -26,6 +26,8 @@ const DATA_FOLDER = './data'
 export type LoadResult =
   | {
       readonly configuration: Configuration
+      /** The configuration as it was written, variables and files replaced. */
+      readonly input: ConfigurationInput
       /** The file; undefined for an object and for the built-in demo. */
       readonly file: string | undefined
       /** The text of the file, as it was checked. */
@@ -93,7 +95,7 @@ function loadDemo(environment: Environment, randomness: Randomness | undefined):
       publicUrl: demoUrl(environment),
       key: readDemoKey(DATA_FOLDER, randomness),
     })
-    return { configuration: configurationSchema.parse(input), file: undefined, warnings: [] }
+    return { configuration: configurationSchema.parse(input), input, file: undefined, warnings: [] }
   } catch (error) {
     const { code = 'development.key is damaged: delete it' } = error as NodeJS.ErrnoException
     const message =
@@ -142,7 +144,8 @@ export function checkConfiguration(
   const { configuration } = findings
   const { files } = document
   if (issues.length > 0 || !configuration) return { issues: issues.toSorted(byPlace), files }
-  return { configuration, file, source, warnings: findings.warnings.map(toIssue), files }
+  const input = document.value as ConfigurationInput
+  return { configuration, input, file, source, warnings: findings.warnings.map(toIssue), files }
 }
 
 function byPlace(a: ConfigIssue, b: ConfigIssue): number {
@@ -165,7 +168,7 @@ export function parseConfiguration(input: ConfigurationInput, { now, production 
   const { configuration, issues, warnings } = examine(input, undefined, environment, now)
   const toIssue = ({ path, message }: Finding): ConfigIssue => ({ path: formatPath(path), message })
   if (issues.length > 0 || !configuration) return { issues: issues.map(toIssue) }
-  return { configuration, file: undefined, warnings: warnings.map(toIssue) }
+  return { configuration, input, file: undefined, warnings: warnings.map(toIssue) }
 }
 
 interface Finding {
@@ -209,6 +212,9 @@ function examine(
       path: ['keys'],
       message: 'every key has expired; expected at least one whose notAfter is in the future',
     })
+  }
+  if (configuration.control && NODE_ENV === 'production') {
+    issues.push({ path: ['control'], message: 'control API in production; expected false, or no control' })
   }
   if (WORKERS > 1 && isInMemory(configuration)) {
     const message =

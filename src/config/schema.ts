@@ -3,6 +3,7 @@ import type { SecretSlot } from '../core/crypto/secrets.ts'
 import { checkCertificateChain, checkPrivateKey, isUsablePair } from './pem.ts'
 import { bws } from './sections/bws.ts'
 import { switchable, uniqueList } from './sections/combinators.ts'
+import { control } from './sections/control.ts'
 import { type secretSlot, signingKey, withSecrets } from './sections/credentials.ts'
 import { idscan } from './sections/idscan.ts'
 import { nevisfido } from './sections/nevisfido.ts'
@@ -123,6 +124,10 @@ export const configurationSchema = z
     docs: flag
       .default(true)
       .meta({ description: 'Whether Trimint serves the API reference at `GET /docs`. It contains no secrets.' }),
+    control: control.meta({
+      description:
+        'The control API below `/_trimint`, for local development: see [development.md](development.md). `true` switches it on with the defaults below. Production rejects it. A change takes effect at the next start.',
+    }),
     trustProxy: trustProxy.default(false).meta({ description: 'Proxies whose `X-Forwarded-*` headers are trusted.' }),
     watch: flag.default(false).meta({
       description:
@@ -155,6 +160,7 @@ export function secretSlots(entry: {
   }))
 }
 
+export type ControlConfiguration = Exclude<Configuration['control'], false>
 export type BwsConfiguration = Exclude<Configuration['bws'], false>
 export type IdscanConfiguration = Exclude<Configuration['idscan'], false>
 export type NevisfidoConfiguration = Exclude<Configuration['nevisfido'], false>

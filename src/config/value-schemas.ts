@@ -76,8 +76,8 @@ export const flag = z
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Returns milliseconds. */
-function parseDuration(value: string): number | undefined {
+/** Returns the milliseconds of a duration such as `10m`, or undefined for other text. */
+export function parseDuration(value: string): number | undefined {
   const match = /^([0-9]{1,9})(ms|s|m|h|d)$/.exec(value)
   return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : undefined
 }

@@ -7,6 +7,7 @@ import type { Guard } from '../core/guard.ts'
 import type { Attempt } from '../core/guard-scopes.ts'
 import type { AuditLog, SecretHolder } from '../observability/audit-log.ts'
 import { clientIp } from './client-ip.ts'
+import { explainBlock, explainUnknownId, explainWrongSecret } from './explain-credentials.ts'
 import { Refusal } from './refusal.ts'
 
 export interface BasicAuthOptions<Holder> {
@@ -72,9 +73,13 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
       return { id, holder, secretSlot }
     }
     if (await guard.fail(attemptOf(request))) throw refuseBlocked(request, guard)
+    const [{ id, secret } = { id: '', secret: '' }] = candidates
     throw knownId === undefined
-      ? new Refusal(`unknown_${kind}`)
-      : new Refusal('bad_secret', { [FIELDS[kind]]: knownId })
+      ? new Refusal(`unknown_${kind}`, { explain: () => explainUnknownId(id, holders, kind.replace('_', ' ')) })
+      : new Refusal('bad_secret', {
+          [FIELDS[kind]]: knownId,
+          explain: () => explainWrongSecret(knownId, secret, holders, clock()),
+        })
   }
 
   return {
@@ -94,7 +99,10 @@ export function refuseWhileBlocked(request: FastifyRequest, guard: Guard): void 
 }
 
 function refuseBlocked(request: FastifyRequest, guard: Guard): Refusal {
-  return new Refusal('blocked', { retryAfterMs: guard.blockedFor(attemptOf(request)) })
+  const attempt = attemptOf(request)
+  const retryAfterMs = guard.blockedFor(attempt)
+  const explain = () => explainBlock(`the address ${attempt.address}`, retryAfterMs, 'guard.addressFailures')
+  return new Refusal('blocked', { retryAfterMs, explain })
 }
 
 function attemptOf(request: FastifyRequest): Attempt {

@@ -41,9 +41,9 @@ export function createErrorHandler<Words extends readonly unknown[]>(table: Refu
   const bodyReasons = { ...BODY_REASONS, ...table.bodyReasons }
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { code, details } = toRefusal(error, request, bodyReasons)
-    const { message, retryAfterMs, ...audited } = details
+    const { message, retryAfterMs, explain, ...audited } = details
     if (code === 'internal_error') request.log.error({ err: error, requestId: request.id }, 'unexpected error')
-    audit?.refused({ contract: table.contract, reason: code, ...audited, ...requestFields(request) })
+    audit?.refused({ contract: table.contract, reason: code, ...audited, ...requestFields(request) }, explain)
 
     const [status, ...words] = table.replies[code] ?? table.replies.internal_error
     reply.code(status)

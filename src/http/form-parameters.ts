@@ -91,7 +91,7 @@ function unreadableParameters({ repeated, malformed }: ReadParameters): Readonly
 
 function refuseParameters(messages: ReadonlyMap<string, string>, details?: Refusal['details']): Refusal {
   const [parameters, message] = [[...messages.keys()], [...messages.values()].join(' ')]
-  return new Refusal('bad_parameter', { ...details, parameters, message })
+  return new Refusal('bad_parameter', { ...details, parameters, message, explain: () => message })
 }
 
 /** Folds ASCII letters only: `toLowerCase` alone would turn the Kelvin sign into `k`. */

@@ -67,6 +67,9 @@ export const REFUSAL_REASONS = [
 
 export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
+/** Says what was wrong in one request, with what was asked and what is configured. Never returns a secret. */
+export type Explain = () => string
+
 interface RefusalDetails {
   readonly app?: string | undefined
   readonly account?: string | undefined
@@ -79,6 +82,8 @@ interface RefusalDetails {
   readonly cause?: string
   /** Sent to the caller in place of the contract's words for the reason. */
   readonly message?: string
+  /** Says what was wrong in this request. Called in development only. */
+  readonly explain?: Explain
   /** Until another attempt can succeed. */
   readonly retryAfterMs?: number
 }

@@ -2,8 +2,11 @@ import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { normaliseAddress } from '../core/address.ts'
 import { clientIp } from '../http/client-ip.ts'
-import type { RefusalReason } from '../http/refusal.ts'
+import type { Explain, RefusalReason } from '../http/refusal.ts'
 import type { Metrics } from './metrics.ts'
+
+/** Links a decision to its request, for development. A symbol, so that no log line contains it. */
+export const requestOf: unique symbol = Symbol('request of a decision')
 
 /** The fields of every line of the audit log. */
 export interface Decision {
@@ -29,6 +32,7 @@ export interface Decision {
   readonly requestId: string
   /** The caller's trace (W3C Trace Context), or Trimint's own where tracing is on. */
   readonly traceId: string | undefined
+  readonly [requestOf]?: FastifyRequest
 }
 
 /** A traced request (tracing.ts). Without tracing, the method is absent. */
@@ -37,11 +41,14 @@ interface Traceable {
 }
 
 /** Returns the audit fields of a request. */
-export function requestFields(request: FastifyRequest): Pick<Decision, 'address' | 'requestId' | 'traceId'> {
+export function requestFields(
+  request: FastifyRequest,
+): Pick<Decision, 'address' | 'requestId' | 'traceId' | typeof requestOf> {
   const span = (request as Traceable).opentelemetry?.().span
   const traceId = span ? span.spanContext().traceId : readTraceId(request.headers.traceparent)
-  const address = clientIp(request)
-  return { address: address === undefined ? undefined : normaliseAddress(address), requestId: request.id, traceId }
+  const given = clientIp(request)
+  const address = given === undefined ? undefined : normaliseAddress(given)
+  return { address, requestId: request.id, traceId, [requestOf]: request }
 }
 
 /** Reads version, trace-id, parent-id and flags (W3C Trace Context, section 3.2). A trace-id of zeros is invalid. */
@@ -66,6 +73,8 @@ interface Refused extends Decision {
   readonly parameters?: readonly string[] | undefined
   /** With `store_unavailable`: the store's error. */
   readonly cause?: string | undefined
+  /** Set where the control API injected the fault (docs/development.md). */
+  readonly injected?: true
 }
 
 /** The kinds of caller that authenticate with a machine secret. */
@@ -80,7 +89,8 @@ export interface AuditLog {
   checked(decision: Checked): void
   introspected(decision: TokenDecision): void
   revoked(decision: TokenDecision): void
-  refused(decision: Refused): void
+  /** @param explain used in development only. */
+  refused(decision: Refused, explain?: Explain): void
   /** Counts only. The line of the decision that follows names the slot. */
   secretUsed(holder: SecretHolder, slot: number): void
 }
@@ -127,7 +137,8 @@ export function createAuditLog(logger: Logger, metrics: Metrics): AuditLog {
       revoked.info(decision)
     },
     refused(decision) {
-      metrics.refused.inc({ contract: decision.contract, reason: decision.reason })
+      const { contract, reason, injected } = decision
+      metrics.refused.inc({ contract, reason, ...(injected ? { injected: 'true' } : {}) })
       refused.warn(decision)
     },
     secretUsed: (holder, slot) => metrics.secretsUsed.inc({ holder, slot }),

@@ -18,7 +18,8 @@ export interface Metrics {
   readonly checked: Counter<'contract'>
   readonly introspected: Counter<'contract'>
   readonly revoked: Counter<'contract'>
-  readonly refused: Counter<'contract' | 'reason'>
+  /** `injected` is set for injected faults only. */
+  readonly refused: Counter<'contract' | 'reason' | 'injected'>
   /** By the position of the secret in its list: a secret that is no longer counted can be removed. */
   readonly secretsUsed: Counter<'holder' | 'slot'>
   readonly requestDuration: Histogram<'route' | 'status'>
@@ -79,7 +80,11 @@ export function createMetrics(clock: () => number, { process: ofProcess = false 
     checked: counter('tokens_checked', 'Tokens that a gateway check accepted.', ['contract']),
     introspected: counter('tokens_introspected', 'Active tokens that were introspected.', ['contract']),
     revoked: counter('tokens_revoked', 'Tokens revoked over HTTP.', ['contract']),
-    refused: counter('requests_refused', 'Refused requests, by the reasons of the audit log.', ['contract', 'reason']),
+    refused: counter('requests_refused', 'Refused requests, by the reasons of the audit log.', [
+      'contract',
+      'reason',
+      'injected',
+    ]),
     secretsUsed: counter('secrets_used', 'Correct secrets, by their position in `secrets`, from 0.', [
       'holder',
       'slot',

@@ -24,16 +24,18 @@ import { tellOperator } from './tell-operator.ts'
  */
 export async function serve(primary?: PrimaryLink): Promise<void> {
   const { environment, issues } = readEnvironment(process.env)
-  const load = () => loadConfiguration(environment, process.env, systemClock(), systemRandomness)
+  /** The control API replaces it. */
+  let clock = systemClock
+  const load = () => loadConfiguration(environment, process.env, clock(), systemRandomness)
   if (issues.length > 0) {
     const loaded = load()
     exitWith(new StartError([...issues, ...('issues' in loaded ? loaded.issues : [])]))
   }
 
-  const metrics = createMetrics(systemClock, { process: true })
+  const metrics = createMetrics(() => clock(), { process: true })
   primary?.reportMetrics(metrics.registry)
   const log = openLog(process.stdout.fd, reportLogProblems(metrics.logErrors, metrics.logLinesDropped))
-  const rootLogger = createLogger(environment.LOG_LEVEL, systemClock, log)
+  const rootLogger = createLogger(environment.LOG_LEVEL, () => clock(), log)
   const logger = primary ? rootLogger.child({ worker: primary.worker }) : rootLogger
 
   const starting = startTracing(process.env, logger).then((tracing) =>
@@ -48,6 +50,10 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
       ...(primary ? { renderMetrics: primary.renderMetrics } : {}),
       metricsMaxAgeMs: METRICS_MAX_AGE_MS,
       tracing,
+      onClock: (replacement) => {
+        clock = replacement
+      },
+      ...(primary ? { peers: primary.peers } : {}),
       workers: environment.WORKERS,
       drain: { timeoutMs: environment.DRAIN_TIMEOUT },
       onFatal: () => exitNow(),

@@ -204,9 +204,7 @@ describe('the command line', () => {
   })
 
   test('exits with 2 on wrong usage', async () => {
-    const failure = await run(process.execPath, [resolve('src/main.ts'), 'nonsense']).catch(
-      (error: unknown) => error,
-    )
+    const failure = await run(process.execPath, [resolve('src/main.ts'), 'nonsense']).catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 2 })
   })
 })

@@ -5,11 +5,12 @@ import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { type Identity, serveGatewayCheck } from '../gateway-check.ts'
 import { accessRefusals } from './errors.ts'
+import { explainCheck } from './explanations.ts'
 import type { BwsOptions } from './options.ts'
 import { operationParams } from './schema.ts'
 
 /** Checks tokens for gateways (B32 to B35). */
-export const authzRoutes: FastifyPluginAsync<BwsOptions> = async (app, { tokens, audit }) => {
+export const authzRoutes: FastifyPluginAsync<BwsOptions> = async (app, { tokens, issuer, audit }) => {
   app.setErrorHandler(createErrorHandler(accessRefusals, audit))
   serveGatewayCheck(app, '/authz/bws/:operation', operationParams, check)
 
@@ -21,7 +22,10 @@ export const authzRoutes: FastifyPluginAsync<BwsOptions> = async (app, { tokens,
     const checked = await tokens.check(jws, operation)
     const token = 'token' in checked ? checked.token : undefined
     if ('refused' in checked) {
-      throw new Refusal(checked.refused, { operation, app: token?.app, tokenId: token?.tokenId })
+      const { refused } = checked
+      const explain = () =>
+        token ? explainCheck(refused, token, operation, issuer.clock()) : tokens.explainInvalid(jws)
+      throw new Refusal(refused, { operation, app: token?.app, tokenId: token?.tokenId, explain })
     }
     const { tokenId, app, client, bcid, options } = checked.token
     const { triesLeft } = checked

@@ -7,6 +7,7 @@ import { refuseOtherMethods } from '../../http/other-methods.ts'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { tokenRefusals } from './errors.ts'
+import { explainIssue } from './explanations.ts'
 import type { BwsOptions } from './options.ts'
 import { bwsTokenQueryParser, readBwsTokenQuery } from './schema.ts'
 
@@ -27,7 +28,10 @@ export const tokenRoutes: FastifyPluginAsync<BwsOptions> = async (app, { apps, i
     const { id, holder, secretSlot } = await basicAuth.authenticate(request, reply)
     const query = parseParameters(bwsTokenQueryParser, readBwsTokenQuery(queryOf(request)), { app: id })
     const result = issueBwsToken(holder, query, issuer)
-    if ('refused' in result) throw new Refusal(result.refused, { app: id })
+    if ('refused' in result) {
+      const { refused } = result
+      throw new Refusal(refused, { app: id, explain: () => explainIssue(refused, holder, query) })
+    }
     const { token, tokenId } = result
     audit.issued({ contract: 'bws', app: id, secretSlot, tokenId, ...requestFields(request) })
     reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-store')

@@ -8,11 +8,12 @@ import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { type Identity, serveGatewayCheck } from '../gateway-check.ts'
 import { accessRefusals } from './errors.ts'
+import { explainCheck } from './explanations.ts'
 import type { IdscanOptions } from './options.ts'
 import { areaParams } from './schema.ts'
 
 /** Checks tokens for gateways (I28 to I33). */
-export const authzRoutes: FastifyPluginAsync<IdscanOptions> = async (app, { tokens, audit }) => {
+export const authzRoutes: FastifyPluginAsync<IdscanOptions> = async (app, { tokens, issuer, audit }) => {
   app.setErrorHandler(createErrorHandler(accessRefusals, audit))
   serveGatewayCheck(app, '/authz/idscan/:area', areaParams, check)
 
@@ -43,7 +44,10 @@ export const authzRoutes: FastifyPluginAsync<IdscanOptions> = async (app, { toke
       const checked = await tokens.check(jws, operation)
       if (!('refused' in checked)) return checked.claims
       const claims = 'claims' in checked ? checked.claims : undefined
-      refusals.push(new Refusal(checked.refused, { operation, account: claims?.sub, tokenId: claims?.jti }))
+      const { refused } = checked
+      const explain = () =>
+        claims ? explainCheck(refused, claims, operation, issuer.clock()) : tokens.explainInvalid(jws)
+      refusals.push(new Refusal(refused, { operation, account: claims?.sub, tokenId: claims?.jti, explain }))
     }
     throw refusals.find(({ details }) => details.tokenId !== undefined) ?? refusals[0]
   }

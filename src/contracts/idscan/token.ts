@@ -13,6 +13,7 @@ import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { allowOrigin } from './cors.ts'
 import { CONTENT_TYPE, tokenRefusals } from './errors.ts'
+import { explainArea, explainLogin } from './explanations.ts'
 import type { IdscanOptions } from './options.ts'
 import { IDSCAN_PATH } from './path.ts'
 import { createCookies, createReply } from './reply.ts'
@@ -54,7 +55,10 @@ export const tokenRoutes: FastifyPluginAsync<IdscanOptions> = async (app, option
     // Before the password, so that the reply does not depend on the account.
     signingKey(issuer.keyring, issuer.clock())
     const account = accountOf(await login(username, password, clientIp(request)))
-    if (area && !account.areas.has(area)) throw new Refusal('area_not_allowed', { account: account.username })
+    if (area && !account.areas.has(area)) {
+      const explain = () => explainArea(account, area)
+      throw new Refusal('area_not_allowed', { account: account.username, explain })
+    }
     const issued = issueIdscanToken(account, area, issuer)
     const { token, tokenId } = issued
     audit.issued({ contract: 'idscan', account: account.username, tokenId, ...requestFields(request) })
@@ -71,7 +75,11 @@ function answerPreflight(_request: FastifyRequest, reply: FastifyReply): void {
 
 function requirePasswordGrant({ values, repeated }: ReadParameters): void {
   const isPasswordGrant = grantType.safeParse(values.grant_type).success && !repeated.includes('grant_type')
-  if (!isPasswordGrant) throw new Refusal('unsupported_grant_type')
+  if (isPasswordGrant) return
+  const given = values.grant_type === undefined ? 'the body has no grant_type' : 'grant_type is not password'
+  const explain = () =>
+    `${repeated.includes('grant_type') ? 'grant_type is repeated' : given}, or the Content-Type is not a form`
+  throw new Refusal('unsupported_grant_type', { explain })
 }
 
 /** Returns the account of a login. @throws Refusal of a login that failed. */
@@ -80,5 +88,6 @@ function accountOf(result: LoginResult): IdscanAccount {
   throw new Refusal(result.refused, {
     account: 'account' in result ? result.account?.username : undefined,
     ...('retryAfterMs' in result ? { retryAfterMs: result.retryAfterMs } : {}),
+    explain: () => explainLogin(result),
   })
 }

@@ -31,11 +31,15 @@ export function createBearerVerification(
   return async (token) => {
     const { payload } = await jwtVerify(token, getKey, { ...required, currentDate: new Date(clock()) }).catch(
       (error) => {
-        throw error instanceof KeysUnavailableError ? error : new Refusal('bad_bearer')
+        throw error instanceof KeysUnavailableError
+          ? error
+          : new Refusal('bad_bearer', { explain: () => `the JWT of the caller: ${(error as Error).message}` })
       },
     )
     const { data: subject } = fidoUsername.safeParse(payload.sub)
-    if (subject === undefined) throw new Refusal('bad_bearer')
+    if (subject === undefined) {
+      throw new Refusal('bad_bearer', { explain: () => 'the claim sub of the JWT is not a user name' })
+    }
     return { client: `${issuer} ${subject}`, users: new Set([subject]), defaultUser: subject }
   }
 }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { Refusal } from '../../http/refusal.ts'
 import { requestFields } from '../../observability/audit-log.ts'
 import { numericRefusals } from './errors.ts'
+import { REDEMPTION_EXPLANATIONS } from './explanations.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { REDEMPTION_REFUSALS, toRedeemReply } from './redemption.ts'
 import { type RedeemTokenReply, redeemTokenBody } from './schema.ts'
@@ -25,7 +26,11 @@ export const redeemService: FastifyPluginAsync<NevisfidoOptions> = async (app, {
     if (!body.success) throw new Refusal('bad_body', { operation })
     const { token } = body.data
     const redemption = await tokens.redeem(token, operation)
-    if (redemption.outcome !== 'redeemed') throw new Refusal(REDEMPTION_REFUSALS[redemption.outcome], { operation })
+    if (redemption.outcome !== 'redeemed') {
+      const { outcome } = redemption
+      const explain = () => REDEMPTION_EXPLANATIONS[outcome](operation)
+      throw new Refusal(REDEMPTION_REFUSALS[outcome], { operation, explain })
+    }
 
     const { client, tokenDigest: tokenId } = redemption.record
     audit.redeemed({ contract: 'nevisfido', client, operation, tokenId, ...requestFields(request) })

@@ -5,6 +5,7 @@ import { createErrorHandler } from '../../http/error-handler.ts'
 import { Refusal } from '../../http/refusal.ts'
 import type { AuditLog } from '../../observability/audit-log.ts'
 import type { numericRefusals } from './errors.ts'
+import { explainMediaType } from './explanations.ts'
 import { createMediaTypeMatcher, type MediaTypes } from './negotiation.ts'
 import type { Negotiation } from './options.ts'
 import { operationParams } from './schema.ts'
@@ -47,14 +48,21 @@ export function serve(app: FastifyInstance, service: ServiceDescription): void {
     if (exists && !exists(request)) reply.callNotFound()
     else done()
   })
-  app.addHook('onRequest', async (request, reply) => {
+  async function checkRequest(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     if (request.method !== 'POST') throw new Refusal('method_not_allowed')
-    if (!matcher.acceptsContentType(request)) throw new Refusal('unsupported_media_type')
-    if (!matcher.canSatisfyAccept(request)) throw new Refusal('not_acceptable')
+    if (!matcher.acceptsContentType(request)) {
+      const expected = `${mediaTypes.consumes}${mediaTypes.charset === 'required' ? ';charset=UTF-8' : ''}`
+      const explain = () => explainMediaType('Content-Type', request.headers['content-type'], expected)
+      throw new Refusal('unsupported_media_type', { explain })
+    }
+    if (!matcher.canSatisfyAccept(request)) {
+      const explain = () => explainMediaType('Accept', request.headers.accept, mediaTypes.produces)
+      throw new Refusal('not_acceptable', { explain })
+    }
     await authenticate?.(request, reply)
-  })
+  }
   for (const path of [url, `${url}/`]) {
-    app.route({ method: app.supportedMethods, url: path, exposeHeadRoute: false, handler })
+    app.route({ method: app.supportedMethods, url: path, exposeHeadRoute: false, onRequest: checkRequest, handler })
   }
 }
 

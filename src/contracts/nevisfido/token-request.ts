@@ -4,6 +4,7 @@ import { type FidoOperation, UAF_OPERATIONS } from '../../core/fido/operation.ts
 import { Refusal } from '../../http/refusal.ts'
 import type { Caller } from './caller.ts'
 import { createClientAuthentication } from './client-authentication.ts'
+import { explainContents } from './explanations.ts'
 import type { NevisfidoOptions } from './options.ts'
 import { createTokenBody } from './schema.ts'
 import { operationOf, readJson } from './service.ts'
@@ -42,15 +43,31 @@ export async function createTokenRequests(app: FastifyInstance, options: Nevisfi
       const caller = request.getDecorator<Caller | undefined>(CALLER)
       const audited = { client: caller?.client, operation }
       const body = createTokenBody.safeParse(readJson(request))
-      if (!body.success) throw new Refusal('bad_body', audited)
-      if (!caller && Buffer.byteLength(body.data.context) > maxAnonymousContextBytes) {
-        throw new Refusal('bad_contents', audited)
+      if (!body.success) {
+        const explain = (): string => 'the body has to be JSON with op and context, both text'
+        throw new Refusal('bad_body', { ...audited, explain })
+      }
+      const contextBytes = Buffer.byteLength(body.data.context)
+      if (!caller && contextBytes > maxAnonymousContextBytes) {
+        const explain = (): string =>
+          `the context has ${contextBytes} bytes; without credentials, anonymous.maxContextBytes allows ${maxAnonymousContextBytes}`
+        throw new Refusal('bad_contents', { ...audited, explain })
       }
       const parsed = readContext(operation, body.data.context, policies)
-      if (body.data.op !== UAF_OPERATIONS[operation] || !parsed) throw new Refusal('bad_contents', audited)
+      if (body.data.op !== UAF_OPERATIONS[operation] || !parsed) {
+        const explain = (): string => explainContents(operation, body.data.op, policies)
+        throw new Refusal('bad_contents', { ...audited, explain })
+      }
       const context = withDefaultUser(parsed, caller)
-      if (caller && !mayActFor(caller, context.username)) throw new Refusal('user_not_allowed', audited)
-      if (!isKnownUser(context.username)) throw new Refusal('unknown_user', audited)
+      if (caller && !mayActFor(caller, context.username)) {
+        const explain = (): string =>
+          `the list nevisfido.clients[${caller.client}].users does not have ${context.username ?? 'a request without a user'}`
+        throw new Refusal('user_not_allowed', { ...audited, explain })
+      }
+      if (!isKnownUser(context.username)) {
+        const explain = (): string => `the list nevisfido.users does not have ${context.username}`
+        throw new Refusal('unknown_user', { ...audited, explain })
+      }
       return { context, secretSlot: caller?.secretSlot, audited }
     },
   }

@@ -1,5 +1,6 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
+import { explainInvalidToken } from '../crypto/explain-invalid-token.ts'
 import type { UsageStore } from '../ports/usage-store.ts'
 import type { Revocations } from '../revocations.ts'
 import type { BwsTask } from './task.ts'
@@ -31,6 +32,8 @@ export interface BwsTokens {
   find(jws: string): Promise<Found>
   /** Checks a token for an operation. An operation that is the token's own task uses up one try (B35). */
   check(jws: string, operation: BwsOperation): Promise<CheckedBwsToken>
+  /** Says why {@link find} returns `invalid_token`. */
+  explainInvalid(jws: string): string
   /** Returns how many tries a token has left. */
   triesLeft(token: BwsToken): Promise<number>
 }
@@ -72,6 +75,7 @@ export function createBwsTokens({ verifier, apps, revocations, uses, clock }: Bw
       const { task } = token.options
       return operation === task ? countUse(token) : { refused: 'wrong_task', token }
     },
+    explainInvalid: (jws) => explainInvalidToken(jws, verifier, clock),
     async triesLeft({ tokenId, options }) {
       return options.maxtries - (await available(uses.counted(tokenId)))
     },

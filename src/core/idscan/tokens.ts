@@ -1,5 +1,6 @@
 import { available } from '../availability.ts'
 import type { Clock } from '../clock.ts'
+import { explainInvalidToken } from '../crypto/explain-invalid-token.ts'
 import type { Revocations } from '../revocations.ts'
 import type { IdscanAccount, IdscanArea } from './account.ts'
 import type { IdleTimeout } from './idle.ts'
@@ -27,6 +28,8 @@ export interface IdscanTokens {
   find(jws: string): Promise<Found>
   /** Checks a token for an area (I31). A successful check counts as a use (I33). */
   check(jws: string, area: IdscanArea): Promise<CheckedIdscanToken>
+  /** Says why {@link find} returns `invalid_token`. */
+  explainInvalid(jws: string): string
 }
 
 export interface IdscanTokensDependencies {
@@ -59,6 +62,7 @@ export function createIdscanTokens(dependencies: IdscanTokensDependencies): Idsc
 
   return {
     find,
+    explainInvalid: (jws) => explainInvalidToken(jws, verifier, clock),
     async check(jws, area) {
       const found = await find(jws)
       if ('refused' in found) return found

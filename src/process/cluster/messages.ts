@@ -18,6 +18,10 @@ export type PrimaryMessage =
   | { readonly type: 'collect' }
   /** Answers `render`: the metrics of all workers, in Prometheus' text format. */
   | { readonly type: 'rendered'; readonly text: string }
+  /** Delivers the message of a `broadcast`. */
+  | { readonly type: 'deliver'; readonly id: number; readonly message: unknown }
+  /** Answers `broadcast`: the answers of all workers; null for one that has exited. */
+  | { readonly type: 'answers'; readonly id: number; readonly answers: readonly unknown[] }
 
 export type WorkerMessage =
   | { readonly type: 'listening'; readonly listening: Listening; readonly banner: string | undefined }
@@ -25,3 +29,7 @@ export type WorkerMessage =
   | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
   /** Asks for the metrics of all workers. */
   | { readonly type: 'render' }
+  /** Sends a message to all workers. */
+  | { readonly type: 'broadcast'; readonly id: number; readonly message: unknown }
+  /** Answers `deliver`. */
+  | { readonly type: 'delivered'; readonly id: number; readonly answer: unknown }

@@ -5,6 +5,12 @@ import type { Listening, PrimaryMessage, WorkerMessage } from './messages.ts'
 /** A terminal or a service manager sends these to the whole process group; the primary passes them on once. */
 const GROUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const
 
+/** Sends messages to all workers, which get the messages of all senders in the same order. */
+interface Peers {
+  broadcast(message: unknown): Promise<readonly unknown[]>
+  receive(handler: (message: unknown) => Promise<unknown>): void
+}
+
 /** The primary, as a worker sees it. */
 export interface PrimaryLink {
   /** This worker's number. Numbers are never reused. */
@@ -14,6 +20,8 @@ export interface PrimaryLink {
   reportMetrics(registry: Registry): void
   /** Returns the metrics of all workers, in Prometheus' text format. */
   renderMetrics(): Promise<string>
+  /** The workers, this one included, as the control API needs them. */
+  readonly peers: Peers
   onReload(handler: () => void): void
   onShutdown(handler: (signal: NodeJS.Signals | undefined) => void): void
 }
@@ -27,6 +35,9 @@ export function connectToPrimary(): PrimaryLink {
   const handlers: { reload?: () => void; shutdown?: (signal: NodeJS.Signals | undefined) => void } = {}
   let registry: Registry | undefined
   let rendering: PromiseWithResolvers<string> | undefined
+  let receive: (message: unknown) => Promise<unknown> = async () => undefined
+  const broadcasts = new Map<number, (answers: readonly unknown[]) => void>()
+  let broadcastCount = 0
 
   process.on('message', (message: PrimaryMessage) => {
     if (message.type === 'reload') handlers.reload?.()
@@ -35,6 +46,12 @@ export function connectToPrimary(): PrimaryLink {
     else if (message.type === 'rendered') {
       rendering?.resolve(message.text)
       rendering = undefined
+    } else if (message.type === 'deliver') {
+      const { id } = message
+      void receive(message.message).then((answer) => send({ type: 'delivered', id, answer }))
+    } else if (message.type === 'answers') {
+      broadcasts.get(message.id)?.(message.answers)
+      broadcasts.delete(message.id)
     }
   })
 
@@ -60,6 +77,17 @@ export function connectToPrimary(): PrimaryLink {
         send({ type: 'render' })
       }
       return rendering.promise
+    },
+    peers: {
+      broadcast(message) {
+        broadcastCount += 1
+        const id = broadcastCount
+        send({ type: 'broadcast', id, message })
+        return new Promise((resolve) => broadcasts.set(id, resolve))
+      },
+      receive(handler) {
+        receive = handler
+      },
     },
     onReload(handler) {
       handlers.reload = handler

@@ -29,7 +29,7 @@ export async function servePrimary(): Promise<void> {
   const supervisor = createSupervisor({
     size: WORKERS,
     // A number, because `auto` could be evaluated differently by a worker.
-    startWorker: (onRender) => startWorker({ WORKERS: String(WORKERS) }, log, onRender),
+    startWorker: (requests) => startWorker({ WORKERS: String(WORKERS) }, log, requests),
     registry: metrics.registry,
     logger,
     uptime: systemUptime,

@@ -3,8 +3,9 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../../core/clock.ts'
 import { METRICS_MAX_AGE_MS, shareRendering } from '../../observability/metrics-rendering.ts'
+import { createBroadcasts } from './broadcasts.ts'
 import { createMetricsAggregation } from './metrics-aggregation.ts'
-import type { Announcement, Exit, WorkerHandle } from './worker-handle.ts'
+import type { Announcement, Exit, WorkerHandle, WorkerRequests } from './worker-handle.ts'
 
 /** A worker that lived this long is replaced at once. */
 const STABLE_AFTER_MS = 10_000
@@ -22,7 +23,7 @@ const LOG_FORWARDING_TIMEOUT_MS = 1_000
 
 export interface SupervisorDependencies {
   readonly size: number
-  readonly startWorker: (onRender: (worker: WorkerHandle) => void) => WorkerHandle
+  readonly startWorker: (requests: WorkerRequests) => WorkerHandle
   /** The primary's own metrics, which are added to those of the workers. */
   readonly registry: Registry
   readonly logger: Logger
@@ -49,6 +50,7 @@ export function createSupervisor({ size, startWorker, registry, logger, uptime }
   /** Workers that may have loaded their configuration before the latest reload. */
   const outdated = new Set<WorkerHandle>()
   const metrics = createMetricsAggregation()
+  const broadcasts = createBroadcasts()
   let isShuttingDown = false
 
   const listeningWorkers = (): WorkerHandle[] => [...workers].filter((worker) => worker.isListening())
@@ -64,7 +66,7 @@ export function createSupervisor({ size, startWorker, registry, logger, uptime }
   )
 
   function launch(): WorkerHandle {
-    const worker = startWorker(sendMetrics)
+    const worker = startWorker({ onRender: sendMetrics, onBroadcast: broadcasts })
     workers.add(worker)
     worker.listening.then((announcement) => {
       if (outdated.delete(worker)) worker.send({ type: 'reload' })

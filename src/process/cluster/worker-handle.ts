@@ -27,6 +27,8 @@ export interface WorkerHandle {
   snapshot(): Snapshot
   /** Asks for a new snapshot; returns false when it does not answer in time. */
   collect(): Promise<boolean>
+  /** Delivers the message of a broadcast; resolves to the answer, or to null if it exits first. */
+  deliver(message: unknown): Promise<unknown>
   send(message: PrimaryMessage): void
   kill(): void
 }
@@ -39,15 +41,19 @@ export function setUpWorkers(): void {
   cluster.setupPrimary({ stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
 }
 
-/**
- * Starts a worker.
- *
- * @param onRender called when the worker asks for the metrics of all workers.
- */
+/** Called with what a worker asks of the primary. */
+export interface WorkerRequests {
+  /** The worker asks for the metrics of all workers. */
+  onRender(worker: WorkerHandle): void
+  /** The worker sends a message to all workers. */
+  onBroadcast(worker: WorkerHandle, id: number, message: unknown): void
+}
+
+/** Starts a worker. */
 export function startWorker(
   environment: Readonly<Record<string, string>>,
   log: LineDestination,
-  onRender: (worker: WorkerHandle) => void,
+  { onRender, onBroadcast }: WorkerRequests,
 ): WorkerHandle {
   const worker = cluster.fork(environment)
   const child = worker.process
@@ -59,6 +65,8 @@ export function startWorker(
   let isListening = false
   let snapshot: Snapshot = []
   let collecting: PromiseWithResolvers<boolean> | undefined
+  const deliveries = new Map<number, (answer: unknown) => void>()
+  let deliveryCount = 0
 
   const handle: WorkerHandle = {
     id: worker.id,
@@ -78,6 +86,13 @@ export function startWorker(
       deadline.abort()
       return isAnswered
     },
+    deliver(message) {
+      deliveryCount += 1
+      const id = deliveryCount
+      const answered = new Promise((resolve) => deliveries.set(id, resolve))
+      handle.send({ type: 'deliver', id, message })
+      return Promise.race([answered, exited.promise.then(() => null)])
+    },
     send(message) {
       // A worker that is about to exit receives nothing; its exit is handled elsewhere.
       if (worker.isConnected()) worker.send(message, undefined, undefined, () => undefined)
@@ -94,6 +109,10 @@ export function startWorker(
     } else if (message.type === 'listening') {
       isListening = true
       announced.resolve(message)
+    } else if (message.type === 'broadcast') onBroadcast(handle, message.id, message.message)
+    else if (message.type === 'delivered') {
+      deliveries.get(message.id)?.(message.answer)
+      deliveries.delete(message.id)
     }
   })
   child.once('exit', (code, signal) => exited.resolve({ code, signal }))

@@ -1,0 +1,79 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { decodeJws } from '../../core/crypto/jws.ts'
+import { contractOf, pathOf } from '../paths.ts'
+import { type IsSecret, redactBody, redactHeaders, redactPairs } from './redact.ts'
+import type { JournalRecord } from './schema.ts'
+
+/** The decision about a request, as the audit log has it. */
+export interface Decided {
+  readonly outcome: Exclude<JournalRecord['outcome'], 'answered'>
+  readonly contract: NonNullable<JournalRecord['contract']>
+  readonly reason?: JournalRecord['reason']
+  readonly tokenId?: string | undefined
+  readonly app?: string | undefined
+  readonly account?: string | undefined
+  readonly client?: string | undefined
+  readonly resourceServer?: string | undefined
+  readonly operation?: string | undefined
+  readonly parameters?: readonly string[] | undefined
+  readonly explanation?: string
+}
+
+/** A request as the journal keeps it: references only, so that recording costs little. Redacted when it is read. */
+export interface Entry {
+  /** Increases by one with each request of this process. */
+  readonly sequence: number
+  /** The machine's time, which orders the entries of all processes. */
+  readonly systemTime: number
+  /** Trimint's time. */
+  readonly time: number
+  readonly id: string
+  readonly address: string | undefined
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: unknown
+  readonly status: number
+  readonly replyHeaders: Readonly<Record<string, unknown>>
+  readonly durationMs: number
+  readonly decided: Decided | undefined
+  readonly injectedBy: string | undefined
+}
+
+/** Returns an entry without secrets (L15, L4). */
+export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
+  const { decided, url } = entry
+  const query = url.slice(pathOf(url).length + 1)
+  const caller = decided?.app ?? decided?.client ?? decided?.resourceServer
+  const token = readToken(entry.headers)
+  return {
+    id: entry.id,
+    time: new Date(entry.time).toISOString(),
+    method: entry.method,
+    path: pathOf(url),
+    ...(query ? { query: redactPairs(new URLSearchParams(query), isSecret) } : {}),
+    headers: redactHeaders(entry.headers, isSecret, caller),
+    ...(entry.body === undefined || entry.body === null ? {} : { body: redactBody(entry.body, isSecret) }),
+    ...(entry.address === undefined ? {} : { address: entry.address }),
+    status: entry.status,
+    replyHeaders: redactHeaders(entry.replyHeaders, isSecret, undefined),
+    duration: Math.round(entry.durationMs * 1000) / 1000,
+    contract: decided?.contract ?? contractOf(url),
+    outcome: decided?.outcome ?? 'answered',
+    ...decided,
+    ...(token ? { token } : {}),
+    injected: entry.injectedBy !== undefined,
+    ...(entry.injectedBy === undefined ? {} : { fault: entry.injectedBy }),
+  }
+}
+
+/** Returns the claims of a signed token in the request, not verified. */
+function readToken({ authorization = '', cookie = '' }: IncomingHttpHeaders): JournalRecord['token'] {
+  const candidates = [authorization.trim().split(/ +/).at(-1) ?? '', ...cookie.split(/[;=] */)]
+  for (const candidate of candidates) {
+    const claims = candidate ? decodeJws(candidate)?.claims : undefined
+    const id = claims?.jti ?? claims?.tokenid
+    if (claims) return { ...(typeof id === 'string' ? { id } : {}), claims: { ...claims } }
+  }
+  return undefined
+}

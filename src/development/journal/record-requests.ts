@@ -1,0 +1,100 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Clock } from '../../core/clock.ts'
+import { clientIp } from '../../http/client-ip.ts'
+import type { Explain } from '../../http/refusal.ts'
+import { type AuditLog, type Decision, requestOf } from '../../observability/audit-log.ts'
+import { explainRefusal } from '../../observability/reasons.ts'
+import { isExempt } from '../paths.ts'
+import { stateOf } from '../request-state.ts'
+import type { Decided, Entry } from './entry.ts'
+import type { Journal } from './journal.ts'
+
+export interface RequestRecorder {
+  /** Records every request of an app before its reply is sent: who has the reply finds the request in the journal. */
+  watch(app: FastifyInstance): void
+  /** Records a request that gets no reply. Its status is 0. */
+  recordUnanswered(request: FastifyRequest): void
+}
+
+export function createRequestRecorder(
+  journal: Journal,
+  { clock, systemClock }: { readonly clock: Clock; readonly systemClock: Clock },
+): RequestRecorder {
+  let sequence = 0
+
+  function record(request: FastifyRequest, reply: Pick<Entry, 'status' | 'replyHeaders' | 'durationMs'>): void {
+    const state = request.development
+    sequence += 1
+    journal.add({
+      sequence,
+      systemTime: systemClock(),
+      time: clock(),
+      id: request.id,
+      address: clientIp(request),
+      method: request.method,
+      url: request.originalUrl,
+      headers: request.headers,
+      body: request.body,
+      ...reply,
+      decided: state?.decided,
+      injectedBy: state?.fault?.id,
+    })
+  }
+
+  return {
+    watch(app) {
+      app.addHook('onSend', (request, reply, payload, done) => {
+        if (!isExempt(request.originalUrl)) {
+          const { statusCode: status, elapsedTime: durationMs } = reply
+          record(request, { status, replyHeaders: reply.getHeaders(), durationMs })
+        }
+        done(null, payload)
+      })
+    },
+    recordUnanswered: (request) => record(request, { status: 0, replyHeaders: {}, durationMs: 0 }),
+  }
+}
+
+/** Keeps each decision for the journal, and marks the refusals that a fault caused (L14, L16). */
+export function observeDecisions(audit: AuditLog): AuditLog {
+  function note(outcome: Decided['outcome'], decision: Decision & Partial<Decided>, explanation?: string): void {
+    const request = decision[requestOf]
+    if (!request) return
+    const { contract, reason, tokenId, app, account, client, resourceServer, operation, parameters } = decision
+    const named = { reason, tokenId, app, account, client, resourceServer, operation, parameters, explanation }
+    const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+    stateOf(request).decided = { outcome, contract, ...given }
+  }
+
+  return {
+    ...audit,
+    issued(decision) {
+      note('issued', decision)
+      audit.issued(decision)
+    },
+    redeemed(decision) {
+      note('redeemed', decision)
+      audit.redeemed(decision)
+    },
+    checked(decision) {
+      note('checked', decision)
+      audit.checked(decision)
+    },
+    introspected(decision) {
+      note('introspected', decision)
+      audit.introspected(decision)
+    },
+    revoked(decision) {
+      note('revoked', decision)
+      audit.revoked(decision)
+    },
+    refused(decision, explain?: Explain) {
+      const fault = decision[requestOf]?.development?.fault
+      const explanation = fault
+        ? `Fault ${fault.id} was injected; DELETE /_trimint/faults/${fault.id} ends it.`
+        : explainRefusal(decision.reason, explain)
+      note('refused', decision, explanation)
+      audit.refused(fault ? { ...decision, injected: true } : decision)
+    },
+  }
+}

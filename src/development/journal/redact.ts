@@ -1,0 +1,108 @@
+import { decodeJws } from '../../core/crypto/jws.ts'
+import { digestId } from '../../core/fido/issue.ts'
+
+/** Tells whether a text is a configured secret or password. */
+export type IsSecret = (text: string) => boolean
+
+export const REDACTED = '[redacted]'
+
+const SECRET_NAME = /secret|password|passwd|assertion|credential|api[-_]?key|^code$/i
+const TOKEN_NAME = /token$|^(?:token|jwt)$/i
+const SESSION_NAME = /^session_?id$/i
+/** Whatever may be a signed token. A pattern of its three parts would take quadratic time for long text. */
+const WORD = /[\w.-]+/g
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Redacts named values, such as a query or a form. A name that was given more than once has a list. */
+export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret: IsSecret): Json {
+  const redacted: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of pairs) {
+    const shown = redactValue(name, value, isSecret)
+    redacted[name] = name in redacted ? [redacted[name], shown].flat() : shown
+  }
+  return redacted
+}
+
+/** Redacts a value by its name, and by what it looks like. */
+function redactValue(name: string, value: string, isSecret: IsSecret): string {
+  if (value === '') return value
+  if (TOKEN_NAME.test(name)) return `[token ${describeToken(value)}]`
+  if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
+  if (SECRET_NAME.test(name) || isSecret(value)) return REDACTED
+  return value.replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
+}
+
+/** The header of a signed token begins with `{"` in base64url. */
+function hasToken(word: string): boolean {
+  const parts = word.split('.')
+  return parts.length >= 3 && parts.some((part) => part.startsWith('eyJ'))
+}
+
+/** Returns the id of a token: of a signed one its claim, of an opaque one its digest, as in the audit log. */
+function describeToken(token: string): string {
+  const claims = decodeJws(token)?.claims
+  return String(claims?.jti ?? claims?.tokenid ?? digestId(token))
+}
+
+/** @param caller the id of an authenticated caller, or of one with a wrong secret. */
+export function redactHeaders(
+  headers: Readonly<Record<string, unknown>>,
+  isSecret: IsSecret,
+  caller: string | undefined,
+): Json {
+  const redacted = Object.entries(headers).flatMap(([name, value]): [string, unknown][] => {
+    if (value === undefined) return []
+    const values = [value].flat().map((text) => redactHeader(name.toLowerCase(), String(text), isSecret, caller))
+    return [[name, values.length === 1 ? values[0] : values]]
+  })
+  return Object.fromEntries(redacted)
+}
+
+function redactHeader(name: string, value: string, isSecret: IsSecret, caller: string | undefined): string {
+  if (name === 'authorization' || name === 'proxy-authorization') return redactAuthorization(value, caller)
+  if (name === 'cookie') return value.replace(/=[^;]*/g, `=${REDACTED}`).replace(/^[^=;]+$/, REDACTED)
+  if (name === 'set-cookie') return value.replace(/=[^;]*/, `=${REDACTED}`)
+  return redactValue(name, value, isSecret)
+}
+
+function redactAuthorization(value: string, caller: string | undefined): string {
+  const [scheme = '', ...rest] = value.trim().split(/ +/)
+  if (rest.length === 0) return decodeJws(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
+  if (/^basic$/i.test(scheme)) return `${scheme} ${caller === undefined ? '' : `${caller}:`}${REDACTED}`
+  const token = rest.at(-1) ?? ''
+  return /^(?:bearer|jwt)$/i.test(scheme) && decodeJws(token)
+    ? `${scheme} [token ${describeToken(token)}]`
+    : `${scheme} ${REDACTED}`
+}
+
+/** Redacts a body as the contract's parser read it: a form, or the bytes of a JSON text. */
+export function redactBody(body: unknown, isSecret: IsSecret): unknown {
+  if (!Buffer.isBuffer(body)) {
+    const { values = {}, repeated = [] } = body as { values?: Record<string, string | undefined>; repeated?: string[] }
+    const given = Object.entries(values).filter((pair): pair is [string, string] => pair[1] !== undefined)
+    return { ...redactPairs(given, isSecret), ...(repeated.length > 0 ? { repeated } : {}) }
+  }
+  try {
+    return redactJson('', JSON.parse(body.toString()), isSecret)
+  } catch {
+    return `[${body.length} bytes that are not JSON]`
+  }
+}
+
+function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {
+  if (typeof value === 'string') return redactText(name, value, isSecret)
+  if (Array.isArray(value)) return value.map((entry) => redactJson(name, entry, isSecret))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redactJson(key, inner, isSecret)]))
+}
+
+/** The context of a UAF request is JSON text in JSON. */
+function redactText(name: string, value: string, isSecret: IsSecret): unknown {
+  if (!/^\s*[[{]/.test(value)) return redactValue(name, value, isSecret)
+  try {
+    return JSON.stringify(redactJson(name, JSON.parse(value), isSecret))
+  } catch {
+    return redactValue(name, value, isSecret)
+  }
+}

@@ -1,0 +1,99 @@
+import type { FastifyInstance } from 'fastify'
+import { statusOf } from '../../core/fido/status.ts'
+import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
+import type { Stores } from '../../store/open-stores.ts'
+import { serveMethods } from '../control/routes.ts'
+import type { Part, PartDependencies } from '../part.ts'
+
+const MAX_SESSIONS = 1_000
+
+/** After every expiry: a sweep at this time deletes all records. */
+const END_OF_TIME = Number.MAX_SAFE_INTEGER
+
+/** A nevisFIDO session (L21). */
+export interface SessionView {
+  /** The digest of the session id: the id itself is a credential. */
+  readonly session: string
+  readonly tokenId: string
+  readonly operation: string
+  readonly username?: string | undefined
+  readonly client?: string | undefined
+  readonly status: string
+  readonly created: string
+  readonly expires: string
+  readonly changed: string
+}
+
+export interface SessionsPart extends Part {
+  readonly list: () => Promise<SessionView[]>
+  /** Notes the sessions that are created from now on: a store cannot list them. */
+  readonly watchStores: (stores: Stores) => Stores
+}
+
+/** Serves the sessions that were created since the start, and empties the stores of tokens (L21, L22). */
+export function createSessionsPart({ shared, clock, running }: PartDependencies): SessionsPart {
+  const digests = new Set<string>()
+
+  function note({ sessionDigest }: TokenRecord): void {
+    digests.add(sessionDigest)
+    const [oldest] = digests
+    if (oldest !== undefined && digests.size > MAX_SESSIONS) digests.delete(oldest)
+  }
+
+  const collect = shared.define('sessions.collect', () => [...digests])
+  const forget = shared.define('sessions.forget', () => digests.clear())
+  const forgetRevocations = shared.define('revocations.forget', () => running().revocations.sweep(END_OF_TIME))
+
+  async function list(): Promise<SessionView[]> {
+    const known = new Set((await collect(undefined)).flat())
+    const { tokens } = running().stores
+    const records = await Promise.all([...known].map((digest) => tokens.findBySession(digest, clock())))
+    return records
+      .filter((record) => record !== undefined)
+      .map(describe)
+      .toSorted((a, b) => b.created.localeCompare(a.created))
+  }
+
+  function describe(record: TokenRecord): SessionView {
+    const { status, changedAt } = statusOf(record, clock())
+    return {
+      session: record.sessionDigest,
+      tokenId: record.tokenDigest,
+      operation: record.operation,
+      username: record.username,
+      client: record.client,
+      status,
+      created: toText(record.createdAt),
+      expires: toText(record.expiresAt),
+      changed: toText(changedAt),
+    }
+  }
+
+  return {
+    list,
+    watchStores(stores) {
+      const { tokens } = stores
+      const create: TokenStore['create'] = async (record, limit) => {
+        const isCreated = await tokens.create(record, limit)
+        if (isCreated) note(record)
+        return isCreated
+      }
+      return { ...stores, tokens: { ...tokens, create } }
+    },
+    resets: {
+      async sessions() {
+        await running().stores.tokens.sweep(END_OF_TIME)
+        await forget(undefined)
+      },
+      tries: () => running().stores.uses.sweep(END_OF_TIME),
+      revocations: () => forgetRevocations(undefined),
+    },
+    routes(app: FastifyInstance) {
+      serveMethods(app, '/sessions', { GET: async () => ({ sessions: await list() }) })
+    },
+  }
+}
+
+function toText(time: number): string {
+  return new Date(time).toISOString()
+}

@@ -1,0 +1,214 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { JournalRecord } from '../../../src/development/journal/schema.ts'
+import { CALLER, getToken, QUERY } from '../../support/bws.ts'
+import { control, latest, startDevelopment } from '../../support/development.ts'
+import { LOGIN, login, PASSWORD } from '../../support/idscan.ts'
+import { checkBws, introspect, issueBws, issueIdscan } from '../../support/lifecycle.ts'
+import { askStatus, CLIENT, create, createToken, redeem, UAF } from '../../support/nevisfido.ts'
+import { APP_SECRET, type Service } from '../../support/service.ts'
+import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
+
+let service: Service
+beforeAll(async () => {
+  service = await startDevelopment({ clock: createFrozenClock() })
+})
+afterAll(() => service.close())
+beforeEach(async () => {
+  await control(service, 'POST', '/reset')
+})
+
+async function query(text: string): Promise<JournalRecord[]> {
+  return (await control(service, 'GET', `/requests?${text}`)).json.requests as JournalRecord[]
+}
+
+test('L15: keeps a request whole, with the decision', async () => {
+  await getToken(service, `${QUERY}&x=1&x=2`, { headers: { 'x-request-id': 'mine-1', 'x-mine': 'kept' } })
+  expect(await latest(service)).toEqual({
+    id: 'mine-1',
+    time: new Date(FROZEN_TIME).toISOString(),
+    method: 'GET',
+    path: '/token',
+    query: { id: 'app-1', bcid: 'bws.112.12345', x: ['1', '2'] },
+    headers: expect.objectContaining({ 'x-mine': 'kept', authorization: 'Basic app-1:[redacted]' }),
+    address: '127.0.0.1',
+    status: 200,
+    replyHeaders: expect.objectContaining({ 'x-request-id': 'mine-1', 'cache-control': 'no-store' }),
+    duration: expect.any(Number),
+    contract: 'bws',
+    outcome: 'issued',
+    app: 'app-1',
+    tokenId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    injected: false,
+  })
+})
+
+test('L15: keeps the last `control.journal` requests, not its own and not health', async () => {
+  await using small = await startDevelopment({ configuration: { control: { journal: 3 } } })
+  for (const id of ['1', '2', '3', '4', '5']) await small.request('/nowhere', { headers: { 'x-request-id': id } })
+  for (const path of ['/healthz', '/readyz', '/metrics', '/_trimint/faults']) await small.request(path)
+  const { requests } = (await control(small, 'GET', '/requests')).json as { requests: JournalRecord[] }
+  expect(requests.map(({ id }) => id)).toEqual(['5', '4', '3'])
+  await using none = await startDevelopment({ configuration: { control: { journal: 0 } } })
+  await none.request('/nowhere')
+  expect((await control(none, 'GET', '/requests')).json).toEqual({ requests: [] })
+})
+
+describe('L4: no secret leaves by it', () => {
+  test('in no place of a request and its reply', async () => {
+    const bws = await issueBws(service)
+    const idscan = await issueIdscan(service)
+    const { token, sessionId } = await createToken(service, 'registration')
+    await redeem(service, 'registration', token)
+    await askStatus(service, sessionId)
+    await checkBws(service, 'verify', bws)
+    await introspect(service, bws)
+    await create(service, 'registration', { as: CLIENT })
+    await service.request('/authz/idscan/scanning', { headers: { cookie: `other=1; token=${idscan}` } })
+    await service.request('/authz/idscan/scanning', { headers: { authorization: idscan } })
+    // Secrets in wrong places.
+    await getToken(service, `id=${encodeURIComponent(APP_SECRET)}&bcid=${bws}&password=${encodeURIComponent(PASSWORD)}`)
+    await login(service, { ...LOGIN, username: PASSWORD })
+    await service.request('/nowhere', {
+      headers: { 'x-debug': APP_SECRET, 'x-api-key': 'k', referer: `http://a/?t=${bws}` },
+    })
+    const { body } = await control(service, 'GET', '/requests')
+    for (const secret of [
+      APP_SECRET,
+      PASSWORD,
+      CLIENT.secret,
+      bws,
+      idscan,
+      token,
+      sessionId,
+      bws.split('.')[2] ?? '',
+    ]) {
+      expect(body.includes(secret), secret).toBe(false)
+      expect(body.includes(encodeURIComponent(secret)), secret).toBe(false)
+      expect(body.includes(Buffer.from(`${CALLER.id}:${secret}`).toString('base64')), secret).toBe(false)
+    }
+  })
+
+  test('a signed token is shown as its id and claims', async () => {
+    const token = await issueBws(service)
+    await checkBws(service, 'verify', token)
+    const record = await latest(service)
+    expect(record.token).toMatchObject({ id: record.tokenId, claims: { app: 'app-1', iss: 'BWS' } })
+    expect(record.headers.authorization).toBe(`Bearer [token ${record.tokenId}]`)
+  })
+
+  test('the configuration is shown without secrets', async () => {
+    const { body, json } = await control(service, 'GET', '/configuration')
+    expect(body).not.toContain(APP_SECRET)
+    expect(json).toMatchObject({
+      bws: { apps: [{ id: 'app-1', secret: '[redacted]' }] },
+      keys: [{ secret: '[redacted]' }],
+    })
+  })
+})
+
+describe('L17: finds requests', () => {
+  beforeEach(async () => {
+    await getToken(service, QUERY, { headers: { 'x-request-id': 'a' } })
+    await getToken(service, QUERY, { as: { id: CALLER.id, secret: 'wrong' }, headers: { 'x-request-id': 'b' } })
+    await control(service, 'PATCH', '/clock', { advance: '1m' })
+    await login(service, LOGIN, { headers: { 'x-request-id': 'c' } })
+    await service.request('/nowhere/x', { headers: { 'x-request-id': 'd/e+f' } })
+  })
+
+  test.each([
+    ['', ['d/e+f', 'c', 'b', 'a']],
+    ['limit=2', ['d/e+f', 'c']],
+    ['contract=bws', ['b', 'a']],
+    ['outcome=refused', ['b']],
+    ['outcome=answered', ['d/e+f']],
+    ['reason=bad_secret', ['b']],
+    ['path=/token', ['b', 'a']],
+    ['path=/nowhere/*', ['d/e+f']],
+    [`since=${new Date(FROZEN_TIME + 1).toISOString()}`, ['d/e+f', 'c']],
+    ['contract=idscan&outcome=refused', []],
+  ])('by "%s"', async (text, ids) => {
+    expect((await query(text)).map(({ id }) => id)).toEqual(ids)
+  })
+
+  test('by id, and not after DELETE', async () => {
+    const path = `/requests/${encodeURIComponent('d/e+f')}`
+    expect((await control(service, 'GET', path)).json).toMatchObject({ id: 'd/e+f', path: '/nowhere/x' })
+    expect((await control(service, 'DELETE', '/requests')).status).toBe(204)
+    expect((await control(service, 'GET', path)).status).toBe(404)
+    expect(await query('')).toEqual([])
+  })
+
+  test.each(['contract=saml', 'limit=0', 'since=yesterday', 'wait=long', 'count=-1', 'color=red'])(
+    'L2: refuses "%s" and says what is allowed',
+    async (text) => {
+      const { status, json } = await control(service, 'GET', `/requests?${text}`)
+      expect({ status, error: json.error }).toEqual({ status: 400, error: 'invalid_request' })
+      expect(json.error_description).toMatch(/expected /)
+    },
+  )
+})
+
+describe('L18: waits for requests', () => {
+  test('answers as soon as so many fit', async () => {
+    await getToken(service, QUERY)
+    const waiting = fetch(`${service.url}/_trimint/requests?count=3&wait=1m&contract=bws`)
+    await login(service)
+    await getToken(service, QUERY)
+    await getToken(service, QUERY)
+    const { requests } = (await (await waiting).json()) as { requests: JournalRecord[] }
+    expect(requests.map(({ contract }) => contract)).toEqual(['bws', 'bws', 'bws'])
+  })
+
+  test('answers at the end of the wait with what there is', async () => {
+    await getToken(service, QUERY)
+    expect(await query('count=2&wait=50ms')).toHaveLength(1)
+  })
+
+  test('ends the wait when Trimint closes', async () => {
+    const closing = await startDevelopment()
+    const waiting = closing.trimint.waitForRequests({ wait: '10m' })
+    await closing.trimint.close()
+    expect(await waiting).toEqual([])
+    await closing.close()
+  })
+})
+
+describe('L19: streams requests', () => {
+  async function open(text = ''): Promise<IncomingMessage> {
+    const request = get(`${service.url}/_trimint/requests/stream?${text}`)
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    return response.setEncoding('utf8')
+  }
+
+  test('as server-sent events, from the moment it is opened', async () => {
+    await login(service)
+    const stream = await open('contract=bws')
+    expect(stream.headers).toMatchObject({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    await login(service)
+    await getToken(service, QUERY, { headers: { 'x-request-id': 'streamed' } })
+    const [data] = (await once(stream, 'data')) as [string]
+    expect(data).toMatch(/^data: \{.*\}\n\n$/)
+    expect(JSON.parse(data.slice('data: '.length))).toMatchObject({ id: 'streamed', contract: 'bws' })
+    stream.destroy()
+  })
+
+  test('and cuts off a reader that does not read', { timeout: 60_000 }, async () => {
+    const stream = await open()
+    stream.on('error', () => undefined)
+    const closed = new Promise((resolve) => stream.once('close', resolve))
+    stream.pause()
+    // The kernel holds up to 36 MB of them.
+    const body = JSON.stringify({ op: 'Reg', context: 'x'.repeat(64_000) })
+    const headers = { 'content-type': `${UAF};charset=UTF-8`, accept: 'application/json' }
+    const send = () => fetch(`${service.url}/nevisfido/token/create/registration`, { method: 'POST', body, headers })
+    for (let batch = 0; batch < 28; batch++) await Promise.all(Array.from({ length: 25 }, send))
+    let received = 0
+    stream.on('data', (chunk: string) => {
+      received += chunk.length
+    })
+    await closed
+    expect(received).toBeLessThan(700 * 64_000)
+  })
+})
