@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import type { Command, Option } from 'commander'
 
 const HEAD = `# Command line
 
@@ -48,7 +48,7 @@ function renderCommand({ name, command }: NamedCommand): string {
       argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
       argument.description,
     ]),
-    ...command.options.map(({ flags, description }) => [flags, description]),
+    ...command.options.map((option) => [option.flags, describeOption(option)]),
   ]
   const usage = [
     'trimint',
@@ -68,4 +68,11 @@ function renderCommand({ name, command }: NamedCommand): string {
 
 function capitalise(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+/** Returns what the help says of an option, with its choices and its default. */
+function describeOption({ description, argChoices, defaultValue }: Option): string {
+  const choices = argChoices && `one of ${argChoices.join(', ')}`
+  const fallback = defaultValue === undefined ? undefined : `default: ${defaultValue}`
+  return [description, choices, fallback].filter((part) => part !== undefined).join('; ')
 }

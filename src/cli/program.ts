@@ -192,7 +192,11 @@ export function createProgram(io: CommandIo): Command {
     .command('qr')
     .description('print the QR code with which an app redeems a nevisFIDO token, and its content')
     .argument('[token]', 'default: from standard input')
-    .addOption(new Option('--operation <operation>', 'default: looked up in the store').choices(FIDO_OPERATIONS))
+    .addOption(
+      new Option('--operation <operation>', 'what the token is for; default: looked up in the store').choices(
+        FIDO_OPERATIONS,
+      ),
+    )
     .option('--url <url>', 'where the app reaches Trimint; default: `publicUrl`', parseUrl)
     .option('--link <url>', 'a URL that opens the app: the code then holds this link with the token in it', parseUrl)
     .option('--png <file>', 'write the code to this file as an image')

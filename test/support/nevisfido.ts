@@ -5,7 +5,7 @@ import type { Answerer, Reply, RequestOptions } from './service.ts'
 const CLIENT_SECRET = 'the backend secret'
 export const CLIENT = { id: 'backend', secret: CLIENT_SECRET }
 
-type Nevisfido = Exclude<ConfigurationInput['nevisfido'], false | undefined>
+export type Nevisfido = Exclude<ConfigurationInput['nevisfido'], false | undefined>
 
 /** Nothing is protected and every user name is accepted: few tests are about either. */
 export const OPEN: Nevisfido = {

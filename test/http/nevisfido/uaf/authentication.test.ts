@@ -193,7 +193,7 @@ describe('the transaction', () => {
     },
     { title: 'mode 2 without a hash', asked: true, change: both(2, none), code: 1498 },
     { title: 'mode 1 without a hash', asked: true, change: both(1, none), code: 1498 },
-    { title: 'mode 1 with the hash of the content', asked: true, change: mode1(), code: 1498 },
+    { title: 'mode 1 with the hash of the content', asked: true, change: { signed: mode(1) }, code: 1498 },
     { title: 'mode 3', asked: true, change: { signed: mode(3) }, code: 1498 },
     {
       title: 'the element missing',
@@ -212,10 +212,6 @@ describe('the transaction', () => {
       expect((await authenticate(change, asked ? { transaction } : {})).code).toBe(code)
     },
   )
-
-  function mode1(): AnswerChanges {
-    return { signed: mode(1) }
-  }
 
   test('U32: returns 1498 for an altered transaction', async () => {
     const context = { username, transaction }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import type { AuthenticatorOptions } from '../../../../src/development/authenticator/authenticator.ts'
-import { OPEN } from '../../../support/nevisfido.ts'
+import { type Nevisfido, OPEN } from '../../../support/nevisfido.ts'
 import { startService } from '../../../support/service.ts'
 import { createFrozenClock } from '../../../support/time.ts'
 import { attempt, createPhone, createRegisteredPhone } from '../../../support/uaf.ts'
@@ -24,7 +24,8 @@ const statements = [
   }),
 ]
 
-type Criteria = Readonly<Record<string, unknown>>
+type Policies = NonNullable<Nevisfido['policies']>
+type Criteria = Policies[string]['accepted'][number][number]
 const any: Criteria = { authenticationAlgorithms: [1, 2, 3, 4, 5, 6, 8, 9], assertionSchemes: ['UAFV1TLV'] }
 
 interface Case {
@@ -75,7 +76,7 @@ const cases = [
 ]
 
 /** One policy for each case that accepts what the criteria match, and one that disallows it. */
-const policies = Object.fromEntries(
+const policies: Policies = Object.fromEntries(
   cases.flatMap(({ criteria }, index) => [
     [`accepted-${index}`, { accepted: [[criteria]] }],
     [`disallowed-${index}`, { accepted: [[any]], disallowed: [criteria] }],
@@ -93,7 +94,7 @@ const service = await startService({
         open: { accepted: [[any]] },
       },
     },
-  } as Parameters<typeof startService>[0] extends { configuration?: infer Configuration } ? Configuration : never,
+  },
 })
 afterAll(() => service.close())
 
