@@ -31,7 +31,7 @@ async function send(path: string, authorization?: string, body?: object, content
     headers: {
       ...(authorization === undefined ? {} : { authorization }),
       ...(contentType === undefined ? {} : { 'content-type': contentType }),
-      accept: path.includes('/redeem/') ? 'application/fido+uaf' : '*/*',
+      accept: path.includes('/redeem/') ? 'application/fido+uaf' : 'application/json, */*;q=0.5',
     },
     ...(body ? { body: JSON.stringify(body) } : {}),
   })
