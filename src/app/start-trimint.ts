@@ -155,6 +155,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     stores: dependencies.stores,
     revocations,
     guardMemory: dependencies.guardMemory,
+    url: () => url,
     configuration: () => active.configuration,
     // The store as it was opened: a relative path in a file is relative to that file.
     input: () => ({ ...active.input, store: active.configuration.store }),

@@ -13,5 +13,6 @@ export const withoutControl: Development = {
   configure: refuse,
   sessions: refuse,
   failedAttempts: refuse,
+  authenticator: { keys: [], register: refuse, authenticate: refuse, deregister: refuse, answer: refuse },
   reset: refuse,
 }

@@ -1,3 +1,4 @@
+import type { Authenticator } from './authenticator/authenticator.ts'
 import type { ClockControl } from './clock/part.ts'
 import type { Changed, ConfigurationPatch } from './configuration/part.ts'
 import type { FaultsControl } from './faults/part.ts'
@@ -20,6 +21,8 @@ export interface Development extends JournalControl {
   sessions(): Promise<SessionView[]>
   /** Returns the counts of failed attempts, most failures first. */
   failedAttempts(): Promise<GuardCount[]>
+  /** A phone with a FIDO UAF authenticator that uses this server. */
+  readonly authenticator: Authenticator
   /** Restores the state of the start: all of it, or the parts with these names. */
   reset(options?: { readonly only?: readonly string[] }): Promise<void>
 }

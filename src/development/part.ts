@@ -22,6 +22,8 @@ export interface Running {
   readonly stores: Stores
   readonly revocations: Revocations
   readonly guardMemory: GuardMemory
+  /** Where Trimint listens. */
+  url(): string
   configuration(): Configuration
   /** The configuration in force, as it was written. */
   input(): ConfigurationInput

@@ -1,4 +1,5 @@
 import type { Development } from './api.ts'
+import { createAuthenticatorPart } from './authenticator/part.ts'
 import { createClockPart } from './clock/part.ts'
 import type { SettableClock } from './clock/settable-clock.ts'
 import type { Timers } from './clock/timers.ts'
@@ -34,7 +35,8 @@ export function createParts(dependencies: PartsDependencies) {
   const configuration = createConfigurationPart(dependencies)
   const sessions = createSessionsPart(dependencies)
   const guard = createGuardPart(dependencies)
-  const resettable: Part[] = [clock, faults, requests, configuration, sessions, guard]
+  const authenticator = createAuthenticatorPart(dependencies, (milliseconds) => clock.api.advance(`${milliseconds}ms`))
+  const resettable: Part[] = [clock, faults, requests, configuration, sessions, guard, authenticator]
   const reset = createResetPart(resettable)
 
   const api: Development = {
@@ -44,6 +46,7 @@ export function createParts(dependencies: PartsDependencies) {
     configure: configuration.configure,
     sessions: sessions.list,
     failedAttempts: guard.list,
+    authenticator: authenticator.api,
     reset: reset.reset,
   }
   return { all: [...resettable, reset], api, faults, sessions }

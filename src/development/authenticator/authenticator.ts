@@ -16,7 +16,7 @@ export interface AuthenticatorOptions extends Omit<Model, 'keyRing'> {
 }
 
 /** What became of a token. */
-interface Outcome {
+export interface Outcome {
   /** `redeem` where the server refused the token, and for a deregistration; otherwise `respond`. */
   readonly step: 'redeem' | 'respond'
   /** The FIDO UAF status code of that step; 1200 is success. */

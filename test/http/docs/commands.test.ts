@@ -26,6 +26,7 @@ const PRINTED: readonly (readonly [part: string, printed: RegExp])[] = [
   ['revoke --app', /^revoked {2}everything issued to app demo-app/],
   ['check-config', /good\n {2}keys: 1/],
   ['guard lift', /counted until[\s\S]*lifted {2}account demo/],
+  ['_trimint/authenticator', /"statusCode":1200[\s\S]*"status":"succeeded"/],
   ['authenticator register', /█[\s\S]*registered {2}FFFF#0001[\s\S]*"status":"succeeded"/],
   ['authenticator authenticate', /authenticated {2}FFFF#0001[\s\S]*"status":"succeeded"/],
   ['authenticator deregister', /deregistered {2}FFFF#0001[\s\S]*"status":"succeeded"/],

@@ -25,9 +25,9 @@ beforeAll(async () => {
 afterAll(() => trimint.close({ timeoutMs: 0 }))
 beforeEach(() => trimint.reset())
 
-test('L23: has five recipes of about ten lines, each in curl and in TypeScript', () => {
+test('L23: has six recipes of about ten lines, each in curl and in TypeScript', () => {
   expect(recipes.map(({ heading }) => heading)).toEqual(programs.map(({ heading }) => heading))
-  expect(recipes).toHaveLength(5)
+  expect(recipes).toHaveLength(6)
   const lengths = [...recipes, ...programs].map(({ code }) => code.split('\n').length)
   expect(Math.max(...lengths)).toBeLessThanOrEqual(MAX_LINES)
 })
