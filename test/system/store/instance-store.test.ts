@@ -190,7 +190,8 @@ describe('SQLite', () => {
     await revocations.close()
     const database = new DatabaseSync(file)
     database.exec(`DROP TABLE replicas; DROP TABLE signing_keys; DROP TABLE anonymous_tokens;
-      DROP TRIGGER count_anonymous_token; DROP TRIGGER forget_anonymous_token; PRAGMA user_version = 3`)
+      DROP TRIGGER count_anonymous_token; DROP TRIGGER forget_anonymous_token; DROP TABLE credentials;
+      DROP INDEX failures_blocks; ALTER TABLE failures DROP COLUMN is_block; PRAGMA user_version = 3`)
     database.close()
 
     const store = await open(`sqlite:${file}`)
