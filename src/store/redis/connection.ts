@@ -32,7 +32,7 @@ export interface RedisConnection {
   run<Result>(step: Step<Result>): Promise<Result>
   /** Waits for the attempt to connect that is in progress, if any. @throws the error of that attempt. */
   opened(): Promise<void>
-  /** Closes the connection after its pending commands, or after 800 ms. Without a connection it closes at once. */
+  /** Closes the connection after its pending steps, or after 800 ms. Without a connection it closes at once. */
   close(): Promise<void>
 }
 
@@ -61,6 +61,9 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
   /** The first attempt after a loss. Steps wait for it. */
   let firstAttempt: Promise<void> | undefined
   const closing = new AbortController()
+  /** Each ends within 800 ms. */
+  const running = new Set<Promise<unknown>>()
+  let isClosing = false
 
   async function connect(): Promise<void> {
     lastId += 1
@@ -120,7 +123,16 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     return session
   }
 
-  async function run<Result>(step: Step<Result>): Promise<Result> {
+  function run<Result>(step: Step<Result>): Promise<Result> {
+    if (isClosing) return Promise.reject(new Error('the store is closed'))
+    const result = perform(step)
+    running.add(result)
+    const forget = (): void => void running.delete(result)
+    result.then(forget, forget)
+    return result
+  }
+
+  async function perform<Result>(step: Step<Result>): Promise<Result> {
     let used: Session | undefined
     async function begin(): Promise<Result> {
       used = session ?? (await currentSession())
@@ -145,6 +157,9 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     opened: async () => firstAttempt,
     async close() {
       clearInterval(probe)
+      isClosing = true
+      // A step may send several commands, one after the other.
+      await Promise.allSettled(running)
       closing.abort()
       const last = session
       if (!last) return
