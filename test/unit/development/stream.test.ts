@@ -18,8 +18,8 @@ test('L19: cuts off a reader that does not read', async () => {
       return async () => undefined
     },
   })
-  await app.listen({ port: 0 })
-  const socket = createConnection(app.addresses()[0]?.port ?? 0, '127.0.0.1')
+  const url = await app.listen({ port: 0 })
+  const socket = createConnection(Number(new URL(url).port), '127.0.0.1')
   socket.on('error', () => undefined).pause()
   await once(socket, 'connect')
   socket.write('GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n')
