@@ -26,7 +26,7 @@ export interface FastifyAppOptions {
   readonly onUnknownPath?: OnUnknownPath | undefined
 }
 
-export type OnUnknownPath = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
+type OnUnknownPath = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
 /** The largest body of any contract is a UAF request of a few kilobytes. */
 const MAX_BODY_BYTES = 64 * 1024

@@ -36,7 +36,7 @@ export function listNames(names: readonly string[]): string {
 }
 
 /** Formats a time; `the end of time` for one that is never reached. */
-export function toIso(milliseconds: number): string {
+function toIso(milliseconds: number): string {
   return Number.isFinite(milliseconds) ? new Date(milliseconds).toISOString() : 'the end of time'
 }
 

@@ -6,7 +6,7 @@ import { OPEN } from './nevisfido.ts'
 import { type Answerer, APP, type Reply, type RequestOptions, type Service, startService } from './service.ts'
 
 /** Every contract, with the control API. */
-export const DEVELOPMENT: Partial<ConfigurationInput> = {
+const DEVELOPMENT: Partial<ConfigurationInput> = {
   publicUrl: 'http://127.0.0.1:8080',
   bws: { apps: [APP] },
   idscan: { accounts: [ACCOUNT] },

@@ -22,7 +22,7 @@ const duration = z.string(DURATION).transform((text, context) => {
 })
 
 /** The body of `PATCH /_trimint/clock` (L6). */
-export const clockChange = z
+const clockChange = z
   .strictObject({ advance: duration.optional(), set: timestamp.optional(), freeze: z.boolean().optional() })
   .refine(({ advance, set, freeze }) => (advance ?? set ?? freeze) !== undefined, {
     error: 'no change; expected advance or set, freeze, or both',
@@ -32,13 +32,13 @@ export const clockChange = z
   })
 
 /** The reply of `/_trimint/clock` (L5). */
-export const clockReading = z.object({
+const clockReading = z.object({
   now: z.iso.datetime({ precision: 3 }),
   offset: z.number().meta({ description: 'Milliseconds ahead of the machine.' }),
   frozen: z.boolean(),
 })
 
-export type ClockReading = z.output<typeof clockReading>
+type ClockReading = z.output<typeof clockReading>
 
 /** Trimint's clock, for tests in the same process. Each change resolves once every process follows it. */
 export interface ClockControl {
