@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 // the SBOM's path from the command line; prints the differences and exits with 1 if there are any.
 
 interface Lock {
-  readonly packages: Readonly<Record<string, { readonly version: string }>>
+  readonly packages: Readonly<Record<string, { readonly version: string; readonly link?: boolean }>>
 }
 interface Sbom {
   readonly components: readonly { readonly group?: string; readonly name: string; readonly version: string }[]
@@ -13,10 +13,14 @@ interface Sbom {
 const { default: sbom } = (await import(process.argv[2] ?? '', { with: { type: 'json' } })) as { default: Sbom }
 const lock = JSON.parse(await text(process.stdin)) as Lock
 
-const installed = Object.entries(lock.packages).map(
-  ([path, { version }]) => `${path.replace(/^.*node_modules\//, '')}@${version}`,
-)
-const listed = sbom.components.map(({ group, name, version }) => `${group ? `${group}/` : ''}${name}@${version}`)
+// Workspaces of this repository are listed too, as folders and as links to them. They hold no code of others.
+const workspaces = Object.keys(lock.packages).filter((path) => !path.startsWith('node_modules/'))
+const installed = Object.entries(lock.packages)
+  .filter(([path, { link }]) => path.startsWith('node_modules/') && !link)
+  .map(([path, { version }]) => `${path.replace(/^.*node_modules\//, '')}@${version}`)
+const listed = sbom.components
+  .filter(({ name }) => !workspaces.includes(name))
+  .map(({ group, name, version }) => `${group ? `${group}/` : ''}${name}@${version}`)
 const missing = installed.filter((name) => !listed.includes(name))
 // Builds of native packages for other platforms.
 const isOptional = (name: string) => /^@(?:node-rs|emnapi|napi-rs|tybys)\//.test(name)
