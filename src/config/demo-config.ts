@@ -41,6 +41,7 @@ export function createDemoConfiguration({ publicUrl, key }: DemoOptions): Config
       protect: [],
       clients: [{ id: 'demo-backend', secret, users: '*' }],
       users: '*',
+      attestation: 'surrogate',
     },
     resourceServers: [{ id: 'demo-api', secret }],
     guard: { block: '30s' },

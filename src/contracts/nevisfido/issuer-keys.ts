@@ -52,7 +52,7 @@ function pauseAfterFailure(fetchOnce: FetchImplementation, clock: Clock): FetchI
       return await fetchOnce(url, options)
     } catch (cause) {
       pausedUntil = clock() + RETRY_DELAY_MS
-      failure = new KeysUnavailableError('the keys of the bearer issuer are unavailable', { cause })
+      failure = new KeysUnavailableError('the keys of the issuer are unavailable', { cause })
       throw failure
     }
   }

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { clientNetwork } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import type { PasswordChecker } from '../crypto/passwords.ts'
+import { type PasswordChecker, PasswordQueueFullError } from '../crypto/passwords.ts'
 import { createHmacSha256 } from '../crypto/sha256.ts'
 import type { Guard } from '../guard.ts'
 import type { Randomness } from '../randomness.ts'
@@ -14,6 +14,9 @@ const PASSWORD_CACHE_TTL_MS = 300_000
 /** A hash whose password is unknown. It is the decoy for unknown names when no account is configured. */
 const DECOY_PASSWORD_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+
+/** Attempts at one name from one address that wait for the one before them. */
+const MAX_WAITING_ATTEMPTS = 64
 
 export type LoginResult =
   | { readonly account: IdscanAccount }
@@ -75,6 +78,15 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
   }
 
   const underWay = new Map<string, Promise<LoginResult>>()
+  const waiting = new Map<string, number>()
+
+  /** @throws PasswordQueueFullError when too many attempts wait. */
+  function countWaiting(key: string, change: 1 | -1): void {
+    const count = (waiting.get(key) ?? 0) + change
+    if (count > MAX_WAITING_ATTEMPTS) throw new PasswordQueueFullError('too many attempts at one name are waiting')
+    if (count > 0) waiting.set(key, count)
+    else waiting.delete(key)
+  }
 
   return async (username, password, address) => {
     const name = fold(username)
@@ -86,7 +98,12 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     const refuseBlocked = () => ({ refused: 'blocked', account, retryAfterMs: blocked() }) as const
 
     const key = `${attempt.address} ${counted}`
-    for (let ahead = underWay.get(key); ahead; ahead = underWay.get(key)) await ahead.catch(ignore)
+    if (underWay.has(key)) {
+      countWaiting(key, 1)
+      // Of those that an attempt wakes, the first to run begins its own before the next one looks.
+      for (let ahead = underWay.get(key); ahead; ahead = underWay.get(key)) await ahead.catch(ignore)
+      countWaiting(key, -1)
+    }
     if (blocked() > 0) return refuseBlocked()
 
     const stored = account?.password ?? decoyFor(name)

@@ -114,7 +114,7 @@ describe('L21: shows sessions and the guard', () => {
   })
 
   test('counts of failed attempts, and lifts a block', async () => {
-    for (let index = 0; index < 2; index++) await login(service, { ...LOGIN, password: 'wrong' })
+    for (let index = 0; index < 2; index++) await login(service, { ...LOGIN, password: 'wrong-password' })
     expect((await login(service)).status).toBe(429)
     const { counts } = (await control(service, 'GET', '/guard')).json as { counts: { key: string }[] }
     expect(counts).toContainEqual({
@@ -140,7 +140,7 @@ describe('L22: resets', () => {
     const { token: fido } = await createToken(service, 'deregistration', {
       body: '{"op":"Dereg","context":"{\\"username\\":\\"ann\\"}"}',
     })
-    for (let index = 0; index < 2; index++) await login(service, { ...LOGIN, password: 'wrong' })
+    for (let index = 0; index < 2; index++) await login(service, { ...LOGIN, password: 'wrong-password' })
     await control(service, 'PATCH', '/clock', { advance: '1s', freeze: true })
     await patch({ bws: { apps: { [NEW.id]: { secret: `plain:${NEW.secret}`, bcids: '*' } } } })
     await control(service, 'POST', '/faults', { match: { path: '/nowhere' }, then: { status: 299 } })

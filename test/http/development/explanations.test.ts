@@ -161,7 +161,7 @@ const cases: Case[] = [
     /no account of idscan\.accounts has this username/i,
     () => login(service, { ...LOGIN, username: 'nobody' }),
   ],
-  ['bad_password', /not that of psc/i, () => login(service, { ...LOGIN, password: 'wrong' })],
+  ['bad_password', /not that of psc/i, () => login(service, { ...LOGIN, password: 'wrong-password' })],
   [
     'account_disabled',
     /password is right, but the account gone has disabled: true/i,
@@ -176,7 +176,7 @@ const cases: Case[] = [
     'blocked',
     /blocks the account psc for another 900 s/i,
     async () => {
-      for (let index = 0; index < 3; index++) await login(service, { ...LOGIN, password: 'wrong' })
+      for (let index = 0; index < 3; index++) await login(service, { ...LOGIN, password: 'wrong-password' })
       return login(service)
     },
   ],

@@ -308,7 +308,7 @@ describe('L13: the store is away for what matches', () => {
 test('L14: an injected fault is marked in the audit line, the journal and the metrics', async () => {
   const { json } = await add({ times: 1, then: { reason: 'bad_secret' } })
   await getToken(service, QUERY)
-  await getToken(service, QUERY, { as: { id: CALLER.id, secret: 'wrong' } })
+  await getToken(service, QUERY, { as: { id: CALLER.id, secret: 'wrong-secret' } })
   const refused = service.log.filter(({ event }) => event === 'token.refused').slice(-2)
   expect(refused.map(({ reason, injected }) => ({ reason, injected }))).toEqual([
     { reason: 'bad_secret', injected: true },

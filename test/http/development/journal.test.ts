@@ -111,7 +111,7 @@ describe('L4: no secret leaves by it', () => {
 describe('L17: finds requests', () => {
   beforeEach(async () => {
     await getToken(service, QUERY, { headers: { 'x-request-id': 'a' } })
-    await getToken(service, QUERY, { as: { id: CALLER.id, secret: 'wrong' }, headers: { 'x-request-id': 'b' } })
+    await getToken(service, QUERY, { as: { id: CALLER.id, secret: 'wrong-secret' }, headers: { 'x-request-id': 'b' } })
     await control(service, 'PATCH', '/clock', { advance: '1m' })
     await login(service, LOGIN, { headers: { 'x-request-id': 'c' } })
     await service.request('/nowhere/x', { headers: { 'x-request-id': 'd/e+f' } })

@@ -328,7 +328,7 @@ describe('errors', () => {
   })
 
   test('I26: returns 503 with Retry-After at once when too many password checks are waiting', async () => {
-    const accounts = [{ username: 'slow', password: hashSync('slow password', { memoryCost: 65_536, timeCost: 2 }) }]
+    const accounts = [{ username: 'slow', password: hashSync('slow password', { memoryCost: 8_192, timeCost: 2 }) }]
     await using storm = await startService({ configuration: { guard: false, idscan: { accounts } } })
     const attempts = Array.from({ length: 200 }, () =>
       fetch(storm.url + PATH, {

@@ -106,8 +106,8 @@ export const REFUSED: readonly Shape[] = [
   { what: 'a header without a colon', bytes: `GET /healthz HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n${smuggled}` },
   { what: 'a tunnel', bytes: `CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n${smuggled}` },
   {
-    what: '17 KiB of headers',
-    bytes: `GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(17 * 1024)}\r\n\r\n${smuggled}`,
+    what: '49 KiB of headers',
+    bytes: `GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(49 * 1024)}\r\n\r\n${smuggled}`,
   },
 ]
 

@@ -185,7 +185,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
           intervals: DEFAULT_INTERVALS,
         })
         const logIn = async () => (await login(service)).status
-        for (let count = 0; count < 2; count++) await login(service, { ...LOGIN, password: 'wrong' })
+        for (let count = 0; count < 2; count++) await login(service, { ...LOGIN, password: 'wrong-password' })
         expect(await logIn()).toBe(429)
         clock.advance(by)
         for (let minute = 0; minute < 3; minute++) {

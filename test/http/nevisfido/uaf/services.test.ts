@@ -115,7 +115,7 @@ describe('who may use them', () => {
     })
     for (const { operation } of OPERATIONS) {
       expect(codeOf(await requestUaf(strict, operation, { body: '{' }))).toBe(1401)
-      expect(codeOf(await requestUaf(strict, operation, { as: { ...CLIENT, secret: 'wrong' } }))).toBe(1401)
+      expect(codeOf(await requestUaf(strict, operation, { as: { ...CLIENT, secret: 'wrong-secret' } }))).toBe(1401)
       expect(codeOf(await requestUaf(strict, operation, { as: CLIENT }))).toBe(1200)
       const body = bodyFor(operation, { username: 'mia' })
       expect(codeOf(await requestUaf(strict, operation, { as: CLIENT, body }))).toBe(1403)
@@ -126,7 +126,7 @@ describe('who may use them', () => {
 
   test('U2: request services ignore credentials where the operation is not protected, and check the user', async () => {
     await using open = await startService({ configuration: { nevisfido: { ...OPEN, users: ['jeff'] } } })
-    expect(codeOf(await requestUaf(open, 'registration', { as: { id: 'no', secret: 'wrong' } }))).toBe(1200)
+    expect(codeOf(await requestUaf(open, 'registration', { as: { id: 'no', secret: 'wrong-secret' } }))).toBe(1200)
     const body = bodyFor('registration', { username: 'mia' })
     expect(codeOf(await requestUaf(open, 'registration', { body }))).toBe(1403)
   })
@@ -135,7 +135,9 @@ describe('who may use them', () => {
     const phone = createPhone(service)
     const { uafRequest } = await startSession(service, 'registration')
     const { body } = await phone.answer(uafRequest)
-    expect(codeOf(await respond(service, 'registration', body, { as: { id: 'no', secret: 'wrong' } }))).toBe(1200)
+    expect(codeOf(await respond(service, 'registration', body, { as: { id: 'no', secret: 'wrong-secret' } }))).toBe(
+      1200,
+    )
   })
 })
 
