@@ -17,7 +17,7 @@ export function createEntry(record) {
   const details = create('details', {}, createSummary(record))
   details.addEventListener('toggle', () => details.append(...createDetails(record)), { once: true })
   const refusal = explanation
-    ? create('p', { class: 'explanation' }, explanation, ' ', createCopyButton(record))
+    ? create('p', { class: 'explanation' }, ...withCode(explanation), ' ', createCopyButton(record))
     : undefined
   return create('li', { class: `entry ${outcome}` }, details, refusal)
 }
@@ -31,8 +31,13 @@ function createSummary(record) {
     create('time', { datetime: time, title: time }, time.slice(11, 19)),
     create('span', { class: 'request' }, create('b', {}, method), ` ${path}`),
     create('span', { class: 'caller' }, callerOf(record) ?? ''),
-    create('span', { class: `outcome ${outcome}` }, reason ?? outcome),
-    injected ? create('span', { class: 'badge warn' }, 'injected') : undefined,
+    create(
+      'span',
+      { class: `outcome ${outcome}` },
+      reason ?? outcome,
+      injected ? ' ' : undefined,
+      injected ? create('span', { class: 'badge warn' }, 'injected') : undefined,
+    ),
     create('span', { class: 'status' }, status === 0 ? 'no reply' : String(status)),
     create('span', { class: 'duration' }, `${duration < 10 ? duration.toFixed(1) : Math.round(duration)} ms`),
   )
@@ -78,6 +83,11 @@ export function describe(facts) {
   return Object.entries(facts).flatMap(([name, value]) =>
     value === undefined ? [] : [create('dt', {}, name), create('dd', {}, toText(value))],
   )
+}
+
+/** Marks what stands between backticks. @param {string} text */
+export function withCode(text) {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? create('code', {}, part) : part))
 }
 
 /** @param {unknown} value */

@@ -45,7 +45,6 @@ function toFault({ contract, effect = '', times, delay }) {
   return {
     match: contract ? { contract } : {},
     ...(times ? { times: Number(times) } : {}),
-    // biome-ignore lint/suspicious/noThenProperty: the name in the control API
     then: { ...(kind ? { [kind]: name } : {}), ...(delay ? { delay } : {}) },
   }
 }

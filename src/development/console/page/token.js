@@ -2,7 +2,7 @@
 
 import { call } from './api.js'
 import { create, createButton, find, onSubmit } from './dom.js'
-import { describe } from './entry.js'
+import { describe, withCode } from './entry.js'
 import { createRelativeTime } from './time.js'
 
 /** @import { DecodedToken } from '../decode.ts' */
@@ -49,7 +49,7 @@ function show(decoded) {
   const { contract, tokenId, claims, meaning, session, notBefore, expires } = decoded
   find('decoded').replaceChildren(
     create('h3', {}, `${contract} token`, ' ', createVerdict(decoded)),
-    ...(decoded.accepted ? [] : [create('p', { class: 'explanation' }, decoded.explanation)]),
+    ...(decoded.accepted ? [] : [create('p', { class: 'explanation' }, ...withCode(decoded.explanation))]),
     create('dl', { class: 'facts' }, ...describe({ id: tokenId, ...session }), ...times({ notBefore, expires })),
     ...(meaning ? [createBits(decoded)] : []),
     ...(claims ? [create('details', {}, create('summary', {}, 'Claims'), createJson(claims))] : []),
