@@ -9,7 +9,6 @@ interface LandingOptions {
 /** `GET /`: leads a browser to a page (L25). Other clients get 404, as for every path without a route. */
 export const landingRoutes: FastifyPluginAsync<LandingOptions> = async (app, { page }) => {
   app.get('/', async (request, reply) => {
-    reply.header('vary', 'accept')
     if (!request.headers.accept?.includes('text/html')) return replyNotFound(request, reply)
     return reply.header('cache-control', 'no-store').redirect(page)
   })

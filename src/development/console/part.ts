@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { expected } from '../../config/value-schemas.ts'
@@ -8,7 +8,8 @@ import { parseInput, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
 import { decodeToken } from './decode.ts'
 
-const FOLDER = join(import.meta.dirname, 'page')
+/** Named in `imports` of package.json: the built package has its code in other folders than the sources. */
+const fileOf = (name: string): string => fileURLToPath(import.meta.resolve(`#console/${name}`))
 
 /** The files of the page, by their path below `/_trimint/console`. */
 const FILES = [
@@ -52,7 +53,7 @@ export function createConsolePart({ clock }: PartDependencies): Part {
 
   /** Loads each file with its first reader, so that a start does not wait for it. */
   function load(name: string): Promise<Buffer> {
-    const known = loading.get(name) ?? readFile(join(FOLDER, name))
+    const known = loading.get(name) ?? readFile(fileOf(name))
     loading.set(name, known)
     known.catch(() => loading.delete(name))
     return known

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ import { hasProgram } from '../../support/programs.ts'
 import { APP, APP_SECRET, type Service, startService } from '../../support/service.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 const run = promisify(execFile)
 const BROWSER_TIMEOUT = 120_000
 const WRONG = { as: { id: APP.id, secret: 'wrong' } }
@@ -184,7 +184,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     })
     opened.on('pageerror', (error) => complaints.push(error.message))
     opened.on('request', (request) => origins.add(new URL(request.url()).origin))
-    await opened.goto(`${at.url}/`)
+    await opened.goto(`${at.url}/_trimint/`)
     return opened
   }
 
@@ -236,9 +236,9 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
   test('L25: sets the clock', async () => {
     const offset = async () => Math.round(Number((await control(service, 'GET', '/clock')).json.offset) / 60_000)
     for (const [name, minutes] of [
-      ['Advance the clock by 1 minute', 1],
-      ['Advance the clock by 10 minutes', 11],
-      ['Advance the clock by 10 hours', 611],
+      ['+1 m: advance the clock', 1],
+      ['+10 m: advance the clock', 11],
+      ['+10 h: advance the clock', 611],
     ] as const) {
       await button(name).click()
       await expect.poll(offset).toBe(minutes)
@@ -266,8 +266,8 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     const decoded = page.locator('#decoded')
     await expect.poll(() => decoded.innerText()).toMatch(/bws token verifies, 3 tries left/)
     expect(await decoded.innerText()).toMatch(/771 = 0000 0011 0000 0011[\s\S]*verify[\s\S]*challenge response\s+yes/)
-    expect(await decoded.innerText()).toMatch(/expires\s+in (?:10 min|9 min 5\d s)/)
-    await button('Advance the clock by 10 hours').click()
+    await expect.poll(() => decoded.innerText()).toMatch(/expires\s+in (?:10 min|9 min 5\d s)/)
+    await button('+10 h: advance the clock').click()
     await expect.poll(() => decoded.innerText()).toMatch(/token_expired[\s\S]*expires\s+9 h 50 min ago/)
     await button('Reset the clock').click()
     await expect.poll(() => decoded.innerText()).toContain('verifies')
@@ -305,7 +305,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await form.getByLabel('Effect').selectOption('blocked')
     expect(await text('#effect-meaning')).toMatch(/blocks this account or address/)
     await form.getByLabel('Times').fill('2')
-    await form.getByLabel('Delay').fill('1ms')
+    await form.getByLabel('Delay', { exact: true }).fill('1ms')
     await button('Add fault').click()
     const fault = page.locator('#fault-list > li')
     await expect.poll(() => fault.innerText()).toMatch(/reason blocked, delay 1ms for contract bws\s+met 0 of 2/)
@@ -319,11 +319,11 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
 
   test('L25: shows why a fault is invalid', async () => {
     const form = page.getByRole('form', { name: 'Add a fault' })
-    await form.getByLabel('Delay').fill('soon')
+    await form.getByLabel('Delay', { exact: true }).fill('soon')
     await button('Add fault').click()
     await expect.poll(() => page.getByRole('alert').innerText()).toContain('expected a duration')
     await expect.poll(() => complaints.splice(0).join()).toContain('400')
-    await form.getByLabel('Delay').fill('')
+    await form.getByLabel('Delay', { exact: true }).fill('')
   })
 
   test('L25: follows sessions while they change, and lifts a count of failed attempts', async () => {
@@ -332,7 +332,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await expect.poll(() => session.innerText()).toContain('tokenCreated')
     await redeem(service, 'registration', token)
     await expect.poll(() => session.innerText()).toContain('clientRegistering')
-    await button('Advance the clock by 10 hours').click()
+    await button('+10 h: advance the clock').click()
     await expect.poll(() => session.innerText()).toMatch(/failed|No sessions/)
     await button('Reset the clock').click()
 
@@ -369,7 +369,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await page.keyboard.press('ArrowUp')
     await page.keyboard.press('Space')
     await expect.poll(() => rows(page).nth(0).locator('details').getAttribute('open')).toBe('')
-    await button('Advance the clock by 1 minute').focus()
+    await button('+1 m: advance the clock').focus()
     await page.keyboard.press('Enter')
     await expect.poll(() => text('#offset')).toMatch(/1 min ahead|59 s ahead/)
   })

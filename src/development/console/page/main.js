@@ -15,7 +15,7 @@ const AFTER_REQUESTS_MS = 100
 
 /** Reads what other programs may have changed. */
 async function refresh() {
-  await Promise.all([refreshFaults(), refreshSessions(), refreshGuard(), refreshToken()])
+  await Promise.all([refreshClock(), refreshFaults(), refreshSessions(), refreshGuard(), refreshToken()])
 }
 
 let isRefreshDue = false
@@ -42,7 +42,7 @@ async function start() {
     attempt(async () => {
       await call('POST', 'reset')
       clearJournal()
-      await Promise.all([refreshClock(), refresh()])
+      await refresh()
     }),
   )
   setInterval(() => {
@@ -51,7 +51,7 @@ async function start() {
   }, TICK_MS)
   setInterval(() => {
     if (document.hidden) return
-    void Promise.all([refreshClock(), refreshJournal(), refresh()]).catch(ignoreOutage)
+    void Promise.all([refreshJournal(), refresh()]).catch(ignoreOutage)
   }, REFRESH_MS)
   await Promise.all([startFaults(), startIssuing(), refresh()])
 }
