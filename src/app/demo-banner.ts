@@ -26,6 +26,7 @@ export function formatDemoBanner(url: string, configuration: Configuration): str
       '',
     )
   }
+  if (configuration.control) lines.push(`Console, with every request and why it was refused: ${url}/`)
   if (configuration.docs) lines.push(`API reference, with a form for each request: ${url}/docs`)
   lines.push('Your own configuration: cp trimint.example.yaml trimint.yaml', '')
   return lines.join('\n')

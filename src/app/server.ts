@@ -16,6 +16,7 @@ import type { DevelopmentTools } from '../development/development.ts'
 import { docsRoutes } from '../endpoints/docs/routes.ts'
 import { healthRoutes } from '../endpoints/health.ts'
 import { introspectionRoutes } from '../endpoints/introspection.ts'
+import { landingRoutes } from '../endpoints/landing.ts'
 import { metricsRoutes } from '../endpoints/metrics.ts'
 import { revocationRoutes } from '../endpoints/revocation.ts'
 import { defaultMaxResidentBytes, registerLoadShedding } from '../http/load-shedding.ts'
@@ -98,7 +99,7 @@ export async function buildServer(
   const checkWriting = createWriteCheck(() => heartbeat.announce(), dependencies.uptime)
   const isStoreInPlace = stores.isInPlace
   await app.register(healthRoutes, { isDraining, revocations, checkWriting, canSign, isStoreInPlace })
-  await development?.serve(app)
+  await development?.serve(app, tokens)
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {
     if (configuration.overload) {
@@ -120,6 +121,8 @@ export async function buildServer(
     const { lifecycle, origin } = tokens
     const resourceServers = toResourceServers(configuration)
     if (configuration.docs) await busy.register(docsRoutes)
+    const page = development ? '_trimint/' : configuration.docs ? 'docs' : undefined
+    if (page) await busy.register(landingRoutes, { page })
     await busy.register(introspectionRoutes, { lifecycle, origin, resourceServers, guard, clock, audit })
     await busy.register(revocationRoutes, { lifecycle, resourceServers, guard, clock, audit })
   })

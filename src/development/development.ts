@@ -17,7 +17,7 @@ import type { Fault } from './faults/list.ts'
 import { createStoreOutage } from './faults/store-outage.ts'
 import { createJournal } from './journal/journal.ts'
 import { createRequestRecorder, observeDecisions } from './journal/record-requests.ts'
-import type { Running } from './part.ts'
+import type { IssuedTokens, Running } from './part.ts'
 import { createParts } from './parts.ts'
 import { decorateRequests } from './request-state.ts'
 import { createShared, type Peers } from './shared.ts'
@@ -47,7 +47,7 @@ export interface DevelopmentTools {
   /** Injects faults into requests for paths that do not exist. */
   onUnknownPath(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
   /** Serves the control API below `/_trimint`. */
-  serve(app: FastifyInstance): Promise<void>
+  serve(app: FastifyInstance, tokens: IssuedTokens): Promise<void>
   /** Takes over the state of other processes. Call it before the port opens. */
   start(running: Running): Promise<void>
   /** Ends waits, delays, streams and connections that hang, so that a shutdown need not wait for them. */
@@ -111,7 +111,7 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
       if (settings.journal > 0) recorder.watch(app)
     },
     onUnknownPath: injection.inject,
-    serve: (app) => serveControl(app, { parts: parts.all, checkAccess }),
+    serve: (app, tokens) => serveControl(app, { parts: parts.all, tokens, checkAccess }),
     async start(given) {
       started = given
       await shared.join()

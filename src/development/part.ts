@@ -1,16 +1,26 @@
 import type { FastifyInstance } from 'fastify'
 import type { ConfigIssue } from '../config/config-issue.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
+import type { BwsTokens } from '../core/bws/tokens.ts'
 import type { Clock } from '../core/clock.ts'
+import type { FidoTokens } from '../core/fido/tokens.ts'
 import type { GuardMemory } from '../core/guard-memory.ts'
+import type { IdscanTokens } from '../core/idscan/tokens.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
 import type { Stores } from '../store/open-stores.ts'
 import type { Shared } from './shared.ts'
 
+/** Issued tokens under the configuration in force; undefined where a contract is switched off. */
+export interface IssuedTokens {
+  readonly bws: BwsTokens | undefined
+  readonly idscan: IdscanTokens | undefined
+  readonly nevisfido: FidoTokens | undefined
+}
+
 /** One part of the control API: what it serves below `/_trimint`, and what a reset does to it. */
 export interface Part {
-  routes?(app: FastifyInstance): void
+  routes?(app: FastifyInstance, tokens: IssuedTokens): void
   /** What `POST /_trimint/reset` restores, by the name in `only`. */
   readonly resets?: Readonly<Record<string, () => Promise<unknown>>>
   /** Ends what would outlive the server. */

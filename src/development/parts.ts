@@ -5,6 +5,7 @@ import type { SettableClock } from './clock/settable-clock.ts'
 import type { Timers } from './clock/timers.ts'
 import { createConfigurationPart } from './configuration/part.ts'
 import { createSecretTest } from './configuration/secrets.ts'
+import { createConsolePart } from './console/part.ts'
 import { createFaultsPart } from './faults/part.ts'
 import type { Journal } from './journal/journal.ts'
 import { createJournalPart } from './journal/part.ts'
@@ -49,5 +50,5 @@ export function createParts(dependencies: PartsDependencies) {
     authenticator: authenticator.api,
     reset: reset.reset,
   }
-  return { all: [...resettable, reset], api, faults, sessions }
+  return { all: [...resettable, reset, createConsolePart(dependencies)], api, faults, sessions }
 }

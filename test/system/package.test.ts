@@ -29,7 +29,7 @@ const startInstalled = (variables: Record<string, string>, words: readonly strin
   ])
 
 describe('the files', () => {
-  test('are JavaScript, declarations and the files of the API reference, without tests and TypeScript sources', () => {
+  test('are JavaScript, declarations and the files of console and API reference, without tests and TypeScript sources', () => {
     const unexpected = installed.files.filter(
       (file) => (/\.ts$/.test(file) && !file.endsWith('.d.ts')) || /(^|\/)test/.test(file),
     )
@@ -42,6 +42,7 @@ describe('the files', () => {
         'dist/writer-thread.js',
         'dist/types/index.d.ts',
         'openapi/openapi.json',
+        'src/development/console/page/index.html',
         'src/endpoints/docs/page.html',
         'trimint.example.yaml',
       ]),
@@ -62,6 +63,7 @@ describe('the program', () => {
     const reference = await fetch(`${url}/docs`)
     expect([reference.status, await reference.text()]).toEqual([404, expect.stringContaining('npm install')])
     expect(await (await fetch(`${url}/docs/openapi.json`)).json()).toHaveProperty('openapi')
+    expect((await fetch(`${url}/_trimint/console/main.js`)).status).toBe(200)
     started.child.kill('SIGTERM')
     expect(await started.ended()).toBe(0)
   })

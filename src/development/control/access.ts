@@ -5,6 +5,13 @@ import type { Clock } from '../../core/clock.ts'
 import { matchSecret } from '../../core/crypto/secrets.ts'
 import { ControlError } from './errors.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Served without `control.token`. */
+    needsNoToken?: boolean
+  }
+}
+
 export interface AccessOptions {
   readonly settings: Pick<ControlConfiguration, 'token' | 'hosts'>
   readonly publicUrl: () => string
@@ -27,7 +34,7 @@ export function createAccessCheck({ settings, publicUrl, clock }: AccessOptions)
     return isLoopback(name) || name === hostnameOf(new URL(publicUrl()).host) || hosts.map(hostnameOf).includes(name)
   }
 
-  return ({ headers, protocol }) => {
+  return ({ headers, protocol, routeOptions }) => {
     const { host = '', origin, authorization = '' } = headers
     const site = headers['sec-fetch-site']
     const isOwn =
@@ -37,6 +44,7 @@ export function createAccessCheck({ settings, publicUrl, clock }: AccessOptions)
       throw new ControlError(403, 'forbidden', 'a page of another origin; expected no Origin, or this server’s own')
     }
     if (slots) {
+      if (routeOptions.config.needsNoToken) return
       const given = /^bearer +(.+)$/i.exec(authorization.trim())?.[1] ?? ''
       if (matchSecret(given, slots, clock()) !== undefined) return
       throw new ControlError(

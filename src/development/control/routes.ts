@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { z } from 'zod'
 import { check, formatPath } from '../../config/config-issue.ts'
 import { ControlError } from './errors.ts'
@@ -10,16 +10,17 @@ export function serveMethods(
   app: FastifyInstance,
   url: string,
   handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PATCH' | 'DELETE', Handler>>>,
+  options: Pick<RouteOptions, 'config' | 'prefixTrailingSlash'> = {},
 ): void {
   const methods = Object.keys(handlers)
   const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
-  for (const [method, handler] of Object.entries(handlers)) app.route({ method, url, handler })
+  for (const [method, handler] of Object.entries(handlers)) app.route({ ...options, method, url, handler })
   async function refuse(): Promise<never> {
     const description = `wrong method; expected ${allow.join(', ')}`
     throw new ControlError(405, 'method_not_allowed', description, { allow: allow.join(', ') })
   }
   const others = app.supportedMethods.filter((method) => !allow.includes(method))
-  app.route({ method: others, url, exposeHeadRoute: false, onRequest: refuse, handler: refuse })
+  app.route({ ...options, method: others, url, exposeHeadRoute: false, onRequest: refuse, handler: refuse })
 }
 
 /** Returns the query: the app reads none, because only BWS has one (B4). */

@@ -1,17 +1,21 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { decodeUtf8 } from '../../config/utf8.ts'
-import type { Part } from '../part.ts'
+import type { IssuedTokens, Part } from '../part.ts'
 import { CONTROL_PATH } from '../paths.ts'
 import { ControlError, replyWithControlError } from './errors.ts'
 
 export interface ControlOptions {
   readonly parts: readonly Part[]
+  readonly tokens: IssuedTokens
   /** @throws ControlError for a request that may not use the control API. */
   readonly checkAccess: (request: FastifyRequest) => void
 }
 
 /** Serves the parts of the control API below `/_trimint` (L2, L3). */
-export async function serveControl(app: FastifyInstance, { parts, checkAccess }: ControlOptions): Promise<void> {
+export async function serveControl(
+  app: FastifyInstance,
+  { parts, tokens, checkAccess }: ControlOptions,
+): Promise<void> {
   await app.register(
     async (scope) => {
       scope.setErrorHandler(replyWithControlError)
@@ -24,7 +28,7 @@ export async function serveControl(app: FastifyInstance, { parts, checkAccess }:
       scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
         readJson(body),
       )
-      for (const part of parts) part.routes?.(scope)
+      for (const part of parts) part.routes?.(scope, tokens)
     },
     { prefix: CONTROL_PATH },
   )
