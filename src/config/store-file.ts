@@ -1,10 +1,10 @@
 import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { checkCertificateChain } from './pem.ts'
-import { redisCaPath, sqlitePath } from './store-url.ts'
+import { sqlitePath, storeCaPath } from './store-url.ts'
 
 /** Returns why a file that the URL of a store names cannot be used, or undefined. */
 export function storeFileIssue(url: string): string | undefined {
-  const caPath = redisCaPath(url)
+  const caPath = storeCaPath(url)
   return caPath === undefined ? sqliteFileIssue(url) : caFileIssue(caPath)
 }
 

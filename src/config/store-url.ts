@@ -1,11 +1,12 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { parsePostgresUrl } from '../core/ports/postgres-url.ts'
 
 export const IN_MEMORY_STORE = 'sqlite::memory:'
 
 /** What `store` may be. */
 export const STORE_FORMS =
-  'sqlite:path, "sqlite::memory:", redis://host:6379/0 or rediss://host:6379/0, the last with an optional ?ca=/path.pem'
+  'sqlite:path, "sqlite::memory:", redis://host:6379/0, rediss://host:6379/0 with an optional ?ca=/path.pem, or postgres://user:password@host:5432/database'
 
 const SQLITE = 'sqlite:'
 
@@ -20,6 +21,10 @@ function findFailure(text: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are rejected
   if (/[\u0000-\u001f\u007f]/.test(text)) return 'control character in the URL'
   if (text.startsWith(SQLITE)) return text === IN_MEMORY_STORE ? undefined : findPathFailure(text.slice(SQLITE.length))
+  if (isPostgres(text)) {
+    const address = parsePostgresUrl(text)
+    return typeof address === 'string' ? address : undefined
+  }
   return /^rediss?:\/\//.test(text) ? findRedisFailure(text) : 'invalid value'
 }
 
@@ -74,19 +79,28 @@ function splitRedisUrl(url: string): { readonly server: string; readonly paramet
     : { server: url.slice(0, at), parameters: url.slice(at + 1) }
 }
 
-/** Returns a store's URL with a relative path resolved against a folder: that of SQLite's file, or of Redis's `ca`. */
+/** Returns a store's URL with a relative path resolved against a folder: that of SQLite's file, or of certificates. */
 export function resolveStoreUrl(url: string, folder: string): string {
   const path = sqlitePath(url)
   if (path !== undefined) return `${SQLITE}${resolve(folder, path)}`
-  const caPath = redisCaPath(url)
+  const caPath = storeCaPath(url)
   if (caPath === undefined) return url
-  return `${splitRedisUrl(url).server}?ca=${resolve(folder, caPath).replace(/[%?&#]/g, encodeURIComponent)}`
+  const resolved = resolve(folder, caPath).replace(/[%?&#+]/g, encodeURIComponent)
+  return url.replace(/([?&](?:ca|sslrootcert)=)[^&]*/, (_, name: string) => name + resolved)
 }
 
-/** Returns the path of the certificates in the URL of a Redis; undefined without one. */
-export function redisCaPath(url: string): string | undefined {
+/** Returns the path of the certificates in the URL of a Redis or PostgreSQL; undefined without one. */
+export function storeCaPath(url: string): string | undefined {
+  if (isPostgres(url)) {
+    const address = parsePostgresUrl(url)
+    return typeof address === 'string' ? undefined : address.tls?.rootCertificates
+  }
   const { parameters } = url.startsWith('rediss:') ? splitRedisUrl(url) : {}
   return parameters === undefined ? undefined : decodeURIComponent(parameters.slice('ca='.length))
+}
+
+function isPostgres(url: string): boolean {
+  return /^postgres(ql)?:\/\//.test(url)
 }
 
 /** Returns the path of an SQLite file; undefined for other stores. */

@@ -32,7 +32,7 @@ export interface StoreOptions {
   readonly onFatal?: ((error: Error) => void) | undefined
   /** Milliseconds after which a call to a file rejects that was not answered. */
   readonly timeoutMs?: number | undefined
-  /** Whether to create a missing file and to migrate one of an older version; true by default. */
+  /** Whether to create missing files or tables and to migrate those of an older version; true by default. */
   readonly create?: boolean | undefined
 }
 
@@ -43,12 +43,17 @@ const STORE_TIMEOUT_MS = 800
 /**
  * Opens the stores that the configuration's `store` names.
  *
- * @throws Error for a file that cannot be opened, and for a client that is not installed. A Redis that is unavailable is not an error: calls reject until it is
- *   available.
+ * @throws Error for a file that cannot be opened, for a client that is not installed, and where a server refuses the
+ *   user. A server that is unavailable is not an error: calls reject until it is available.
  */
 export async function openStores(store: string, options: StoreOptions = {}): Promise<Stores> {
   const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS, create = true } = options
   if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs, create })
+  if (/^postgres(ql)?:/.test(store)) {
+    // Imported on demand, as the Redis client is.
+    const { openPostgres } = await import('./postgres/open.ts')
+    return withClose(await openPostgres(store, { onError, create }))
+  }
   const openRedis = await loadRedis()
   return withClose(await openRedis(store, onError))
 }

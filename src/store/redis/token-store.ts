@@ -1,6 +1,6 @@
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import { keptUntil, type TokenRecord, type TokenStore } from '../../core/ports/token-store.ts'
-import { createBatcher } from './batcher.ts'
+import { createBatcher } from '../batcher.ts'
 import type { RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { parseCredential, selectCredentials, toChanges } from './credential-record.ts'

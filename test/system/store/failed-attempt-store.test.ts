@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
 import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
@@ -38,6 +39,16 @@ if (hasProgram('redis-server')) {
     kind: 'redis',
     openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
     empty: () => redis.flush(),
+  })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  const database = await postgres.createDatabase()
+  kinds.push({
+    kind: 'postgres',
+    openTwo: () => Promise.all([open(database), open(database)]),
+    empty: () => postgres.empty(database),
   })
 }
 

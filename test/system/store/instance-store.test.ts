@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { Announcement, InstanceStore } from '../../../src/core/ports/instance-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import { createRedisClient } from '../../../src/store/redis/client.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
 import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
@@ -58,6 +59,12 @@ if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', create: () => openTwice(redis.url, async () => void (await redis.flush())) })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  const database = await postgres.createDatabase()
+  kinds.push({ kind: 'postgres', create: () => openTwice(database, () => postgres.empty(database)) })
 }
 
 describe.each(kinds)('$kind', ({ create, isShared }) => {

@@ -8,6 +8,7 @@ import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { TokenRecord, TokenStore } from '../../../src/core/ports/token-store.ts'
 import type { StoreOptions } from '../../../src/store/open-stores.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
 import { createStoreFolder, openStore } from '../../support/stores.ts'
@@ -60,6 +61,14 @@ if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  kinds.push({
+    kind: 'postgres',
+    create: async () => ({ name: await postgres.createDatabase(), remove: async () => undefined }),
+  })
 }
 
 describe.each(kinds)('$kind', ({ create }) => {

@@ -7,6 +7,7 @@ import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { UsageStore } from '../../../src/core/ports/usage-store.ts'
 import type { StoreOptions } from '../../../src/store/open-stores.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
 import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
@@ -63,6 +64,16 @@ if (hasProgram('redis-server')) {
     kind: 'redis',
     openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
     empty: () => redis.flush(),
+  })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  const database = await postgres.createDatabase()
+  kinds.push({
+    kind: 'postgres',
+    openTwo: () => Promise.all([open(database), open(database)]),
+    empty: () => postgres.empty(database),
   })
 }
 

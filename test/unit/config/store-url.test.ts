@@ -16,6 +16,10 @@ test.each([
   'redis://:p@ssword@valkey_1:6379/0',
   'rediss://redis.example.com:6380/1?ca=/etc/redis/ca.pem',
   'rediss://redis.example.com?ca=ca%20of%20ours.pem',
+  'postgres://trimint@db/trimint',
+  'postgresql://trimint:p%40ss@db1:5432,db2:5433,[::1]/trimint',
+  'postgres://trimint:x@db1,db2/trimint?target_session_attrs=read-write&sslmode=verify-full&sslrootcert=/ca.pem',
+  'postgres://trimint:x@db/trimint?target_session_attrs=primary&sslmode=verify-ca&sslrootcert=system',
 ])('accepts the store URL %s', (url) => {
   expect(storeUrlIssue(url)).toBeUndefined()
 })
@@ -62,12 +66,48 @@ test.each([
 })
 
 test.each([
+  ['postgres:db', 'invalid value'],
+  ['postgres://db', 'not of the form postgres:'],
+  ['postgres://trimint@db/', 'no database'],
+  ['postgres://db/trimint', 'no user'],
+  ['postgres://:x@db/trimint', 'no user'],
+  ['postgres://trimint:a:b@db/trimint', 'colon in the password'],
+  ['postgres://trimint:a@b@db/trimint', 'not of the form'],
+  ['postgres://trimint:50%@db/trimint', 'percent sign'],
+  ['postgres://trimint:a%00b@db/trimint', 'percent sign, or %00,'],
+  ['postgres://trimint@/trimint', 'invalid host or port'],
+  ['postgres://trimint@db:0/trimint', 'invalid host or port'],
+  ['postgres://trimint@db:65536/trimint', 'invalid host or port'],
+  ['postgres://trimint@db,/trimint', 'invalid host or port'],
+  ['postgres://trimint@[::z]/trimint', 'invalid host or port'],
+  ['postgres://trimint@%2Frun/trimint', 'invalid host or port'],
+  ['postgres://trimint@db/trimint#x', 'not of the form'],
+  ['postgres://trimint@db/trimint?sslmode=require', 'sslmode that does not verify the server'],
+  ['postgres://trimint@db/trimint?sslmode=prefer', 'sslmode that does not verify the server'],
+  ['postgres://trimint@db/trimint?sslrootcert=/ca.pem', 'sslrootcert without sslmode'],
+  ['postgres://trimint@db/trimint?sslmode=verify-full&sslrootcert=', 'empty sslrootcert'],
+  ['postgres://trimint@db/trimint?sslmode=verify-full&sslmode=disable', 'parameter sslmode twice'],
+  ['postgres://trimint@db/trimint?options=-c', 'unknown parameter'],
+  ['postgres://trimint@db/trimint?target_session_attrs=standby', 'target_session_attrs other than'],
+])('rejects the PostgreSQL URL %j: %s', (url, failure) => {
+  const issue = storeUrlIssue(url)
+  expect(issue?.startsWith(failure), issue).toBe(true)
+  expect(issue).toMatch(/; expected sqlite:path/)
+})
+
+test.each([
   ['sqlite:./data/a.db', 'sqlite:/etc/trimint/data/a.db'],
   ['sqlite:../a.db', 'sqlite:/etc/a.db'],
   ['sqlite:/srv/a.db', 'sqlite:/srv/a.db'],
   ['sqlite::memory:', 'sqlite::memory:'],
   ['redis://host/0', 'redis://host/0'],
   ['rediss://host/0?ca=ca.pem', 'rediss://host/0?ca=/etc/trimint/ca.pem'],
+  ['postgres://u:p@h/d?sslmode=verify-full', 'postgres://u:p@h/d?sslmode=verify-full'],
+  [
+    'postgres://u:p@h/d?sslrootcert=our+ca.pem&sslmode=verify-ca',
+    'postgres://u:p@h/d?sslrootcert=/etc/trimint/our ca.pem&sslmode=verify-ca',
+  ],
+  ['postgres://u@h/d?sslmode=verify-ca&sslrootcert=system', 'postgres://u@h/d?sslmode=verify-ca&sslrootcert=system'],
   ['rediss://host/0?ca=100%25/%23.pem', 'rediss://host/0?ca=/etc/trimint/100%25/%23.pem'],
 ])('resolves %s against a folder', (url, resolved) => {
   expect(resolveStoreUrl(url, '/etc/trimint')).toBe(resolved)
@@ -75,4 +115,5 @@ test.each([
 
 test('hides the credentials of a URL, also with an @ in the password', () => {
   expect(redactStoreUrl('redis://u:p@ss@host:6379/0')).toBe('redis://…@host:6379/0')
+  expect(redactStoreUrl('postgres://u:p@h1,h2/d?sslmode=verify-full')).toBe('postgres://…@h1,h2/d?sslmode=verify-full')
 })

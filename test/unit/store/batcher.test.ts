@@ -1,6 +1,6 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createBatcher } from '../../../src/store/redis/batcher.ts'
+import { createBatcher } from '../../../src/store/batcher.ts'
 
 /** Creates a batcher that answers each number with its square, and lists the batches that its step received. */
 function createSquares() {

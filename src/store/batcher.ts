@@ -1,4 +1,4 @@
-import { afterMicrotasks } from '../after-microtasks.ts'
+import { afterMicrotasks } from './after-microtasks.ts'
 
 /** A larger step would block the server for too long. */
 const MAX_BATCH_SIZE = 64

@@ -1,0 +1,207 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Revocation } from '../../../src/core/ports/revocation-store.ts'
+import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
+import { openStores } from '../../../src/store/open-stores.ts'
+import { findFreePort } from '../../support/ports.ts'
+import { giveToPostgres, hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const EXPIRY = NOW + 300_000
+
+let made = 0
+
+function createRecord(): TokenRecord {
+  made += 1
+  return {
+    tokenDigest: `token-${made}`,
+    sessionDigest: `session-${made}`,
+    operation: 'registration',
+    username: 'jeff',
+    client: 'backend',
+    uafRequest: '[]',
+    createdAt: NOW,
+    knownRevocation: 0,
+    expiresAt: EXPIRY,
+    responseLifetime: 120_000,
+    redeemedAt: undefined,
+    revokedAt: undefined,
+    outcome: undefined,
+  }
+}
+
+const outcomeOf = (call: Promise<unknown>) => call.then(() => 'done', String)
+
+/** A server with TLS, whose certificate names 127.0.0.1 and is signed by a CA of the test. */
+describe.skipIf(!hasPostgres())('PostgreSQL', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'trimint-postgres-tls-'))
+  const at = (name: string) => join(folder, name)
+  let server: StartedPostgres
+
+  function createCertificates(): void {
+    const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: folder, stdio: 'ignore' })
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+    openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=our CA', '-days', '3650')
+    openssl('req', ...key, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=db')
+    writeFileSync(at('ext'), 'subjectAltName=IP:127.0.0.1')
+    const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '3650', '-extfile', 'ext']
+    openssl('x509', '-req', '-in', 'server.csr', '-out', 'server.pem', ...ca)
+    for (const name of [folder, at('server.key'), at('server.pem')]) giveToPostgres(name)
+  }
+
+  beforeAll(async () => {
+    createCertificates()
+    server = await startPostgres({ ssl: 'on', ssl_cert_file: at('server.pem'), ssl_key_file: at('server.key') })
+  }, 60_000)
+  afterAll(async () => {
+    await server.stop()
+    rmSync(folder, { recursive: true })
+  })
+
+  const tlsCases: [string, (url: string) => string, RegExp][] = [
+    ['accepts', (url) => `${url}?sslmode=verify-full&sslrootcert=${at('ca.pem')}`, /^done$/],
+    ['accepts, without its name,', (url) => `${url}?sslmode=verify-ca&sslrootcert=${at('ca.pem')}`, /^done$/],
+    ['rejects, without the CA,', (url) => `${url}?sslmode=verify-full`, /certificate/],
+    [
+      'rejects, at another name,',
+      (url) => `${url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert=${at('ca.pem')}`,
+      /does not match certificate/,
+    ],
+    [
+      'accepts, at another name with verify-ca,',
+      (url) => `${url.replace('127.0.0.1', 'localhost')}?sslmode=verify-ca&sslrootcert=${at('ca.pem')}`,
+      /^done$/,
+    ],
+  ]
+
+  test.each(tlsCases)('%s a server certificate of a private CA', async (_, urlOf, expected) => {
+    const stores = await openStores(urlOf(await server.createDatabase()))
+    expect(await outcomeOf(stores.tokens.create(createRecord()))).toMatch(expected)
+    await stores.close()
+  })
+
+  test('encrypts the connection with sslmode=verify-full', async () => {
+    const url = await server.createDatabase()
+    const stores = await openStores(`${url}?sslmode=verify-full&sslrootcert=${at('ca.pem')}`)
+    await stores.tokens.create(createRecord())
+    const connections = await server.query(
+      `SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = '${new URL(url).pathname.slice(1)}' AND application_name LIKE 'trimint%'`,
+    )
+    expect(connections).toEqual([{ ssl: true }])
+    await stores.close()
+  })
+
+  test('lets three instances start at once on an empty database', async () => {
+    const url = await server.createDatabase()
+    const all = await Promise.all([1, 2, 3].map(() => openStores(url)))
+    const outcomes = await Promise.all(all.map(({ tokens }) => outcomeOf(tokens.create(createRecord()))))
+    expect(outcomes).toEqual(['done', 'done', 'done'])
+    await Promise.all(all.map((stores) => stores.close()))
+  })
+
+  const refusals: [string, (url: string) => string | Promise<string>, RegExp][] = [
+    ['a wrong password', (url) => url.replace(/:[^:@]*@/, ':wrong-password@'), /password authentication failed/],
+    ['a database that does not exist', (url) => `${url}-none`, /database "[^"]*-none" does not exist/],
+    [
+      'tables of a newer release',
+      async (url) => {
+        await (await openStores(url)).close()
+        await server.query('UPDATE trimint_schema SET version = 99', url)
+        return url
+      },
+      /the store is of version 99, this release knows versions up to 1/,
+    ],
+    [
+      'a database in another encoding',
+      async (url) => {
+        await server.query("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+        return url.replace(/[^/]*$/, 'latin')
+      },
+      /encoded in LATIN1; expected UTF8/,
+    ],
+    [
+      'a user without rights',
+      async (url) => {
+        await server.query("CREATE ROLE narrow LOGIN PASSWORD 'narrow-password'")
+        return url.replace(/\/\/[^@]*@/, '//narrow:narrow-password@')
+      },
+      /permission denied for schema public/,
+    ],
+  ]
+
+  test.each(refusals)('refuses to start with %s, and shows no password', async (_, prepare, expected) => {
+    const url = await prepare(await server.createDatabase())
+    const opening = openStores(url)
+    await expect(opening).rejects.toThrow(expected)
+    await expect(opening).rejects.not.toThrow(/[a-z]+-password/)
+  })
+
+  test('creates no tables for a command', async () => {
+    const url = await server.createDatabase()
+    await expect(openStores(url, { create: false })).rejects.toThrow('the database contains no store')
+    expect(await server.query("SELECT FROM pg_tables WHERE tablename LIKE 'trimint%'", url)).toEqual([])
+  })
+
+  test('starts without a server, rejects calls at once, and works once the server runs', {
+    timeout: 60_000,
+  }, async () => {
+    const port = await findFreePort()
+    const errors: string[] = []
+    const stores = await openStores(server.url.replace(/:\d+\//, `:${port}/`), {
+      onError: ({ message }) => errors.push(message),
+    })
+    await expect(stores.tokens.create(createRecord())).rejects.toThrow(
+      /no PostgreSQL server takes writes .*ECONNREFUSED/,
+    )
+    await using _server = await startPostgres({ port: String(port) })
+    await expect.poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 20_000 }).toBe('done')
+    expect(errors.filter((message) => message.includes('ECONNREFUSED'))).toHaveLength(1)
+    await stores.close()
+  })
+
+  const revocation = (subject: string): Revocation => ({ subject, issuedUntil: NOW, expires: EXPIRY })
+
+  test('reads a revocation that was begun first and commits last', async () => {
+    const url = await server.createDatabase()
+    const { revocations, close } = await openStores(url)
+    const other = new Client(url)
+    await other.connect()
+    await other.query('BEGIN')
+    await other.query(`INSERT INTO trimint_revocations VALUES ('"late"', ${NOW}, ${EXPIRY})`)
+    await revocations.add(revocation('early'), NOW)
+    const first = await revocations.since(undefined)
+    expect(first.revocations).toEqual([revocation('early')])
+    await other.query('COMMIT')
+    await other.end()
+
+    const inOrder = await server.query('SELECT subject FROM trimint_revocations ORDER BY transaction', url)
+    expect(inOrder, 'a cursor at the last id would miss the first row').toEqual([
+      { subject: '"late"' },
+      { subject: '"early"' },
+    ])
+    const second = await revocations.since(first.cursor)
+    expect(second.revocations).toEqual([revocation('late'), revocation('early')])
+    expect((await revocations.since(second.cursor)).revocations).toEqual([])
+    await close()
+  })
+
+  test('sweeps tokens in steps, and no longer counts those without a client', async () => {
+    const url = await server.createDatabase()
+    const { tokens, close } = await openStores(url)
+    const limit = { maxRecords: 300, maxBytes: 1_000_000 }
+    const create = () => tokens.create({ ...createRecord(), client: undefined }, limit)
+    for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 30 }, create))
+    expect(await create()).toBe(false)
+    const kept = { ...createRecord(), expiresAt: EXPIRY + 1 }
+    await tokens.create(kept)
+    await tokens.sweep(EXPIRY + 3_600_000)
+    const [left] = await server.query('SELECT (SELECT count(*) FROM trimint_tokens), * FROM trimint_anonymous', url)
+    expect(left).toEqual({ count: '1', records: '0', bytes: '0' })
+    expect(await create()).toBe(true)
+    await close()
+  })
+})
