@@ -5,6 +5,7 @@ import type { Credential } from '../../../src/core/ports/credential-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { Settlement, TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
 import { createStoreFolder } from '../../support/stores.ts'
@@ -21,6 +22,11 @@ if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', store: redis.url })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  kinds.push({ kind: 'postgres', store: await postgres.createDatabase() })
 }
 
 let made = 0
