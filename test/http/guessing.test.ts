@@ -79,7 +79,7 @@ describe.each(stores)('on $store', ({ name }) => {
     const shared = await openStores(name)
     {
       await using service = await startWith([ACCOUNT], { stores: shared })
-      for (let count = 0; count < 3; count++) await attempt(service, 'psc', 'wrong', ATTACKER)
+      for (let count = 0; count < 3; count++) await attempt(service, 'psc', 'wrong-password', ATTACKER)
       const others = names('account invented', 2_500)
       for (let failures = 0; failures < 4; failures++) {
         await pLimit(100).map(others, (other) => shared.failures.add(`${other} from everywhere`, 1_800_000, Date.now()))

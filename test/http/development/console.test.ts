@@ -24,7 +24,7 @@ interface Violation {
   readonly nodes: readonly { readonly html: string }[]
 }
 
-const WRONG = { as: { id: APP.id, secret: 'wrong' } }
+const WRONG = { as: { id: APP.id, secret: 'wrong-secret' } }
 
 describe('L25: GET / leads a browser', () => {
   const browser = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } }
