@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { hashSync } from '@node-rs/argon2'
 import pLimit from 'p-limit'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStores } from '../../src/store/open-stores.ts'
 import { ACCOUNT, LOGIN, login, PASSWORD } from '../support/idscan.ts'
 import { connectTo } from '../support/instances.ts'
 import { hasProgram } from '../support/programs.ts'
-import { startRedis } from '../support/redis.ts'
+import { type StartedRedis, startRedis } from '../support/redis.ts'
 import { type Answerer, type ServiceOptions, startService } from '../support/service.ts'
 
 // Guessing of passwords: from one address, at many accounts, and with many connections.
@@ -17,11 +17,14 @@ const trustProxy = ['loopback']
 const ATTACKER = '10.0.0.1'
 const HONEST = '10.0.0.2'
 
-const stores = [{ store: 'SQLite', name: 'sqlite::memory:' }]
+const stores = [{ store: 'SQLite', nameOf: () => 'sqlite::memory:' }]
 if (hasProgram('redis-server')) {
-  const redis = await startRedis()
+  let redis: StartedRedis
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
   afterAll(() => redis.stop())
-  stores.push({ store: 'Redis', name: redis.url })
+  stores.push({ store: 'Redis', nameOf: () => redis.url })
 }
 
 const names = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`)
@@ -36,9 +39,9 @@ const startWith = (accounts: (typeof ACCOUNT)[], options: ServiceOptions = {}) =
 
 const people = (count: number) => names('person', count).map((username) => ({ ...ACCOUNT, username }))
 
-describe.each(stores)('on $store', ({ name }) => {
+describe.each(stores)('on $store', ({ nameOf }) => {
   test('I24: blocks an address that tries one password on many accounts, known and unknown', async () => {
-    const shared = await openStores(name)
+    const shared = await openStores(nameOf())
     {
       await using service = await startWith(people(30), { stores: shared })
       const statuses: number[] = []
@@ -57,7 +60,7 @@ describe.each(stores)('on $store', ({ name }) => {
   })
 
   test('I24: does not block an office behind one address for typing errors of people who then log in', async () => {
-    const shared = await openStores(name)
+    const shared = await openStores(nameOf())
     {
       const office = people(25)
       await using service = await startWith(office, { stores: shared })
@@ -76,7 +79,7 @@ describe.each(stores)('on $store', ({ name }) => {
   })
 
   test('I24: knows a block in force although thousands of later counts have more failures', async () => {
-    const shared = await openStores(name)
+    const shared = await openStores(nameOf())
     {
       await using service = await startWith([ACCOUNT], { stores: shared })
       for (let count = 0; count < 3; count++) await attempt(service, 'psc', 'wrong-password', ATTACKER)
