@@ -55,6 +55,7 @@ export interface FidoResponsesDependencies {
 /** A session that a response may settle. */
 interface Session {
   readonly record: TokenRecord
+  readonly redeemedAt: number
   readonly request: SentRequest
 }
 
@@ -69,11 +70,12 @@ export function createFidoResponses(dependencies: FidoResponsesDependencies): Fi
 
   async function findSession(serverData: string): Promise<Session | undefined> {
     const record = await tokens.findByDigest(tokenDigestOf(serverData))
-    if (record?.redeemedAt === undefined) return undefined
+    const redeemedAt = record?.redeemedAt
+    if (!record || redeemedAt === undefined) return undefined
     const request = readSentRequest(record.uafRequest)
     const digest = digestSecret(request.header.serverData)
     const matched = matchSecret(serverData, [{ digest, notAfter: Number.POSITIVE_INFINITY }], clock())
-    return matched === undefined ? undefined : { record, request }
+    return matched === undefined ? undefined : { record, redeemedAt, request }
   }
 
   /** Returns a function that verifies the response with the keys as they are now. */
@@ -142,11 +144,11 @@ export function createFidoResponses(dependencies: FidoResponsesDependencies): Fi
     async take(operation, response, asmStatusCode) {
       const session = await findSession(response.header.serverData)
       if (!session) return { outcome: 'unknown' }
-      const { record } = session
+      const { record, redeemedAt } = session
       if (record.operation !== operation) return { outcome: 'misdirected', record }
       if (record.revokedAt !== undefined || record.outcome) return { outcome: 'ended', record }
       const now = clock()
-      if (now >= (record.redeemedAt ?? 0) + record.responseLifetime) return { outcome: 'late', record }
+      if (now >= redeemedAt + record.responseLifetime) return { outcome: 'late', record }
       return settle(session, response, { settledAt: now, asmStatusCode })
     },
   }

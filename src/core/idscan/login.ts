@@ -101,7 +101,7 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     if (underWay.has(key)) {
       countWaiting(key, 1)
       // Of those that an attempt wakes, the first to run begins its own before the next one looks.
-      for (let ahead = underWay.get(key); ahead; ahead = underWay.get(key)) await ahead.catch(ignore)
+      for (let ahead = underWay.get(key); ahead; ahead = underWay.get(key)) await Promise.allSettled([ahead])
       countWaiting(key, -1)
     }
     if (blocked() > 0) return refuseBlocked()
@@ -148,5 +148,3 @@ export function createIdscanLogin(dependencies: IdscanLoginDependencies): Idscan
     }
   }
 }
-
-function ignore(): void {}

@@ -376,6 +376,28 @@ test('keeps a block that the store could not record after the store is back, unt
   expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(0)
 })
 
+test('takes the greater count of the store after it was away', async () => {
+  let isAway = true
+  const guard = create({ ...store, add: (...given) => (isAway ? failing() : store.add(...given)) })
+  await fail(guard, { address: '10.0.0.1' }, 1)
+  isAway = false
+  await fail(create(), { address: '10.0.0.1' }, 4)
+  await guard.refresh()
+  await fail(guard, { address: '10.0.0.1' }, 1)
+  expect(guard.blockedFor({ address: '10.0.0.1' })).toBe(300_000)
+})
+
+test('does not bring back a count that was removed while the store failed', async () => {
+  const memory = createGuardMemory()
+  const adding = Promise.withResolvers<never>()
+  const guard = create({ ...store, add: () => adding.promise }, memory)
+  const failed = guard.fail({ address: '10.0.0.1' })
+  memory.delete('address 10.0.0.1')
+  adding.reject(new Error('store failed'))
+  await failed
+  expect(memory.get('address 10.0.0.1')).toBeUndefined()
+})
+
 test('runs only one refresh at a time', async () => {
   let listings = 0
   let answer = (): void => undefined
