@@ -176,7 +176,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis behind a fixed address', (
     await using redis = await startRedis()
     const stores = await openStores(redis.url, { onError: nothing })
     await stores.tokens.create(createRecord())
-    await send(redis.url, 'CLIENT', 'PAUSE', '750', 'ALL')
+    await send(redis.url, 'CLIENT', 'PAUSE', '690', 'ALL')
     const first = outcomeOf(stores.tokens.create(createRecord()))
     await expect
       .poll(() => outcomeOf(Promise.race([stores.tokens.findByToken('any', NOW), sleep(20)])), { interval: 20 })
