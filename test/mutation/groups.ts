@@ -35,7 +35,16 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'core-fido': {
     mutate: ['src/core/fido/*.ts'],
-    tests: ['test/unit/core/fido/*.test.ts', 'test/http/nevisfido/*.test.ts', 'test/http/endpoints/revoke.test.ts'],
+    tests: [
+      'test/unit/core/fido/*.test.ts',
+      'test/http/nevisfido/*.test.ts',
+      'test/http/nevisfido/uaf/*.test.ts',
+      'test/http/endpoints/revoke.test.ts',
+    ],
+  },
+  'core-uaf': {
+    mutate: ['src/core/uaf/**/*.ts'],
+    tests: ['test/unit/core/uaf/*.test.ts'],
   },
   'core-idscan': {
     mutate: ['src/core/idscan/*.ts'],
