@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { TokenRecord, TokenStore } from '../../../src/core/ports/token-store.ts'
@@ -385,7 +385,8 @@ describe.each(kinds)('$kind', ({ create }) => {
     await expect(store.findBySession(digest, NOW)).rejects.toThrow()
     await store.close()
     const again = await open(name)
-    expect(await Promise.all(records.map(({ tokenDigest }) => again.findByToken(tokenDigest, NOW)))).toEqual(records)
+    // One after the other: a server that is busy must answer each within 800 ms.
+    for (const record of records) expect(await again.findByToken(record.tokenDigest, NOW)).toEqual(record)
     await again.close()
     await remove()
   })
@@ -855,8 +856,7 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
         expect(store.findBySession(record.sessionDigest, NOW)).rejects.toThrow('has not answered within 800 ms'),
       ])
       expect(performance.now() - asked).toBeLessThan(1_000)
-      await sleep(1_000)
-      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      await expect.poll(() => store.findByToken(record.tokenDigest, NOW).catch(String)).toStrictEqual(record)
     }),
   )
 
