@@ -11,7 +11,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 300_000
@@ -517,7 +517,11 @@ describe('SQLite', () => {
     const store = await open(`sqlite:${file}`)
     using spy = new DatabaseSync(file)
     const late = createRecord({ expiresAt: EXPIRY + 1 })
-    await Promise.all([store.create(late), ...Array.from({ length: 600 }, () => store.create(createRecord()))])
+    await store.create(late)
+    await fewAtATime.map(
+      Array.from({ length: 600 }, () => createRecord()),
+      (record) => store.create(record),
+    )
     await store.sweep(FORGOTTEN - 1)
     expect(count(spy)).toBe(601)
     await store.sweep(FORGOTTEN)

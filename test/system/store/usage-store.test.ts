@@ -9,7 +9,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 600_000
@@ -331,10 +331,8 @@ describe('SQLite', () => {
     const store = await open(`sqlite:${file}`)
     const ended = Array.from({ length: 2_500 }, newId)
     const running = Array.from({ length: 50 }, newId)
-    await Promise.all([
-      ...ended.map((id) => store.count(id, 15, EXPIRY, NOW)),
-      ...running.map((id) => store.count(id, 15, EXPIRY + LIFETIME, NOW)),
-    ])
+    await fewAtATime.map(ended, (id) => store.count(id, 15, EXPIRY, NOW))
+    await Promise.all(running.map((id) => store.count(id, 15, EXPIRY + LIFETIME, NOW)))
     await store.sweep(FORGOTTEN)
     const spy = new DatabaseSync(file)
     expect(count(spy)).toBe(50)
