@@ -2,9 +2,13 @@ import { accessSync, constants, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import pLimit from 'p-limit'
 import { openStores, type StoreOptions, type Stores } from '../../src/store/open-stores.ts'
 
 type Name = Exclude<keyof Stores, 'close' | 'isInPlace'>
+
+/** For tests that fill a store: one that is given everything at once answers the last calls too late. */
+export const fewAtATime = pLimit(100)
 
 /** Opens one of the stores behind a name. Closing it closes all of them. */
 export async function openStore<Kind extends Name>(

@@ -242,7 +242,7 @@ describe.skipIf(!hasProgram('redis-server'))('instances whose Redis goes away', 
       await comeBack(redis)
       for (const instance of instances) {
         await expect.poll(() => statusOf(instance, 'bws/upload', newBws)).toBe(200)
-        expect(await statusOf(instance, 'idscan/scanning', newIdscan)).toBe(200)
+        await expect.poll(() => statusOf(instance, 'idscan/scanning', newIdscan)).toBe(200)
         expect(await statusOf(instance, 'bws/upload', revoked), 'still revoked').toBe(401)
         await expect.poll(() => statusOf(instance, 'bws/verify', newBws)).toBe(200)
         await expect.poll(() => statusOf(instance, 'bws/verify', single)).toBe(403)

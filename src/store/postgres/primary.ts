@@ -5,7 +5,8 @@ import { createBatcher } from '../batcher.ts'
 import { startDeadline } from '../deadline.ts'
 import { type Connection, connect, type PostgresHost, type Row, type Statement } from './connection.ts'
 import { createPrimarySearch, PROBE, timelineOf } from './find-primary.ts'
-import { isRefusal, sqlStateOf } from './refusal.ts'
+import { type Call, createPool, MAX_ABANDONED, type Pool } from './pool.ts'
+import { isRefusal } from './refusal.ts'
 
 export type Run = (statement: Statement, values: readonly unknown[]) => Promise<readonly Row[]>
 
@@ -43,53 +44,26 @@ export interface PrimaryOptions {
 
 const CALL_TIMEOUT_MS = 800
 const PREPARE_TIMEOUT_MS = 5_000
-const MAX_CONNECTIONS = 5
-
-/**
- * How many sessions a process may leave waiting for a standby. The server keeps them after the client has gone
- * (measured: docs/decisions/050-postgresql.md). Without a limit, new connections would fill the server.
- */
-const MAX_ABANDONED = 8
-
 const MIN_SEARCH_PAUSE_MS = 50
 const MAX_SEARCH_PAUSE_MS = 500
 const WATCH_INTERVAL_MS = 1_000
 
-/** SQLSTATE of a write on a server that has been demoted. */
-const READ_ONLY = '25006'
-
-/** SQLSTATE classes, or codes, of errors that concern one statement. The connection remains usable. */
-const STATEMENT_ERRORS = /^(22|23|40|42|53|54|55|57014)/
-
+/** The primary in use. */
 interface Server {
   readonly host: PostgresHost
   readonly timeline: number
-  readonly idle: Connection[]
-  /** Idle, running and being opened; not those in `abandoned`. */
-  connections: number
-  /** False for a while after a failure to connect. */
-  mayConnect: boolean
-}
-
-interface Call {
-  readonly statement: Statement
-  readonly values: readonly unknown[]
-  readonly answer: PromiseWithResolvers<readonly Row[]>
-  stopDeadline: () => void
-  /** Where it runs. */
-  runs?: { readonly server: Server; readonly connection: Connection }
+  readonly pool: Pool
 }
 
 /** Opens connections to the primary, and searches for it in the background until closed. */
 export function openPrimary(address: PostgresAddress, { onError, prepare }: PrimaryOptions): Primary {
-  const applicationName = `trimint ${process.pid} ${hostname()}`
+  // PostgreSQL keeps 63 bytes of it. Names of pods differ at their end.
+  const applicationName = `trimint ${process.pid} ${hostname().slice(-40)}`
   const connectTo = (host: PostgresHost) => connect(address, host, applicationName)
   const findPrimary = createPrimarySearch(address.hosts, connectTo)
 
   const pending = new Set<Promise<unknown>>()
   const waiting = new Set<Call>()
-  const running = new Set<Call>()
-  const abandoned = new Set<Connection>()
   const stopped = new AbortController()
   const opened = Promise.withResolvers<void>()
   let current: Server | undefined
@@ -122,94 +96,15 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
     const next: Call = { statement, values, answer: Promise.withResolvers(), stopDeadline: () => undefined }
     next.stopDeadline = startDeadline(CALL_TIMEOUT_MS, { onExpiry: () => giveUp(next) })
     waiting.add(next)
-    dispatch()
+    current?.pool.dispatch()
     return next.answer.promise
-  }
-
-  function dispatch(): void {
-    for (const next of waiting) {
-      const connection = current?.idle.pop()
-      if (!current || !connection) break
-      waiting.delete(next)
-      next.runs = { server: current, connection }
-      void perform(next, current, connection)
-    }
-    if (current && waiting.size > 0) addConnection(current)
-  }
-
-  async function perform(next: Call, server: Server, connection: Connection): Promise<void> {
-    running.add(next)
-    let failure: Error | undefined
-    try {
-      next.answer.resolve(await connection.run(next.statement, next.values))
-    } catch (error) {
-      failure = error as Error
-      next.answer.reject(failure)
-    }
-    next.stopDeadline()
-    running.delete(next)
-    const wasAbandoned = abandoned.delete(connection)
-    if (server !== current) return connection.close()
-    if (wasAbandoned) {
-      connection.close()
-    } else if (failure === undefined || STATEMENT_ERRORS.test(sqlStateOf(failure))) {
-      server.idle.push(connection)
-    } else if (sqlStateOf(failure) === READ_ONLY) {
-      return leave(server, failure)
-    } else {
-      drop(server, connection, failure)
-    }
-    dispatch()
   }
 
   function giveUp(late: Call): void {
     waiting.delete(late)
-    if (late.runs) {
-      late.runs.server.connections -= 1
-      abandoned.add(late.runs.connection)
-    }
+    late.abandon?.()
     late.answer.reject(new Error(`PostgreSQL has not answered within ${CALL_TIMEOUT_MS} ms`))
     void leaveIfReplaced()
-  }
-
-  /** Closes a connection that failed, and checks its server. */
-  function drop(server: Server, connection: Connection, reason: Error): void {
-    connection.close()
-    server.connections -= 1
-    report(reason)
-    void leaveIfReplaced()
-  }
-
-  function addConnection(server: Server): void {
-    if (!server.mayConnect || server.connections >= MAX_CONNECTIONS || abandoned.size >= MAX_ABANDONED) return
-    server.connections += 1
-    connectTo(server.host).then(
-      (connection) => {
-        if (server !== current) return connection.close()
-        keep(server, connection)
-        dispatch()
-      },
-      (error: Error) => {
-        server.connections -= 1
-        server.mayConnect = false
-        setTimeout(() => {
-          server.mayConnect = true
-          dispatch()
-        }, MAX_SEARCH_PAUSE_MS).unref()
-        report(error)
-        void leaveIfReplaced()
-      },
-    )
-  }
-
-  function keep(server: Server, connection: Connection): void {
-    server.idle.push(connection)
-    void connection.closed.then((error) => {
-      const at = server.idle.indexOf(connection)
-      if (at < 0) return
-      server.idle.splice(at, 1)
-      drop(server, connection, error ?? new Error('PostgreSQL has closed the connection'))
-    })
   }
 
   /** Closes all connections to a server and searches again. Calls that run there reject. */
@@ -217,10 +112,7 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
     if (server !== current) return
     current = undefined
     report(reason)
-    const connections = [...server.idle.splice(0), ...abandoned]
-    for (const { runs } of running) if (runs) connections.push(runs.connection)
-    abandoned.clear()
-    for (const connection of connections) connection.close()
+    server.pool.close()
     search()
   }
 
@@ -240,12 +132,12 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
       const { host, timeline, connection } = await findPrimary()
       connection.close()
       if (timeline > server.timeline) return leave(server, reason)
-      if (host === server.host) return timeline === server.timeline ? dispatch() : leave(server, reason)
+      if (host === server.host) return timeline === server.timeline ? server.pool.dispatch() : leave(server, reason)
     } catch (error) {
       reason = error as Error
     }
     // A server that is full rejects new connections and still serves those that it has.
-    if (server.connections === 0 || !(await hasTimeline(server.timeline))) leave(server, reason)
+    if (!server.pool.hasConnections() || !(await hasTimeline(server.timeline))) leave(server, reason)
   }
 
   async function hasTimeline(timeline: number): Promise<boolean> {
@@ -291,13 +183,23 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
       stop()
     }
     if (stopped.signal.aborted) return connection.close()
-    current = { host, timeline, idle: [], connections: 1, mayConnect: true }
+    const pool = createPool({
+      waiting,
+      connect: () => connectTo(host),
+      onFailure(error) {
+        report(error)
+        void leaveIfReplaced()
+      },
+      onReadOnly: (error) => leave(server, error),
+    })
+    const server: Server = { host, timeline, pool }
+    current = server
     generation += 1
     unavailable = undefined
     lastReport = undefined
     isSearching = false
-    keep(current, connection)
-    dispatch()
+    pool.add(connection)
+    pool.dispatch()
   }
 
   /** Rejects the calls that wait for a server, and later ones until a server is found. */
@@ -338,9 +240,8 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
       isClosing = true
       await Promise.allSettled(pending)
       stopped.abort()
-      const connections = [...(current?.idle.splice(0) ?? []), ...abandoned]
+      current?.pool.close()
       current = undefined
-      for (const connection of connections) connection.close()
     },
   }
 }

@@ -1,7 +1,6 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import pLimit from 'p-limit'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
@@ -9,7 +8,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const folder = createStoreFolder('store')
@@ -145,9 +144,9 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
       await store.block('old block', NOW + 70_000, NOW)
       await other.block('new block', NOW + 80_000, NOW)
       const names = Array.from({ length: 2_500 }, (_, at) => `invented ${at}`)
-      // Few at a time: a store that is given all at once answers the last ones too late.
-      const limit = pLimit(100)
-      for (let failures = 0; failures < 2; failures++) await limit.map(names, (name) => store.add(name, 90_000, NOW))
+      for (let failures = 0; failures < 2; failures++) {
+        await fewAtATime.map(names, (name) => store.add(name, 90_000, NOW))
+      }
       const listed = await other.list(NOW, { blocks: 10, counts: 2_000 })
       expect(listed).toHaveLength(2_002)
       expect(listed.slice(0, 2)).toEqual([
@@ -177,7 +176,8 @@ describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {
 
   test('lists none of more than one thousand counts that expired at once', () =>
     withStores(async (store) => {
-      await Promise.all(Array.from({ length: 1_100 }, (_, at) => store.add(`${at}`, 60_000, NOW)))
+      const names = Array.from({ length: 1_100 }, (_, at) => `${at}`)
+      await fewAtATime.map(names, (name) => store.add(name, 60_000, NOW))
       await store.add('running', 60_001, NOW)
       expect(await store.list(NOW + 60_000, ofEach(10_000))).toEqual([
         { key: 'running', failures: 1, expires: NOW + 60_001 },

@@ -14,7 +14,7 @@ import { type DurableRedis, startDurableRedis } from '../../support/durable-redi
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 600_000
@@ -37,7 +37,7 @@ const createMany = (count: number, changes: Partial<Revocation> = {}): Revocatio
   Array.from({ length: count }, () => createRevocation(changes))
 
 const addAll = (store: RevocationStore, revocations: readonly Revocation[]) =>
-  Promise.all(revocations.map((revocation) => store.add(revocation, NOW)))
+  fewAtATime.map(revocations, (revocation) => store.add(revocation, NOW))
 
 /** Creates a reader that starts at the beginning and continues from its cursor. */
 function follow(store: RevocationStore) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { TokenRecord, TokenStore } from '../../../src/core/ports/token-store.ts'
@@ -11,7 +11,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
-import { createStoreFolder, openStore } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const LIFETIME = 300_000
@@ -385,7 +385,8 @@ describe.each(kinds)('$kind', ({ create }) => {
     await expect(store.findBySession(digest, NOW)).rejects.toThrow()
     await store.close()
     const again = await open(name)
-    expect(await Promise.all(records.map(({ tokenDigest }) => again.findByToken(tokenDigest, NOW)))).toEqual(records)
+    // One after the other: a server that is busy must answer each within 800 ms.
+    for (const record of records) expect(await again.findByToken(record.tokenDigest, NOW)).toEqual(record)
     await again.close()
     await remove()
   })
@@ -516,7 +517,11 @@ describe('SQLite', () => {
     const store = await open(`sqlite:${file}`)
     using spy = new DatabaseSync(file)
     const late = createRecord({ expiresAt: EXPIRY + 1 })
-    await Promise.all([store.create(late), ...Array.from({ length: 600 }, () => store.create(createRecord()))])
+    await store.create(late)
+    await fewAtATime.map(
+      Array.from({ length: 600 }, () => createRecord()),
+      (record) => store.create(record),
+    )
     await store.sweep(FORGOTTEN - 1)
     expect(count(spy)).toBe(601)
     await store.sweep(FORGOTTEN)
@@ -855,8 +860,7 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
         expect(store.findBySession(record.sessionDigest, NOW)).rejects.toThrow('has not answered within 800 ms'),
       ])
       expect(performance.now() - asked).toBeLessThan(1_000)
-      await sleep(1_000)
-      expect(await store.findByToken(record.tokenDigest, NOW)).toStrictEqual(record)
+      await expect.poll(() => store.findByToken(record.tokenDigest, NOW).catch(String)).toStrictEqual(record)
     }),
   )
 
