@@ -51,3 +51,8 @@ test("B35: counts one try for each check of the token's own task", async () => {
   }
   expect(await parts.tokens.check(jws, 'verify')).toMatchObject({ refused: 'tries_used_up' })
 })
+
+test('says why a token is invalid', async () => {
+  await using parts = await start()
+  expect(parts.tokens.explainInvalid('no token')).toContain('is not a signed token')
+})

@@ -218,6 +218,23 @@ describe('guesses', () => {
     expect(failed).toHaveLength(2)
   })
 
+  test('at one name from one address wait, 64 at a time', async () => {
+    const gate = Promise.withResolvers<boolean>()
+    const login = create([psc], { passwords: { check: () => gate.promise } })
+    const attempt = () => login('psc', 'guess', ADDRESS)
+    const [checking, ...waiting] = Array.from({ length: 65 }, attempt)
+    for (let extra = 0; extra < 2; extra++)
+      await expect(attempt()).rejects.toThrow(new PasswordQueueFullError('too many attempts at one name are waiting'))
+    gate.resolve(false)
+    const answers = await Promise.all([checking, ...waiting])
+    expect(new Set(answers.map((answer) => answer && 'refused' in answer && answer.refused))).toEqual(
+      new Set(['bad_password']),
+    )
+
+    const again = await Promise.allSettled(Array.from({ length: 66 }, attempt))
+    expect(again.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+  })
+
   test('are refused as blocked where another process has reached the limit', async () => {
     const login = create([psc], { guard: { ...noGuard, fail: async () => true } })
     expect(await login('psc', 'wrong', ADDRESS)).toMatchObject({ refused: 'blocked' })
@@ -274,5 +291,5 @@ describe('createPasswordChecker', () => {
 })
 
 test('rejects a keyring without keys, which could not name unknown accounts', () => {
-  expect(() => create([], { keyring: [] })).toThrow(RangeError)
+  expect(() => create([], { keyring: [] })).toThrow(new RangeError('no key is configured; expected at least one'))
 })

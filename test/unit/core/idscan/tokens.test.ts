@@ -69,3 +69,8 @@ test('I33: counts a successful check as a use, but neither find nor a check for 
   parts.clock.advance(300_000)
   expect(await parts.tokens.check(jws, 'scanning')).toMatchObject({ refused: 'token_idle' })
 })
+
+test('says why a token is invalid', async () => {
+  await using parts = await start()
+  expect(parts.tokens.explainInvalid('no token')).toContain('is not a signed token')
+})
