@@ -19,6 +19,8 @@ export interface Stores {
    * Undefined for a store without files.
    */
   readonly isInPlace?: () => Promise<boolean>
+  /** Returns a sentence for each setting of the server with which it can lose acknowledged writes. */
+  readonly warnings?: () => Promise<string[]>
   close(): Promise<void>
 }
 
@@ -51,7 +53,8 @@ export async function openStores(store: string, options: StoreOptions = {}): Pro
   if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs, create })
   if (/^postgres(ql)?:/.test(store)) {
     const { openPostgres } = await loadWithClient('pg', () => import('./postgres/open.ts'))
-    return withClose(await openPostgres(store, { onError, create }))
+    const { warnings, ...stores } = await openPostgres(store, { onError, create })
+    return { ...withClose(stores), warnings }
   }
   const { openRedis } = await loadWithClient('redis', () => import('./redis/open.ts'))
   return withClose(await openRedis(store, onError))
@@ -69,6 +72,6 @@ async function loadWithClient<Module>(client: string, load: () => Promise<Module
 
 const ignore = () => undefined
 
-function withClose(stores: Omit<Stores, 'close' | 'isInPlace'>): Stores {
+function withClose(stores: Omit<Stores, 'close' | 'isInPlace' | 'warnings'>): Stores {
   return { ...stores, close: async () => void (await Promise.all(Object.values(stores).map((store) => store.close()))) }
 }
