@@ -14,6 +14,7 @@ import { type LiftOptions, liftGuard, listGuard, parseNetwork } from './guard.ts
 import { healthcheck } from './healthcheck.ts'
 import { CommandError, type CommandIo, randomSecret, readSecret } from './io.ts'
 import { listKeys } from './list-keys.ts'
+import { checkStore, copyStore, migrateStore } from './manage-store.ts'
 import { type PromoteOptions, promoteKey } from './promote-key.ts'
 import { printQrCode, type QrOptions } from './qr.ts'
 import { SERVE_OPTIONS, type ServeOptions, toVariables } from './serve-options.ts'
@@ -187,6 +188,27 @@ export function createProgram(io: CommandIo): Command {
     .argument('[id]', 'default: the key with the latest `created`')
     .option('--force', 'do not check the replicas; those that lack the key reject its tokens')
     .action((id: string | undefined, options: PromoteOptions) => promoteKey(io, id, options))
+
+  const store = program.command('store').description('check, create, migrate and move the store')
+  const STORE_ARGUMENT = 'URL of the store, or file:path of a file with the URL; default: `store` in the configuration'
+  store
+    .command('check')
+    .description('check that the store can be opened, read and written; warn where it can lose acknowledged writes')
+    .argument('[store]', STORE_ARGUMENT)
+    .action((name?: string) => checkStore(io, name))
+  store
+    .command('migrate')
+    .description('create the store, or migrate it to this release, for servers whose user may not')
+    .argument('[store]', STORE_ARGUMENT)
+    .action((name?: string) => migrateStore(io, name))
+  store
+    .command('copy')
+    .description(
+      'move all records of an SQLite file to another store while servers use the file; their use of it ends with the last pass',
+    )
+    .argument('<from>', 'sqlite:path')
+    .argument('<to>', 'URL of the new store, or file:path of a file with the URL')
+    .action((from: string, to: string) => copyStore(io, from, to))
 
   program
     .command('qr')

@@ -9,7 +9,11 @@ type Step = (...values: unknown[]) => Promise<unknown>
  *
  * @param uptime returns milliseconds of a monotonic clock.
  */
-export function instrumentStores({ close, isInPlace, ...stores }: Stores, metrics: Metrics, uptime: Clock): Stores {
+export function instrumentStores(
+  { close, isInPlace, warnings: _, ...stores }: Stores,
+  metrics: Metrics,
+  uptime: Clock,
+): Stores {
   const measured = Object.entries(stores).map(([name, store]) => [name, measureStore(name, store, metrics, uptime)])
   return { ...(Object.fromEntries(measured) as Omit<Stores, 'close'>), ...(isInPlace ? { isInPlace } : {}), close }
 }

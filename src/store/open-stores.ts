@@ -19,6 +19,8 @@ export interface Stores {
    * Undefined for a store without files.
    */
   readonly isInPlace?: () => Promise<boolean>
+  /** Returns a sentence for each setting of the server with which it can lose acknowledged writes. */
+  readonly warnings?: () => Promise<string[]>
   close(): Promise<void>
 }
 
@@ -50,27 +52,26 @@ export async function openStores(store: string, options: StoreOptions = {}): Pro
   const { onError = ignore, onFatal = ignore, timeoutMs = STORE_TIMEOUT_MS, create = true } = options
   if (store.startsWith(SQLITE)) return openSqlite(store.slice(SQLITE.length), { onFatal, timeoutMs, create })
   if (/^postgres(ql)?:/.test(store)) {
-    // Imported on demand, as the Redis client is.
-    const { openPostgres } = await import('./postgres/open.ts')
-    return withClose(await openPostgres(store, { onError, create }))
+    const { openPostgres } = await loadWithClient('pg', () => import('./postgres/open.ts'))
+    const { warnings, ...stores } = await openPostgres(store, { onError, create })
+    return { ...withClose(stores), warnings }
   }
-  const openRedis = await loadRedis()
+  const { openRedis } = await loadWithClient('redis', () => import('./redis/open.ts'))
   return withClose(await openRedis(store, onError))
 }
 
-/** Loads the Redis client on demand: it is a large part of a start's time and memory, and an optional package. */
-async function loadRedis() {
+/** Loads a store on demand: its client is a large part of a start's time and memory, and an optional package. */
+async function loadWithClient<Module>(client: string, load: () => Promise<Module>): Promise<Module> {
   try {
-    const { openRedis } = await import('./redis/open.ts')
-    return openRedis
+    return await load()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new Error('the Redis client is not installed; run npm install redis', { cause: error })
+    throw new Error(`the package ${client} is not installed; run npm install ${client}`, { cause: error })
   }
 }
 
 const ignore = () => undefined
 
-function withClose(stores: Omit<Stores, 'close' | 'isInPlace'>): Stores {
+function withClose(stores: Omit<Stores, 'close' | 'isInPlace' | 'warnings'>): Stores {
   return { ...stores, close: async () => void (await Promise.all(Object.values(stores).map((store) => store.close()))) }
 }

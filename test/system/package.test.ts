@@ -76,13 +76,17 @@ describe('the program', () => {
     expect(await started.ended()).toBe(0)
   })
 
-  test('reads the configuration that --config names, and names a missing optional package', async () => {
+  test.each([
+    ['redis', 'redis://127.0.0.1:1'],
+    ['pg', 'postgres://user@127.0.0.1:1/trimint'],
+  ])('reads the configuration that --config names, and names the missing package %s', async (name, store) => {
     const key = 'dGVzdC1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy4uLi4'
-    const text = `publicUrl: https://t.example.com\nstore: redis://127.0.0.1:1\nkeys: [{ secret: ${key} }]\nbws: { apps: [] }\n`
-    await writeProjectFile(installed, 'redis.yaml', text)
-    await using started = await startInstalled({}, ['--config', join(installed.folder, 'redis.yaml')])
+    const text = `publicUrl: https://t.example.com\nstore: ${store}\nkeys: [{ secret: ${key} }]\nbws: { apps: [] }\n`
+    await writeProjectFile(installed, 'optional.yaml', text)
+    await using started = await startInstalled({}, ['--config', join(installed.folder, 'optional.yaml')])
     expect(await started.ended()).toBe(1)
-    expect(started.err()).toMatch(/^trimint cannot start:\n {2}\S*redis\.yaml store: .*npm install redis\n$/)
+    expect(started.err()).toMatch(/^trimint cannot start:\n {2}\S*optional\.yaml store: /)
+    expect(started.err()).toContain(`npm install ${name}\n`)
   })
 
   test('names the missing packages of tracing', async () => {

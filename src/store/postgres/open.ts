@@ -1,5 +1,6 @@
 import { parsePostgresUrl } from '../../core/ports/postgres-url.ts'
 import { createPostgresCredentialStore } from './credential-store.ts'
+import { findDurabilityWarnings } from './durability.ts'
 import { createPostgresFailedAttemptStore } from './failed-attempt-store.ts'
 import { createPostgresInstanceStore } from './instance-store.ts'
 import { openPrimary } from './primary.ts'
@@ -33,6 +34,7 @@ export async function openPostgres(url: string, { onError, create }: PostgresOpt
     throw error
   }
   return {
+    warnings: () => findDurabilityWarnings(primary),
     failures: { ...createPostgresFailedAttemptStore(primary), close },
     credentials: { ...createPostgresCredentialStore(primary), close },
     tokens: { ...createPostgresTokenStore(primary), close },

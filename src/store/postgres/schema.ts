@@ -91,13 +91,28 @@ const FIND_SCHEMA: Statement = {
 
 const READ_VERSION: Statement = { name: 'read-schema-version', text: 'SELECT version FROM trimint_schema' }
 
+const FIND_MISSING_RIGHTS: Statement = {
+  name: 'find-missing-rights',
+  text: `SELECT right_name || ' on ' || relname AS missing
+    FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS right_name
+    WHERE relname LIKE 'trimint\\_%' AND relname <> 'trimint_schema' AND relkind = 'r' AND pg_table_is_visible(oid)
+      AND NOT has_table_privilege(oid, right_name)
+    ORDER BY relname, right_name`,
+}
+
 /**
  * Creates or migrates the tables where necessary.
  *
  * @throws RefusedError where they are missing or old and must not be changed, where a newer release has migrated them,
- *   or where the database has another encoding than UTF-8.
+ *   where the user lacks rights, or where the database has another encoding than UTF-8.
  */
 export async function prepareSchema(connection: Connection, { create }: { create: boolean }): Promise<void> {
+  await updateSchema(connection, create)
+  const missing = (await connection.run(FIND_MISSING_RIGHTS, [])).map((row) => row.missing)
+  if (missing.length > 0) throw new RefusedError(`the user lacks the rights ${missing.join(', ')}`)
+}
+
+async function updateSchema(connection: Connection, create: boolean): Promise<void> {
   const version = await readVersion(connection)
   if (version === MIGRATIONS.length) return
   if (version > MIGRATIONS.length) {

@@ -117,6 +117,12 @@ function requireCurrent(database: DatabaseSync): void {
   throw new Error(`the store is of version ${version}, this release uses version ${MIGRATIONS.length}`)
 }
 
+/** The version of a file whose records were moved to another store. */
+export const MOVED_VERSION = 1_000_000
+
+/** @throws Error for a file whose records were moved. */
 function readVersion(database: DatabaseSync): number {
-  return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version !== MOVED_VERSION) return version
+  throw new Error('`trimint store copy` has moved its records to another store; expected the URL of that store')
 }

@@ -17,7 +17,8 @@ import type { Connections } from './calls.ts'
 import { prepareSessionChanges } from './credential-changes.ts'
 import { createTokenLookup, hasSessionDigest, hasTokenDigest } from './token-lookup.ts'
 
-const COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
+/** The columns of a record, under the names of its members. */
+export const TOKEN_COLUMNS = `token_digest AS tokenDigest, session_digest AS sessionDigest, operation, username, client,
   uaf_request AS uafRequest, created_at AS createdAt, known_revocation AS knownRevocation, expires_at AS expiresAt,
   response_lifetime AS responseLifetime, redeemed_at AS redeemedAt, revoked_at AS revokedAt, outcome`
 
@@ -44,17 +45,17 @@ export function prepareTokenOperations(database: DatabaseSync) {
     `UPDATE main.tokens SET redeemed_at = $now
      WHERE ${hasTokenDigest('$tokenDigest')} AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > $now
        AND created_at <= $now + ${CLOCK_LEEWAY_MS} AND operation = $operation
-     RETURNING ${COLUMNS}`,
+     RETURNING ${TOKEN_COLUMNS}`,
   )
   const revoke = database.prepare(
     `UPDATE main.tokens SET revoked_at = $now
      WHERE ${hasTokenDigest('$tokenDigest')} AND revoked_at IS NULL AND ${END} > $cutoff`,
   )
   const findByToken = database.prepare(
-    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')} AND ${END} > $cutoff`,
+    `SELECT ${TOKEN_COLUMNS} FROM main.tokens WHERE ${hasTokenDigest('$tokenDigest')} AND ${END} > $cutoff`,
   )
   const findBySession = database.prepare(
-    `SELECT ${COLUMNS} FROM main.tokens WHERE ${hasSessionDigest('$sessionDigest')} AND ${END} > $cutoff`,
+    `SELECT ${TOKEN_COLUMNS} FROM main.tokens WHERE ${hasSessionDigest('$sessionDigest')} AND ${END} > $cutoff`,
   )
   const sweep = database.prepare(
     `DELETE FROM main.tokens WHERE id IN (SELECT id FROM main.tokens WHERE ${END} <= $cutoff LIMIT $limit)`,
@@ -163,7 +164,8 @@ function toRow(record: TokenRecord): SQLInputValue[] {
   ]
 }
 
-function toRecord(row: unknown): TokenRecord | undefined {
+/** Returns the record in a row, or undefined where there is none. */
+export function toRecord(row: unknown): TokenRecord | undefined {
   if (row === undefined) return undefined
   const { outcome, ...columns } = row as Record<string, unknown>
   const entries = Object.entries(columns).map(([name, value]) => [name, value ?? undefined])

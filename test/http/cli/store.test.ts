@@ -130,3 +130,16 @@ describe('GET /readyz', () => {
     expect(await readiness(trimint)).toEqual(READY)
   })
 })
+
+test('store check fails where there is no store, and passes once store migrate has created one', async () => {
+  expect(await run('store check')).toMatchObject({ code: 1, err: expect.stringContaining('does not exist') })
+  const path = join(data, 'trimint.db')
+  expect(await run('store migrate')).toEqual({ code: 0, out: `sqlite:${path} is of this release\n`, err: '' })
+  expect(await run('store check')).toEqual({
+    code: 0,
+    out: `sqlite:${path} can be read and written, and is of this release\n`,
+    err: expect.stringContaining('no running server'),
+  })
+  await using _server = await start()
+  expect(await run('store check')).toMatchObject({ code: 0, err: '' })
+})

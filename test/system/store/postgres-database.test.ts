@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../../src/app/system-clock.ts'
 import type { Revocation } from '../../../src/core/ports/revocation-store.ts'
 import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores } from '../../../src/store/open-stores.ts'
+import { runTrimint } from '../../support/command.ts'
 import { findFreePort } from '../../support/ports.ts'
 import { giveToPostgres, hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
 
@@ -144,6 +146,67 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     const url = await server.createDatabase()
     await expect(openStores(url, { create: false })).rejects.toThrow('the database contains no store')
     expect(await server.query("SELECT FROM pg_tables WHERE tablename LIKE 'trimint%'", url)).toEqual([])
+  })
+
+  describe('with a user that owns no tables', () => {
+    const run = (...words: string[]) => runTrimint(words, { clock: systemClock })
+    let ownerUrl: string
+    let url: string
+    beforeAll(async () => {
+      ownerUrl = await server.createDatabase()
+      url = ownerUrl.replace(/\/\/[^@]*@/, '//runtime:runtime-password@')
+      await server.query("CREATE ROLE runtime LOGIN PASSWORD 'runtime-password'")
+      await server.query('ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO runtime', ownerUrl)
+    })
+
+    test('serves once `trimint store migrate` has created the tables', async () => {
+      expect(await run('store', 'check', url)).toEqual({
+        code: 1,
+        out: '',
+        err: expect.stringMatching(/^the store cannot be opened: the database contains no store; /),
+      })
+      expect(await run('store', 'migrate', ownerUrl)).toEqual({
+        code: 0,
+        out: expect.stringMatching(/^postgres:\/\/…@127.*\/test_\d+ is of this release\n$/),
+        err: '',
+      })
+      const stores = await openStores(url)
+      await stores.tokens.create(createRecord())
+      await stores.tokens.sweep(EXPIRY + 3_600_000)
+      await stores.revocations.add(revocation('a'), NOW)
+      await stores.close()
+    })
+
+    test('is told by `trimint store check` what the server can lose', async () => {
+      expect(await run('store', 'check', url)).toEqual({
+        code: 0,
+        out: expect.stringMatching(/^postgres:\/\/…@.* can be read and written, and is of this release\n$/),
+        err: [
+          'warning: synchronous_standby_names is empty: a fail-over loses the last writes',
+          'warning: fsync is off: a crash of the machine can destroy the database',
+          'warning: no running server has announced itself in this store; is it the store of your servers?\n',
+        ].join('\n'),
+      })
+    })
+
+    test('is refused, with the names of the rights that it lacks', async () => {
+      await server.query('REVOKE DELETE ON trimint_uses FROM runtime', ownerUrl)
+      await server.query('REVOKE INSERT, UPDATE ON trimint_beats FROM runtime', ownerUrl)
+      const opening = openStores(url)
+      await expect(opening).rejects.toThrow(
+        'the user lacks the rights INSERT on trimint_beats, UPDATE on trimint_beats, DELETE on trimint_uses',
+      )
+    })
+  })
+
+  test('`trimint store check` fails where no server answers', async () => {
+    const words = ['store', 'check', `postgres://user:a-password@127.0.0.1:${await findFreePort()}/trimint`]
+    const { code, out, err } = await runTrimint(words, { clock: systemClock })
+    expect({ code, out, err }).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^the store does not answer: no PostgreSQL server takes writes .*ECONNREFUSED/),
+    })
   })
 
   test('starts without a server, rejects calls at once, and works once the server runs', {
