@@ -33,14 +33,12 @@ export function createProblemHandler(contentType: string, refuse: ReplyToError):
   }
 }
 
-/** Fastify's own errors are about the body: too large, or cut off. */
+/** Fastify's own errors are about the body: too large, cut off, or of an unreadable Content-Type. */
 function toProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error
-  const { statusCode, code } = error as { statusCode?: unknown; code?: unknown }
-  if (typeof code !== 'string' || !code.startsWith('FST_ERR_CTP')) return undefined
-  return statusCode === 413
-    ? new Problem(413, 'The body is too large; at most 10 MiB are allowed.')
-    : new Problem(400, 'The body cannot be read.')
+  const { statusCode } = error as { statusCode?: unknown }
+  if (statusCode === 413) return new Problem(413, 'The body is too large; at most 10 MiB are allowed.')
+  return statusCode === 400 || statusCode === 415 ? new Problem(400, 'The body cannot be read.') : undefined
 }
 
 function explain(request: FastifyRequest, explanation: string): void {
