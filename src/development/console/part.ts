@@ -29,6 +29,7 @@ const FILES = [
   'sessions.js',
   'time.js',
   'token.js',
+  'use.js',
 ] as const
 
 const TYPES = {
