@@ -5,7 +5,7 @@ import { createOpenApi } from '../openapi/document.ts'
 // npm run check:contract-coverage fails unless every row of a contract page is named in the title of a test over real
 // HTTP.
 
-/** Maps each part of a contract page to its route in the OpenAPI document; the control API is not in it. */
+/** Maps each part of a contract page to its route in the OpenAPI document; the control API and the stand-ins are not in it. */
 const SECTIONS = [
   { page: 'bws', from: /^# /m, to: /^## How the token is used/m, path: '/token' },
   { page: 'bws', from: /^## How the token is used/m, to: /$/, path: '/authz/bws/{operation}' },
@@ -16,6 +16,7 @@ const SECTIONS = [
   { page: 'nevisfido', from: /^## Status/m, to: /$/, path: '/nevisfido/status' },
   { page: 'uaf', from: /^# /m, to: /$/, path: '/nevisfido/uaf/1.1/registration' },
   { page: 'development', from: /^# /m, to: /$/, path: undefined },
+  { page: 'stand-ins', from: /^# /m, to: /$/, path: undefined },
 ]
 
 for (const file of readdirSync(new URL('../docs/contracts', import.meta.url))) {

@@ -27,6 +27,7 @@ import { createJobScheduler, createStoreErrorLog, type Intervals, type OnStoreEr
 import { toResourceServers } from './contract-options.ts'
 import { createContracts } from './contracts.ts'
 import { createFastifyApp } from './fastify-app.ts'
+import { createGates } from './stand-ins.ts'
 import { createTokenServices } from './token-services.ts'
 import { createWriteCheck } from './write-check.ts'
 
@@ -118,6 +119,7 @@ export async function buildServer(
       audit,
     }
     for (const contract of createContracts(configuration, contractDependencies)) await contract.register(busy)
+    await development?.serveStandIns(busy, createGates(configuration, contractDependencies))
     const { lifecycle, origin } = tokens
     const resourceServers = toResourceServers(configuration)
     if (configuration.docs) await busy.register(docsRoutes)

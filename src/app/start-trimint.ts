@@ -157,8 +157,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     guardMemory: dependencies.guardMemory,
     url: () => url,
     configuration: () => active.configuration,
-    // The store as it was opened: a relative path in a file is relative to that file.
-    input: () => ({ ...active.input, store: active.configuration.store }),
+    input: () => withResolvedPaths(active),
     patched: changes.patched,
     patch: (input) => changes.patch(() => parse(input)),
     restore: changes.restore,
@@ -204,6 +203,13 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     [Symbol.asyncDispose]: () => trimint.close(),
   }
   return trimint
+}
+
+/** Returns the configuration in force as it was written. A relative path in a file is relative to that file. */
+function withResolvedPaths({ input, configuration: { store, idscan } }: Active): ConfigurationInput {
+  const fixtures = idscan ? idscan.fixtures : undefined
+  const section = input.idscan && fixtures !== undefined ? { ...input.idscan, fixtures } : input.idscan
+  return { ...input, store, ...(section === undefined ? {} : { idscan: section }) }
 }
 
 function certificateExpiry({ tls }: Configuration): number | undefined {

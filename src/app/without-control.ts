@@ -14,5 +14,6 @@ export const withoutControl: Development = {
   sessions: refuse,
   failedAttempts: refuse,
   authenticator: { keys: [], register: refuse, authenticate: refuse, deregister: refuse, answer: refuse },
+  outcomes: { set: refuse, list: refuse, clear: refuse },
   reset: refuse,
 }

@@ -21,7 +21,7 @@ export function createDemoConfiguration({ publicUrl, key }: DemoOptions): Config
   return {
     publicUrl,
     keys: [{ id: 'development', secret: key }],
-    bws: { apps: [{ id: 'demo-app', secret, client: 'Demo', bcids: '*' }] },
+    bws: { apps: [{ id: 'demo-app', secret, client: 'Demo', bcids: '*' }], standIns: true },
     idscan: {
       accounts: [
         {
@@ -34,6 +34,7 @@ export function createDemoConfiguration({ publicUrl, key }: DemoOptions): Config
           tenant: 'Demo',
         },
       ],
+      standIns: true,
     },
     nevisfido: {
       appId: `${publicUrl}/nevisfido/uaf/1.1/facets`,

@@ -15,6 +15,7 @@ import {
   isInMemory,
   type NevisfidoConfiguration,
 } from './schema.ts'
+import { findStandInIssues, resolveFixtures } from './stand-ins.ts'
 import { storeFileIssue } from './store-file.ts'
 import { resolveStoreUrl } from './store-url.ts'
 import { decodeUtf8 } from './utf8.ts'
@@ -200,9 +201,10 @@ function examine(
   const [issues, warnings]: [Finding[], Finding[]] = NODE_ENV === 'production' ? [unsafe, []] : [[], unsafe]
   const checked = check(configurationSchema, value)
   if ('issues' in checked) return { issues: [...issues, ...checked.issues], warnings }
-  const { store } = checked.data
+  const { store, idscan } = checked.data
   const configuration = {
     ...checked.data,
+    idscan: folder === undefined ? idscan : resolveFixtures(idscan, folder),
     nevisfido: withAttestation(checked.data.nevisfido, NODE_ENV === 'production'),
     store: folder === undefined ? store : resolveStoreUrl(store, folder),
   }
@@ -216,6 +218,7 @@ function examine(
   if (configuration.control && NODE_ENV === 'production') {
     issues.push({ path: ['control'], message: 'control API in production; expected false, or no control' })
   }
+  issues.push(...findStandInIssues(configuration, NODE_ENV === 'production'))
   if (WORKERS > 1 && isInMemory(configuration)) {
     const message =
       'store in memory with several WORKERS; expected a store that they share: sqlite:path, redis:// or rediss://'

@@ -3,6 +3,7 @@ import type { ClockControl } from './clock/part.ts'
 import type { Changed, ConfigurationPatch } from './configuration/part.ts'
 import type { FaultsControl } from './faults/part.ts'
 import type { JournalControl } from './journal/part.ts'
+import type { OutcomesControl } from './stand-ins/outcomes/part.ts'
 import type { GuardCount } from './state/guard.ts'
 import type { SessionView } from './state/sessions.ts'
 
@@ -23,6 +24,8 @@ export interface Development extends JournalControl {
   failedAttempts(): Promise<GuardCount[]>
   /** A phone with a FIDO UAF authenticator that uses this server. */
   readonly authenticator: Authenticator
+  /** What the stand-ins for the vendors' other APIs answer. */
+  readonly outcomes: OutcomesControl
   /** Restores the state of the start: all of it, or the parts with these names. */
   reset(options?: { readonly only?: readonly string[] }): Promise<void>
 }

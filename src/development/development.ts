@@ -21,6 +21,7 @@ import type { IssuedTokens, Running } from './part.ts'
 import { createParts } from './parts.ts'
 import { decorateRequests } from './request-state.ts'
 import { createShared, type Peers } from './shared.ts'
+import type { Gates } from './stand-ins/gates.ts'
 
 export interface DevelopmentOptions {
   readonly settings: ControlConfiguration
@@ -48,6 +49,8 @@ export interface DevelopmentTools {
   onUnknownPath(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
   /** Serves the control API below `/_trimint`. */
   serve(app: FastifyInstance, tokens: IssuedTokens): Promise<void>
+  /** Serves the stand-ins for the vendors' other APIs. */
+  serveStandIns(app: FastifyInstance, gates: Gates): Promise<void>
   /** Takes over the state of other processes. Call it before the port opens. */
   start(running: Running): Promise<void>
   /** Ends waits, delays, streams and connections that hang, so that a shutdown need not wait for them. */
@@ -112,6 +115,7 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
     },
     onUnknownPath: injection.inject,
     serve: (app, tokens) => serveControl(app, { parts: parts.all, tokens, checkAccess }),
+    serveStandIns: parts.standIns.serve,
     async start(given) {
       started = given
       await shared.join()

@@ -10,6 +10,8 @@ import { createFaultsPart } from './faults/part.ts'
 import type { Journal } from './journal/journal.ts'
 import { createJournalPart } from './journal/part.ts'
 import type { Part, PartDependencies } from './part.ts'
+import { createOutcomesPart } from './stand-ins/outcomes/part.ts'
+import { createStandInsPart } from './stand-ins/part.ts'
 import { createGuardPart } from './state/guard.ts'
 import { createResetPart } from './state/reset.ts'
 import { createSessionsPart } from './state/sessions.ts'
@@ -37,7 +39,19 @@ export function createParts(dependencies: PartsDependencies) {
   const sessions = createSessionsPart(dependencies)
   const guard = createGuardPart(dependencies)
   const authenticator = createAuthenticatorPart(dependencies, (milliseconds) => clock.api.advance(`${milliseconds}ms`))
-  const resettable: Part[] = [clock, faults, requests, configuration, sessions, guard, authenticator]
+  const outcomes = createOutcomesPart(dependencies)
+  const standIns = createStandInsPart(dependencies, outcomes.outcomes)
+  const resettable: Part[] = [
+    clock,
+    faults,
+    requests,
+    configuration,
+    sessions,
+    guard,
+    authenticator,
+    outcomes,
+    standIns,
+  ]
   const reset = createResetPart(resettable)
 
   const api: Development = {
@@ -48,7 +62,9 @@ export function createParts(dependencies: PartsDependencies) {
     sessions: sessions.list,
     failedAttempts: guard.list,
     authenticator: authenticator.api,
+    outcomes: outcomes.api,
     reset: reset.reset,
   }
-  return { all: [...resettable, reset, createConsolePart(dependencies)], api, faults, sessions }
+  const page = createConsolePart(dependencies, standIns.viewUse)
+  return { all: [...resettable, reset, page], api, faults, sessions, standIns }
 }

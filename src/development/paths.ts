@@ -12,6 +12,7 @@ export function isExempt(url: string): boolean {
 
 const CONTRACT_PATHS = [
   [/^(?:\/extension)?\/token(?:\/|$)/, 'bws'],
+  [/^(?:\/extension)?\/(?:upload|verify|enroll|identify|livenessdetection|result)(?:[/?]|$)/, 'bws'],
   [/^\/authz\/bws\//, 'bws'],
   [/^\/idscanenterprisesvc\//i, 'idscan'],
   [/^\/authz\/idscan\//, 'idscan'],

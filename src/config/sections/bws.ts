@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { BWS_TASKS } from '../../core/bws/task.ts'
-import { absoluteUrl, expected, label, partition, seconds } from '../value-schemas.ts'
+import { absoluteUrl, expected, flag, label, partition, seconds } from '../value-schemas.ts'
 import { listOf, oneOf, uniqueList, wildcardOr } from './combinators.ts'
 import { withSecrets } from './credentials.ts'
 
@@ -34,4 +34,8 @@ export const bws = z.strictObject({
       "Form of the claim `challenge`: a JSON array, or JSON text, as the vendor's iOS, ASP.NET, MVC and PHP clients need it.",
   }),
   apps: uniqueList(app, 'id').meta({ description: 'Apps that may request tokens.' }),
+  standIns: flag.default(false).meta({
+    description:
+      'Whether Trimint also answers the calls that follow a token, such as `POST /upload` and `GET /verify`: see [journeys.md](journeys.md). Needs `control`. Production rejects it.',
+  }),
 })

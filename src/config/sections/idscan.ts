@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { IDSCAN_AREAS } from '../../core/idscan/account.ts'
-import { flag, label, origin, password, seconds } from '../value-schemas.ts'
+import { flag, label, origin, password, seconds, text } from '../value-schemas.ts'
 import { always, listOf, oneOf, uniqueList } from './combinators.ts'
 
 const account = z.strictObject({
@@ -35,6 +35,16 @@ export const idscan = z
       .default([])
       .meta({ description: 'Origins of web pages that may call this contract (CORS).' }),
     accounts: uniqueList(account, 'username').meta({ description: 'Accounts that may log in.' }),
+    standIns: flag.default(false).meta({
+      description:
+        'Whether Trimint also answers the calls that follow a token, such as `POST /idscanenterprisesvc/journey/upload`: see [journeys.md](journeys.md). Needs `control`. Production rejects it.',
+    }),
+    fixtures: text('the path of a folder', /^.{1,4096}$/s)
+      .optional()
+      .meta({
+        description:
+          'Folder with JSON files that replace or extend what the stand-ins answer: see [journeys.md](journeys.md#documents-of-your-own).',
+      }),
   })
   .superRefine((section, context) => {
     if (section?.usernameCase !== 'insensitive' || !Array.isArray(section.accounts)) return

@@ -7,7 +7,7 @@ import type { BwsTask } from './task.ts'
 import { type BwsToken, type BwsVerifier, verifyBwsToken } from './verify.ts'
 
 /** What a client presents a token for: an upload, which tokens of every task allow, or the API of one task (B33). */
-type BwsOperation = 'upload' | BwsTask
+export type BwsOperation = 'upload' | BwsTask
 
 type Found =
   | { readonly token: BwsToken }
@@ -17,12 +17,15 @@ type Found =
     }
   | { readonly refused: 'invalid_token' }
 
+/** A token that is accepted for an operation. */
+export interface CountedBwsToken {
+  readonly token: BwsToken
+  /** Tries left after this use; undefined where none is counted. */
+  readonly triesLeft: number | undefined
+}
+
 type CheckedBwsToken =
-  | {
-      readonly token: BwsToken
-      /** Tries left after this use; undefined where none is counted. */
-      readonly triesLeft: number | undefined
-    }
+  | CountedBwsToken
   | Extract<Found, { refused: unknown }>
   | { readonly refused: 'wrong_task' | 'tries_used_up'; readonly token: BwsToken }
 

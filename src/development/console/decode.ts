@@ -9,6 +9,7 @@ import type { RefusalReason } from '../../http/refusal.ts'
 import { explainRefusal } from '../../observability/reasons.ts'
 import { ControlError } from '../control/errors.ts'
 import type { IssuedTokens } from '../part.ts'
+import type { UseView } from '../stand-ins/part.ts'
 
 /** Whether Trimint accepts a token now, and why not. */
 type Verdict =
@@ -29,6 +30,9 @@ export type DecodedToken = Verdict & {
   readonly notBefore?: string
   readonly expires?: string
 }
+
+/** A token with what the stand-ins know of it. */
+export type UsedToken = DecodedToken & { readonly use?: UseView }
 
 /**
  * Decodes a token of any contract and verifies it, without counting a use.

@@ -6,7 +6,8 @@ import { expected } from '../../config/value-schemas.ts'
 import { REASONS } from '../../observability/reasons.ts'
 import { parseInput, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
-import { decodeToken } from './decode.ts'
+import type { UseView } from '../stand-ins/part.ts'
+import { decodeToken, type UsedToken } from './decode.ts'
 
 /** Named in `imports` of package.json: the built package has its code in other folders than the sources. */
 const fileOf = (name: string): string => fileURLToPath(import.meta.resolve(`#console/${name}`))
@@ -28,6 +29,7 @@ const FILES = [
   'sessions.js',
   'time.js',
   'token.js',
+  'use.js',
 ] as const
 
 const TYPES = {
@@ -48,7 +50,10 @@ const decodeInput = z.strictObject({
 })
 
 /** Serves the console, a page that uses the control API, and what it needs besides (L25, L26). */
-export function createConsolePart({ clock }: PartDependencies): Part {
+export function createConsolePart(
+  { clock }: PartDependencies,
+  viewUse: (tokenId: string) => UseView | undefined,
+): Part {
   const loading = new Map<string, Promise<Buffer>>()
 
   /** Loads each file with its first reader, so that a start does not wait for it. */
@@ -77,7 +82,11 @@ export function createConsolePart({ clock }: PartDependencies): Part {
       }
       serveMethods(app, '/reasons', { GET: async () => ({ reasons: REASONS }) })
       serveMethods(app, '/decode', {
-        POST: async ({ body }) => decodeToken(parseInput(decodeInput, body).token, tokens, clock()),
+        async POST({ body }) {
+          const decoded = await decodeToken(parseInput(decodeInput, body).token, tokens, clock())
+          const use = decoded.accepted || decoded.reason !== 'invalid_token' ? viewUse(decoded.tokenId) : undefined
+          return { ...decoded, ...(use ? { use } : {}) } satisfies UsedToken
+        },
       })
     },
   }

@@ -9,7 +9,7 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown
 export function serveMethods(
   app: FastifyInstance,
   url: string,
-  handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PATCH' | 'DELETE', Handler>>>,
+  handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', Handler>>>,
   options: Pick<RouteOptions, 'config' | 'prefixTrailingSlash'> = {},
 ): void {
   const methods = Object.keys(handlers)

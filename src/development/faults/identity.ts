@@ -35,7 +35,7 @@ export function identify(request: FastifyRequest, body: Buffer | undefined): Ide
   const isMachine = contract === 'nevisfido' || contract === 'service'
   return {
     contract,
-    operation: params.operation ?? params.area,
+    operation: params.operation ?? params.area ?? request.routeOptions.config?.operation,
     method: request.method,
     path: pathOf(url),
     app: contract === 'bws' ? (basicId ?? (typeof claims?.app === 'string' ? claims.app : undefined)) : undefined,

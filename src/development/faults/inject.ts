@@ -84,8 +84,8 @@ export function createInjection(dependencies: InjectionDependencies): Injection 
     return true
   }
 
-  function createRefusal(reason: RefusalReason, { params }: FastifyRequest): Refusal {
-    const { operation, area } = (params ?? {}) as { operation?: string; area?: string }
+  function createRefusal(reason: RefusalReason, { params, routeOptions }: FastifyRequest): Refusal {
+    const { operation = routeOptions.config?.operation, area } = (params ?? {}) as { operation?: string; area?: string }
     const waits = {
       blocked: blockMs(),
       overloaded: OVERLOAD_RETRY_AFTER_MS,

@@ -34,7 +34,7 @@ export function createRequestRecorder(
       method: request.method,
       url: request.originalUrl,
       headers: request.headers,
-      body: request.body,
+      body: keepBody(request.body),
       ...reply,
       decided: state?.decided,
       injectedBy: state?.fault?.id,
@@ -53,6 +53,13 @@ export function createRequestRecorder(
     },
     recordUnanswered: (request) => record(request, { status: 0, replyHeaders: {}, durationMs: 0 }),
   }
+}
+
+/** The largest body of a contract. The stand-ins take larger ones. */
+const MAX_BODY_BYTES = 64 * 1024
+
+function keepBody(body: unknown): unknown {
+  return Buffer.isBuffer(body) && body.length > MAX_BODY_BYTES ? `[${body.length} bytes]` : body
 }
 
 /** Keeps each decision for the journal, and marks the refusals that a fault caused (L14, L16). */

@@ -76,8 +76,9 @@ function redactAuthorization(value: string, caller: string | undefined): string 
     : `${scheme} ${REDACTED}`
 }
 
-/** Redacts a body as the contract's parser read it: a form, or the bytes of a JSON text. */
+/** Redacts a body as the contract's parser read it: a form, the bytes of a JSON text, or a note of its size. */
 export function redactBody(body: unknown, isSecret: IsSecret): unknown {
+  if (typeof body === 'string') return body
   if (!Buffer.isBuffer(body)) {
     const { values = {}, repeated = [] } = body as { values?: Record<string, string | undefined>; repeated?: string[] }
     const given = Object.entries(values).filter((pair): pair is [string, string] => pair[1] !== undefined)

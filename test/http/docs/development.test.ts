@@ -1,14 +1,9 @@
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startTrimint } from '../../../src/app/start-trimint.ts'
 import type { Trimint } from '../../../src/app/trimint.ts'
-import { trackSecretsIn } from '../../support/leak-recorder.ts'
 import { readBlocks } from '../../support/markdown.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { runCommands, runPrograms } from '../../support/recipes.ts'
 
 // Runs the recipes of one page: curl against a demo of this process, TypeScript in a process.
 
@@ -35,30 +30,9 @@ test('L23: has six recipes of about ten lines, each in curl and in TypeScript', 
 test.skipIf(!hasProgram('curl')).each(recipes)(
   `L2: the curl commands of "$heading" in ${PAGE} print what they say`,
   { timeout: 60_000 },
-  async ({ code }) => {
-    const commands = code.replaceAll('http://127.0.0.1:8080', trimint.url)
-    const { stdout } = await promisify(execFile)('bash', ['-e', '-o', 'pipefail', '-c', commands], { timeout: 50_000 })
-    trackSecretsIn(stdout)
-    let rest = stdout
-    for (const [, printed = ''] of code.matchAll(/# prints (.+)$/gm)) {
-      expect(rest).toContain(printed)
-      rest = rest.slice(rest.indexOf(printed) + printed.length)
-    }
-  },
+  ({ code }) => runCommands(code, trimint.url),
 )
 
-test(`L23: the TypeScript programs of ${PAGE} run without an error`, { timeout: 120_000 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'trimint-recipes-'))
-  try {
-    const entry = resolve('src/index.ts')
-    const files = programs.map(({ code }, index) => {
-      writeFileSync(join(folder, `recipe-${index}.ts`), code.replace("from 'trimint'", `from '${entry}'`))
-      return `await import('./recipe-${index}.ts')`
-    })
-    writeFileSync(join(folder, 'main.mjs'), `${files.join('\n')}\nconsole.log('done')\n`)
-    const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'main.mjs')], { timeout: 110_000 })
-    expect(stdout).toBe('done\n')
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-})
+test(`L23: the TypeScript programs of ${PAGE} run without an error`, { timeout: 120_000 }, () =>
+  runPrograms(programs.map(({ code }) => code)),
+)

@@ -209,7 +209,7 @@ function parseJson(body: Buffer): unknown {
 }
 
 /** Returns the path of a target as a router reads it; undefined when it has none. */
-function pathOf(target: string): string | undefined {
+export function pathOf(target: string): string | undefined {
   const idscan = target.replace(/^https?:\/\/[^/]*/i, '').replace(/\?.*$/s, '')
   // In any case, with or without a trailing slash (I1), unless a part of it is encoded.
   if (/^\/idscanenterprisesvc\/token\/?$/i.test(idscan)) return IDSCAN_PATH

@@ -50,5 +50,6 @@ test('warns about the secrets of the demo, and rejects them in production', () =
     configuration: { publicUrl: demo.publicUrl },
     warnings: paths.map((path) => ({ path })),
   })
-  expect(parse(demo, true)).toMatchObject({ issues: [...paths, 'control'].map((path) => ({ path })) })
+  const forbidden = [...paths, 'control', 'bws.standIns', 'idscan.standIns']
+  expect(parse(demo, true)).toMatchObject({ issues: forbidden.map((path) => ({ path })) })
 })

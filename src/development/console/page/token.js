@@ -4,8 +4,9 @@ import { call } from './api.js'
 import { create, createButton, find, onSubmit } from './dom.js'
 import { describe, withCode } from './entry.js'
 import { createRelativeTime } from './time.js'
+import { createUse } from './use.js'
 
-/** @import { DecodedToken } from '../decode.ts' */
+/** @import { DecodedToken, UsedToken } from '../decode.ts' */
 
 /** What is shown, to verify it again after the clock was set. @type {{ readonly token: string } | undefined} */
 let shown
@@ -44,14 +45,15 @@ function extractToken(text) {
   return jws ?? text.trim().replace(/^bearer /i, '')
 }
 
-/** @param {DecodedToken} decoded */
+/** @param {UsedToken} decoded */
 function show(decoded) {
-  const { contract, tokenId, claims, meaning, session, notBefore, expires } = decoded
+  const { contract, tokenId, claims, meaning, session, notBefore, expires, use } = decoded
   find('decoded').replaceChildren(
     create('h3', {}, `${contract} token`, ' ', createVerdict(decoded)),
     ...(decoded.accepted ? [] : [create('p', { class: 'explanation' }, ...withCode(decoded.explanation))]),
     create('dl', { class: 'facts' }, ...describe({ id: tokenId, ...session }), ...times({ notBefore, expires })),
     ...(meaning ? [createBits(decoded)] : []),
+    ...(use ? createUse(use) : []),
     ...(claims ? [create('details', {}, create('summary', {}, 'Claims'), createJson(claims))] : []),
     createButton('Forget', hideToken),
   )
