@@ -15,7 +15,7 @@ export default defineConfig({
   },
   platform: 'node',
   external: (id) => !id.startsWith('.') && !id.startsWith('/') && !BUNDLED.test(id),
-  plugins: [{ name: 'preload', writeBundle: () => copyFile('src/preload.cjs', 'dist/preload.cjs') }],
+  plugins: [{ name: 'preload', writeBundle: ({ dir }) => copyFile('src/preload.cjs', `${dir}/preload.cjs`) }],
   output: {
     dir: 'dist',
     cleanDir: true,

@@ -1,6 +1,10 @@
 import type { TestProject } from 'vitest/node'
 
-/** Turns the leak recorder off: mutants would log gigabytes, and no test searches them. */
+/**
+ * Turns the leak recorder off: mutants would log gigabytes, and no test searches them. Processes start from the sources,
+ * which contain the mutants.
+ */
 export function setup(project: TestProject): void {
   project.provide('leakFolder', '')
+  project.provide('programFolder', '')
 }

@@ -2,13 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { record, recordLog } from './leak-recorder.ts'
-
-const ROOT = resolve(import.meta.dirname, '../..')
-
-/** The words of `npm start` after `node`. */
-const SOURCES = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
+import { programWords } from './program.ts'
 
 export interface StartedProcess extends AsyncDisposable {
   readonly child: ChildProcess
@@ -23,21 +19,22 @@ export interface StartedProcess extends AsyncDisposable {
 }
 
 /**
- * Starts the command of `npm start` in an empty folder, on a free port by default.
+ * Starts the program in an empty folder, on a free port by default.
  *
  * @param prepare creates files in the folder before the start.
- * @param words what Node runs, in place of the sources.
+ * @param words what Node runs, in place of the bundle.
  */
 export async function startProcess(
   variables: Record<string, string> = {},
   prepare: (folder: string) => void = () => undefined,
-  words: readonly string[] = SOURCES,
+  words?: readonly string[],
 ): Promise<StartedProcess> {
+  const program = words ?? (await programWords())
   const folder = await mkdtemp(join(tmpdir(), 'trimint-process-'))
   prepare(folder)
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: '0', LOG_LEVEL: 'trace', ...variables }
-  const child = spawn(process.execPath, [...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...program], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const written = { out: '', err: '' }
   child.stdout.on('data', (chunk) => {
     written.out += chunk

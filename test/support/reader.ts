@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { findFreePort } from './ports.ts'
 import { startProcess } from './process.ts'
+import { programWords } from './program.ts'
 import { findProgram } from './programs.ts'
 
 /**
@@ -15,24 +16,23 @@ const PROGRAMS = ['bash', 'sh', 'cat', 'cp', 'curl', 'expr', 'grep', 'ls', 'mkdi
 /** The parts of a clone that commands in documents need. */
 const PARTS = ['docs', 'examples', 'src', 'package.json', 'trimint.example.yaml']
 
-function readScript(name: string): string {
-  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
-  return scripts[name] ?? ''
-}
-
-/** Replaces npm, because node_modules is shared. `npm start` ends once the server is up. */
-const npm = (port: number) => `#!/bin/bash
+/**
+ * Replaces npm, because node_modules is shared. `npm start` ends once the server is up.
+ *
+ * @param program the command that runs the program, without words of its own.
+ */
+const npm = (port: number, program: string) => `#!/bin/bash
 PATH=$PATH:/usr/bin:/bin
 case "$*" in
-  'run -s trimint -- '*) shift 4; exec ${readScript('trimint')} "$@" ;;
+  'run -s trimint -- '*) shift 4; exec ${program} "$@" ;;
   start) ;;
   *) echo "npm $*: no test runs this, so the block needs a mark" >&2; exit 127 ;;
 esac
 export PORT=${port} DRAIN_DELAY=0s
-node --require ./src/preload.cjs src/main.ts >start.log 2>&1 &
+${program} >start.log 2>&1 &
 server=$!
 for _ in {1..100}; do
-  node src/main.ts healthcheck 2>start.log && kill "$server" && wait "$server" && exit
+  ${program} healthcheck 2>start.log && kill "$server" && wait "$server" && exit
   sleep 0.1
 done
 cat start.log >&2
@@ -54,7 +54,8 @@ export interface Reader extends AsyncDisposable {
 
 export async function startReader(): Promise<Reader> {
   const port = await findFreePort()
-  const started = await startProcess({}, (folder) => prepare(folder, port))
+  const program = ['node', ...(await programWords())].join(' ')
+  const started = await startProcess({}, (folder) => prepare(folder, npm(port, program)))
   const { folder } = started
   const [, url = ''] = await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/)
   const home = join(folder, 'home')
@@ -73,7 +74,7 @@ export async function startReader(): Promise<Reader> {
   return { folder, url, run, [Symbol.asyncDispose]: () => started[Symbol.asyncDispose]() }
 }
 
-function prepare(folder: string, port: number): void {
+function prepare(folder: string, npm: string): void {
   for (const part of PARTS) cpSync(part, join(folder, part), { recursive: true })
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
   const programs = join(folder, 'home/bin')
@@ -85,5 +86,5 @@ function prepare(folder: string, port: number): void {
     const path = findProgram(name)
     if (path) symlinkSync(path, join(programs, name))
   }
-  writeFileSync(join(programs, 'npm'), npm(port), { mode: 0o755 })
+  writeFileSync(join(programs, 'npm'), npm, { mode: 0o755 })
 }

@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/ports.ts'
+import { programWords } from '../support/program.ts'
 
 // Standard output cannot be written. The log may lose lines; requests, memory and the shutdown do not depend on it.
 
-const ROOT = resolve(import.meta.dirname, '../..')
 const TIMEOUT = 180_000
 const PATIENT = { timeout: 60_000 }
 
@@ -56,9 +56,9 @@ async function startWith(
   const port = await findFreePort()
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: String(port), WORKERS: String(workers), ...variables }
-  const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
+  const words = await programWords()
   const folder = mkdtempSync(join(tmpdir(), 'trimint-log-'))
-  const child = spawn(process.execPath, words, {
+  const child = spawn(process.execPath, [...words], {
     cwd: folder,
     env,
     stdio: ['ignore', output.fd, isShared ? output.fd : 'pipe'],

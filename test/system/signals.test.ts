@@ -2,10 +2,11 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { startProcess } from '../support/process.ts'
+import { programWords } from '../support/program.ts'
 
 const TIMEOUT = 90_000
 const PATIENT = { timeout: 60_000, interval: 5 }
@@ -63,7 +64,7 @@ describe.skipIf(!canUnshare())('as process 1 of a container', { timeout: TIMEOUT
     const folder = mkdtempSync(join(tmpdir(), 'trimint-signals-'))
     const { PATH = '', HOME = '' } = process.env
     const env = { PATH, HOME, PORT: '0', WORKERS: String(workers) }
-    const words = ['--pid', '--fork', '--kill-child', process.execPath, resolve('src/main.ts')]
+    const words = ['--pid', '--fork', '--kill-child', process.execPath, ...(await programWords())]
     const child = spawn('unshare', words, { cwd: folder, env, stdio: 'ignore' })
     const exited = once(child, 'exit')
     try {

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
 import { type StartedProcess, startProcess } from '../support/process.ts'
+import { programWords, SOURCES } from '../support/program.ts'
 import { hasProgram } from '../support/programs.ts'
 
 const run = promisify(execFile)
@@ -20,7 +21,7 @@ describe('a start without a configuration', () => {
   let url: string
   let metrics: string
   beforeAll(async () => {
-    started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' })
+    started = await startProcess({ DRAIN_DELAY: '0s', METRICS_PORT: '0' }, undefined, SOURCES)
     const pattern = /"event":"server.listening","url":"(http:[^"]+)","metrics":"(http:[^"]+)"/
     ;[, url = '', metrics = ''] = await started.sees(pattern)
   })
@@ -52,7 +53,7 @@ describe('a start without a configuration', () => {
   test('answers `trimint healthcheck`, which finds it through its environment and reads no configuration', async () => {
     writeFileSync(join(started.folder, 'trimint.yaml'), 'broken: [')
     const options = { cwd: started.folder, env: { ...process.env, PORT: new URL(url).port } }
-    const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'healthcheck'], options)
+    const { stdout } = await run(process.execPath, [...(await programWords()), 'healthcheck'], options)
     expect(stdout).toBe(`${url}/healthz: alive\n`)
   })
 
@@ -199,12 +200,13 @@ describe('the compile cache', () => {
 
 describe('the command line', () => {
   testInFull('prints a new key', async () => {
-    const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'new-key'])
+    const { stdout } = await run(process.execPath, [...(await programWords()), 'new-key'])
     expect(stdout).toMatch(/^[\w-]{43}\n$/)
   })
 
   test('exits with 2 on wrong usage', async () => {
-    const failure = await run(process.execPath, [resolve('src/main.ts'), 'nonsense']).catch((error: unknown) => error)
+    const words = [...(await programWords()), 'nonsense']
+    const failure = await run(process.execPath, words).catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 2 })
   })
 })

@@ -22,6 +22,7 @@ import { createKey, createKeyring, type Keyring } from '../../../src/core/crypto
 import { createHeartbeat, createInstance } from '../../../src/core/heartbeat.ts'
 import { type Given, runTrimint } from '../../support/command.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
+import { programWords } from '../../support/program.ts'
 import { KEY } from '../../support/service.ts'
 import { openStore } from '../../support/stores.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
@@ -218,7 +219,8 @@ describe('keys add', () => {
   }, async () => {
     configure(BOTH)
     const env = { PATH: process.env.PATH, TRIMINT_CONFIG: file }
-    const add = () => promisify(execFile)(process.execPath, ['src/main.ts', 'keys', 'add'], { env })
+    const words = [...(await programWords()), 'keys', 'add']
+    const add = () => promisify(execFile)(process.execPath, words, { env })
     const outcomes = await Promise.allSettled([add(), add(), add()])
     const text = read()
     for (const [secret] of text.matchAll(/(?<=secret: ")[\w-]{43}/g)) trackSecret(secret)

@@ -3,11 +3,12 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import type { ConfigurationInput } from '../../../src/config/schema.ts'
 import { findLastingPort } from '../ports.ts'
+import { programWords } from '../program.ts'
 import { KEY, startService } from '../service.ts'
 import { watchConnections } from '../traces.ts'
 
@@ -57,9 +58,7 @@ export async function startHere(
   }
 }
 
-const ROOT = resolve(import.meta.dirname, '../../..')
-
-/** Starts the command of `npm start` with a configuration and a store file in a new folder. */
+/** Starts the program with a configuration and a store file in a new folder. */
 export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), 'trimint-fuzz-'))
   const written = {
@@ -71,10 +70,10 @@ export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
   }
   writeFileSync(join(folder, 'trimint.yaml'), stringify(written))
   const port = await findLastingPort()
-  const words = ['--require', join(ROOT, 'src/preload.cjs'), join(ROOT, 'src/main.ts')]
+  const words = await programWords()
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: String(port), LOG_LEVEL: 'info', DRAIN_DELAY: '0s' }
-  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const faults = watchLog(child)
   const exit = once(child, 'close')
   await reach(port, child)
