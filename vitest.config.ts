@@ -14,7 +14,7 @@ const groups = ['unit', 'http', 'system', ...(FULL ? ['long'] : [])]
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/leak-recorder-setup.ts', 'test/support/program-setup.ts'],
+    globalSetup: ['test/support/leak-recorder-setup.ts', 'test/support/run-folder-setup.ts'],
     // Tests must also pass on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,

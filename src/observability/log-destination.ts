@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type DestinationStream } from 'pino'
 
-/** Lines beyond this are dropped and counted while the reader of the log does not keep up. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
 
-export interface LogProblems {
+export interface LogOptions {
+  /** Lines beyond this are dropped and counted while the reader of the log does not keep up. 16 MiB by default. */
+  readonly maxBufferedBytes?: number
   /** Called for each error of writing. */
   readonly onError?: (error: Error) => void
   /** Called for each line that is dropped. */
@@ -27,8 +28,9 @@ export interface LogDestination extends DestinationStream {
  * Opens a log on a file descriptor. Lines are written in the background: synchronous writes cost a busy server up to a
  * third of its throughput. A full disk or a reader that has stopped costs lines, never requests.
  */
-export function openLog(fd: number, { onError, onDrop }: LogProblems = {}): LogDestination {
-  const destination = pino.destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES })
+export function openLog(fd: number, options: LogOptions = {}): LogDestination {
+  const { onError, onDrop, maxBufferedBytes = MAX_BUFFERED_BYTES } = options
+  const destination = pino.destination({ fd, sync: false, maxLength: maxBufferedBytes })
   destination.on('error', (error: Error) => onError?.(error))
   destination.on('drop', () => onDrop?.())
   return {

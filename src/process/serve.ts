@@ -6,7 +6,7 @@ import { systemRandomness } from '../app/system-randomness.ts'
 import { enabledContracts } from '../app/token-services.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { loadConfiguration } from '../config/load.ts'
-import { openLog } from '../observability/log-destination.ts'
+import { type LogOptions, openLog } from '../observability/log-destination.ts'
 import { createLogger } from '../observability/logger.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { METRICS_MAX_AGE_MS } from '../observability/metrics-rendering.ts'
@@ -17,12 +17,17 @@ import { notifyServiceManager } from './service-manager.ts'
 import { onSignal } from './signals.ts'
 import { tellOperator } from './tell-operator.ts'
 
+/** Limits of a process that serves, besides its environment and configuration. */
+export interface ServingLimits {
+  readonly log?: Pick<LogOptions, 'maxBufferedBytes'>
+}
+
 /**
  * Serves in this process, as its environment and configuration say, until a signal ends it.
  *
  * @param primary the primary, if this process is a worker.
  */
-export async function serve(primary?: PrimaryLink): Promise<void> {
+export async function serve(limits: ServingLimits, primary?: PrimaryLink): Promise<void> {
   const { environment, issues } = readEnvironment(process.env)
   /** The control API replaces it. */
   let clock = systemClock
@@ -34,7 +39,10 @@ export async function serve(primary?: PrimaryLink): Promise<void> {
 
   const metrics = createMetrics(() => clock(), { process: true })
   primary?.reportMetrics(metrics.registry)
-  const log = openLog(process.stdout.fd, reportLogProblems(metrics.logErrors, metrics.logLinesDropped))
+  const log = openLog(process.stdout.fd, {
+    ...limits.log,
+    ...reportLogProblems(metrics.logErrors, metrics.logLinesDropped),
+  })
   const rootLogger = createLogger(environment.LOG_LEVEL, () => clock(), log)
   const logger = primary ? rootLogger.child({ worker: primary.worker }) : rootLogger
 

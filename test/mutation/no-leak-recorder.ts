@@ -6,5 +6,5 @@ import type { TestProject } from 'vitest/node'
  */
 export function setup(project: TestProject): void {
   project.provide('leakFolder', '')
-  project.provide('programFolder', '')
+  project.provide('runFolder', '')
 }

@@ -1,25 +1,19 @@
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 
-/** Returns a port of this machine on which nothing listens. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
+const given = new Set<number>()
 
 /**
- * Returns a free port for a server that is stopped and started again. It is outside the range that systems assign, so
- * that no other program gets it in between.
+ * Returns a port of this machine on which nothing listens, and each port only once. It is outside the range from which
+ * systems assign ports, so that no other program gets it before the server starts, or while it restarts.
  */
-export async function findLastingPort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_000)
-    if (await isFree(port)) return port
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
   }
 }
 

@@ -1,13 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, globSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { findFreePort } from './ports.ts'
+import { hasRunFolder, makeOnce } from './run-folder.ts'
 
 const run = promisify(execFile)
 
@@ -73,6 +74,16 @@ function program(name: string, words: readonly string[], folder: string) {
  */
 export async function startPostgres(settings: Settings = {}): Promise<StartedPostgres> {
   const folder = await createFolder()
+  const data = join(folder, 'data')
+  // initdb takes a second of processor time, a copy a tenth of it.
+  if (hasRunFolder()) await run('cp', ['-a', await makeOnce('postgres-data', initialise), data])
+  else await initialise(data)
+  return launch(folder, settings)
+}
+
+/** Creates the data folder of a new server. */
+async function initialise(data: string): Promise<void> {
+  const folder = await createFolder()
   const passwordFile = join(folder, 'password')
   await writeFile(passwordFile, PASSWORD, { mode: 0o644 })
   const words = [
@@ -88,7 +99,8 @@ export async function startPostgres(settings: Settings = {}): Promise<StartedPos
     '--no-sync',
   ]
   await program('initdb', ['-D', join(folder, 'data'), ...words], folder)
-  return launch(folder, settings)
+  await rename(join(folder, 'data'), data)
+  await rm(folder, { recursive: true })
 }
 
 async function launch(folder: string, settings: Settings): Promise<StartedPostgres> {

@@ -48,9 +48,12 @@ export async function startProcess(
 
   async function sees(pattern: RegExp): Promise<RegExpMatchArray> {
     for (let waited = 0; waited < 60_000; waited += 20) {
+      // Its output may be read after its end.
+      const hasEnded = child.exitCode !== null || child.signalCode !== null
+      if (hasEnded) await exit
       const match = `${written.out}\n${written.err}`.match(pattern)
       if (match) return match
-      if (child.exitCode !== null) break
+      if (hasEnded) break
       await new Promise((done) => setTimeout(done, 20))
     }
     throw new Error(`never saw ${pattern} in:\n${written.out}\n${written.err}`)

@@ -67,7 +67,7 @@ export async function startReader(): Promise<Reader> {
 
   async function run(commands: string): Promise<string> {
     const words = ['-e', '-o', 'pipefail', '-c', commands.replaceAll('http://127.0.0.1:8080', url)]
-    const { stdout } = await promisify(execFile)(join(home, 'bin/bash'), words, { cwd: folder, env, timeout: 60_000 })
+    const { stdout } = await promisify(execFile)(join(home, 'bin/bash'), words, { cwd: folder, env, timeout: 150_000 })
     return stdout
   }
 

@@ -7,7 +7,7 @@ import { TRACED } from './full.ts'
 import { connectTo } from './instances.ts'
 import { trackSecret } from './leak-recorder.ts'
 import { readExample, startExample } from './nginx.ts'
-import { findLastingPort } from './ports.ts'
+import { findFreePort } from './ports.ts'
 import { type StartedProcess, startProcess } from './process.ts'
 import { type Answerer, KEY } from './service.ts'
 
@@ -63,7 +63,7 @@ export async function startScaledSite(variables: Record<string, string> = {}): P
   const environment = { TRIMINT_CONFIG: file, TRIMINT_KEY: KEY }
 
   async function add(): Promise<ScaledInstance> {
-    const port = String(await findLastingPort())
+    const port = String(await findFreePort())
     const instance = createScaledInstance(port, {
       LOG_LEVEL: TRACED ? 'trace' : 'info',
       ...variables,

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 
 /** A clock that only a test moves. */
@@ -20,4 +22,22 @@ export function createFrozenClock(start = FROZEN_TIME): FrozenClock {
       now += milliseconds
     },
   })
+}
+
+/** Turns of the event loop in which replies that are due still arrive. */
+const TURNS = 50
+
+/**
+ * Expects work in this process to end within this time. Compares with a timer, not with a clock: on a busy machine all
+ * timers of the process are late, but in order.
+ */
+export async function expectWithin(limitMs: number, work: Promise<unknown>): Promise<void> {
+  let isOver = false
+  const ended = work.finally(() => {
+    isOver = true
+  })
+  await Promise.race([ended, sleep(limitMs)])
+  for (let turn = 0; turn < TURNS && !isOver; turn++) await nextTurn()
+  expect(isOver, `within ${limitMs} ms`).toBe(true)
+  await ended
 }

@@ -146,7 +146,9 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
         .poll(() => prometheus.scrapes(), { timeout: 30_000 })
         .toEqual([expect.any(Number), expect.any(Number)])
       expect((await getBws(faulty)).status).toBe(200)
-      expect(await prometheus.firing()).toEqual([])
+      // On a busy machine scrapes exceed their time-out, so TrimintDown may fire at any time.
+      const firing = async () => (await prometheus.firing()).filter((name) => name !== 'TrimintDown')
+      expect(await firing()).toEqual([])
 
       isFaulty = true
       // The two gauges decide alone: checks that wait would occupy a core.
@@ -169,7 +171,7 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
         isDefective = false
         const calls = [createFido(faulty), getBws(overloaded), logIn(faulty, `user-${turn}`)]
         for (const reply of await Promise.all(calls)) await reply.text()
-        for (const name of await prometheus.firing()) seen.add(name)
+        for (const name of await firing()) seen.add(name)
         await sleep(100)
       }
       expect([...seen].toSorted()).toEqual(expected)

@@ -51,7 +51,7 @@ async function start(prepare: (folder: string) => void) {
     reloads,
     /** Waits until this many reloads have been logged, and returns the last one. */
     async sees(count: number) {
-      await expect.poll(() => reloads().length, { interval: INTERVAL_MS, timeout: 20_000 }).toBe(count)
+      await expect.poll(() => reloads().length, { interval: INTERVAL_MS }).toBe(count)
       return reloads().at(-1)
     },
     async [Symbol.asyncDispose]() {

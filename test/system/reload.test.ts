@@ -216,7 +216,7 @@ describe('a reload', () => {
     async () => {
       await using started = await startProcess({ DRAIN_DELAY: '0s' })
       // Until Trimint handles SIGHUP, it ends the process.
-      await expect.poll(() => isCaught(started.child.pid), { interval: 1, timeout: 10_000 }).toBe(true)
+      await expect.poll(() => isCaught(started.child.pid), { interval: 1 }).toBe(true)
       expect(started.out()).toBe('')
       started.child.kill('SIGHUP')
       await started.sees(/server\.listening[\s\S]*configuration\.reloaded/)

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { startProcess } from '../support/process.ts'
 import { programWords } from '../support/program.ts'
 
-const TIMEOUT = 90_000
+const TIMEOUT = 180_000
 const PATIENT = { timeout: 60_000, interval: 5 }
 
 const childrenOf = (pid: number): number[] =>
@@ -71,7 +71,7 @@ describe.skipIf(!canUnshare())('as process 1 of a container', { timeout: TIMEOUT
       const initOf = (): number => childrenOf(child.pid ?? 0)[0] ?? 0
       await expect.poll(() => initOf() > 0 && handlesSignals(initOf()), PATIENT).toBe(true)
       process.kill(initOf(), 'SIGTERM')
-      expect(await Promise.race([exited, sleep(30_000)])).toEqual([0, null])
+      expect(await Promise.race([exited, sleep(90_000)])).toEqual([0, null])
     } finally {
       child.kill('SIGKILL')
       rmSync(folder, { recursive: true, force: true })

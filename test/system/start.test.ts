@@ -172,9 +172,10 @@ describe('a shutdown', () => {
     const [, url = ''] = await started.sees(LISTENING)
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
     socket.on('error', () => undefined)
-    socket.write('POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab')
-    await once(socket, 'connect')
-    await new Promise((done) => setTimeout(done, 100))
+    // The interim response (RFC 9110, 15.2.1) says that the server has read the headers.
+    socket.write('POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n')
+    await once(socket, 'data')
+    socket.write('ab')
     started.child.kill('SIGTERM')
     expect(await started.ended()).toBe(0)
     expect(started.out()).toMatch(/"event":"server.cut_off","timeout":500/)

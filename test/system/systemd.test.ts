@@ -80,7 +80,7 @@ describe('a service of Type=notify', () => {
         received += chunk
       })
       try {
-        await expect.poll(() => received, { timeout: 20_000 }).toBe('bound\n')
+        await expect.poll(() => received).toBe('bound\n')
         await using started = await startProcess({ NOTIFY_SOCKET, WORKERS, DRAIN_DELAY: '0s' })
         await once(receiver, 'close')
         expect(started.out()).toContain('"event":"server.listening"')

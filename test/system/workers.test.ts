@@ -20,13 +20,13 @@ import { APP, KEY } from '../support/service.ts'
 
 const WORKERS = 2
 const VARIABLES = { WORKERS: String(WORKERS) }
-const TIMEOUT = 90_000
+const TIMEOUT = 180_000
 
 /** Starts that the short run leaves out, because each of its processes costs more than a second. */
 const testInFull = test.skipIf(!FULL)
 
 /** Other tests keep the machine busy. */
-const PATIENT = { timeout: 20_000 }
+const PATIENT = { timeout: 60_000 }
 
 /** Returns the running children of a process. */
 const childrenOf = (pid: number): number[] =>

@@ -4,7 +4,7 @@ import { openLog } from '../../observability/log-destination.ts'
 import { createLogger } from '../../observability/logger.ts'
 import { createMetrics } from '../../observability/metrics.ts'
 import { exitGracefully, FORCE_EXIT_AFTER_MS } from '../graceful-exit.ts'
-import { reportLogProblems, serve } from '../serve.ts'
+import { reportLogProblems, type ServingLimits, serve } from '../serve.ts'
 import { notifyServiceManager } from '../service-manager.ts'
 import { onSignal } from '../signals.ts'
 import { tellOperator } from '../tell-operator.ts'
@@ -15,14 +15,17 @@ import { setUpWorkers, startWorker } from './worker-handle.ts'
 const FORCE_EXIT_AFTER_WORKERS_MS = FORCE_EXIT_AFTER_MS + 1_000
 
 /** Runs WORKERS processes that serve: distributes connections, forwards their logs, and passes signals on. */
-export async function servePrimary(): Promise<void> {
+export async function servePrimary(limits: ServingLimits): Promise<void> {
   const { environment, issues } = readEnvironment(process.env)
   const { WORKERS, DRAIN_TIMEOUT, LOG_LEVEL } = environment
-  if (issues.length > 0 || WORKERS === 1) return serve()
+  if (issues.length > 0 || WORKERS === 1) return serve(limits)
 
   // The primary writes the log, so its problems are counted here.
   const metrics = createMetrics(systemClock)
-  const log = openLog(process.stdout.fd, reportLogProblems(metrics.logErrors, metrics.logLinesDropped))
+  const log = openLog(process.stdout.fd, {
+    ...limits.log,
+    ...reportLogProblems(metrics.logErrors, metrics.logLinesDropped),
+  })
   const logger = createLogger(LOG_LEVEL, systemClock, log)
 
   setUpWorkers()

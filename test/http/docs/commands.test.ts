@@ -56,14 +56,14 @@ const sections = Map.groupBy(runHere.filter(hasPrograms), ({ file, heading }) =>
 let reader: Reader
 beforeAll(async () => {
   reader = await startReader()
-}, 60_000)
+}, 180_000)
 // A section that writes a configuration must not change what the next one runs with.
 afterEach(() => rm(join(reader.folder, 'trimint.yaml'), { force: true }))
 afterAll(() => reader?.[Symbol.asyncDispose]())
 
 test.each([...sections])(
   'runs the commands of %s and prints the documented output',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (_name, section) => {
     for (const block of section) {
       const { code } = block

@@ -226,13 +226,14 @@ describe('load shedding', () => {
   })
 
   test('above the limit of resident memory refuses, and spares health checks', async () => {
-    const overload = { eventLoopDelay: '10s', heap: 100 }
+    // The service samples its memory every two seconds.
+    const overload = { eventLoopDelay: '1s', heap: 100 }
     await using busy = await startService({ configuration: { overload }, maxResidentBytes: 1024 * 1024 })
     await expect.poll(async () => (await getToken(busy, QUERY)).status).toBe(503)
     expect((await busy.request('/docs')).status).toBe(503)
     expect((await busy.request('/healthz')).status).toBe(200)
     await using roomy = await startService({ configuration: { overload } })
-    await new Promise((done) => setTimeout(done, 1_500))
+    await new Promise((done) => setTimeout(done, 2_500))
     expect((await getToken(roomy, QUERY)).status).toBe(200)
   })
 

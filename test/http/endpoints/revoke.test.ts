@@ -403,8 +403,7 @@ describe('while the store is unavailable', () => {
     ['/authz/idscan/scanning', ({ service, tokens }) => checkIdscan(service, 'scanning', tokens.idscan), 200],
   ]
 
-  const until = (ask: () => Promise<Reply>) =>
-    expect.poll(async () => (await ask()).status, { timeout: 3_000, interval: 20 })
+  const until = (ask: () => Promise<Reply>) => expect.poll(async () => (await ask()).status, { interval: 20 })
 
   test.each(endpoints)('%s is 503, and recovers without a restart', async (_what, ask, status) => {
     await using setting = await start()

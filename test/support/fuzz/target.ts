@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import type { ConfigurationInput } from '../../../src/config/schema.ts'
-import { findLastingPort } from '../ports.ts'
+import { findFreePort } from '../ports.ts'
 import { programWords } from '../program.ts'
 import { KEY, startService } from '../service.ts'
 import { watchConnections } from '../traces.ts'
@@ -69,7 +69,7 @@ export async function startElsewhere(configuration: Fuzzed): Promise<Target> {
     ...configuration,
   }
   writeFileSync(join(folder, 'trimint.yaml'), stringify(written))
-  const port = await findLastingPort()
+  const port = await findFreePort()
   const words = await programWords()
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, PORT: String(port), LOG_LEVEL: 'info', DRAIN_DELAY: '0s' }

@@ -22,7 +22,7 @@ const TIMEOUT = FULL ? 900_000 : 120_000
 /** Load before and during a fault. The full form's longer time meets more moments. */
 const LOAD_MS = FULL ? 1_000 : 100
 
-const PATIENT = { timeout: 20_000, interval: 20 }
+const PATIENT = { interval: 20 }
 
 async function expectServed(load: SteadyLoad): Promise<void> {
   const before = load.served()

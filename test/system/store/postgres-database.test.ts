@@ -221,7 +221,7 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
       /no PostgreSQL server takes writes .*ECONNREFUSED/,
     )
     await using _server = await startPostgres({ port: String(port) })
-    await expect.poll(() => outcomeOf(stores.tokens.create(createRecord())), { timeout: 20_000 }).toBe('done')
+    await expect.poll(() => outcomeOf(stores.tokens.create(createRecord()))).toBe('done')
     expect(errors.filter((message) => message.includes('ECONNREFUSED'))).toHaveLength(1)
     await stores.close()
   })

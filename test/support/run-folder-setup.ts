@@ -5,16 +5,16 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    programFolder: string
+    runFolder: string
   }
 }
 
 let folder: Promise<string> | undefined
 
-/** Creates one folder for the whole run, into which the first test that starts a process builds the program. */
+/** Creates a folder for what is made once for the whole run: see run-folder.ts. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  folder ??= mkdtemp(join(tmpdir(), 'trimint-program-'))
+  folder ??= mkdtemp(join(tmpdir(), 'trimint-run-'))
   const path = await folder
-  project.provide('programFolder', path)
+  project.provide('runFolder', path)
   return () => rm(path, { recursive: true, force: true })
 }
