@@ -40,7 +40,7 @@ export const servicePaths: ZodOpenApiPathsObject = {
       operationId: 'readiness',
       summary: 'Readiness',
       description:
-        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid. `store_moved`: its SQLite file has been moved, deleted or replaced, so a restart would lose what is written now. `no_signing_key`: every key has expired.',
+        'For load balancers and rolling restarts. `draining`: the process is shutting down. `store_unavailable`: it cannot tell which tokens are valid. `store_moved`: its SQLite file has been moved, deleted or replaced, so a restart would lose what is written now. `no_signing_key`: every key has expired. `serving` lists the contracts that still issue tokens: BWS and IDscan need a key, nevisFIDO the store.',
       security: [],
       responses: {
         200: {
@@ -52,7 +52,10 @@ export const servicePaths: ZodOpenApiPathsObject = {
           description: 'The process should get no requests, for the given reasons.',
           headers: { ...requestId, ...noStore },
           content: {
-            'application/json': { schema: readiness, example: { status: 'not_ready', reasons: ['draining'] } },
+            'application/json': {
+              schema: readiness,
+              example: { status: 'not_ready', reasons: ['store_unavailable'], serving: ['bws', 'idscan'] },
+            },
           },
         },
         ...refusals,

@@ -1,4 +1,4 @@
-import type { Command, Option } from 'commander'
+import type { Argument, Command, Option } from 'commander'
 
 const HEAD = `# Command line
 
@@ -43,18 +43,16 @@ function renderIndex(commands: readonly NamedCommand[]): string {
 }
 
 function renderCommand({ name, command }: NamedCommand): string {
+  const formatArgument = (argument: Argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`)
   const parameters = [
-    ...command.registeredArguments.map((argument) => [
-      argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
-      argument.description,
-    ]),
+    ...command.registeredArguments.map((argument) => [formatArgument(argument), argument.description]),
     ...command.options.map((option) => [option.flags, describeOption(option)]),
   ]
   const usage = [
     'trimint',
     name,
     command.options.length > 0 ? '[options]' : '',
-    ...command.registeredArguments.map((argument) => `[${argument.name()}]`),
+    ...command.registeredArguments.map(formatArgument),
   ]
   const table = parameters.map(([syntax, description]) => `| \`${syntax}\` | ${description} |\n`).join('')
   const text = capitalise(command.description())

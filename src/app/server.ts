@@ -28,7 +28,7 @@ import { toResourceServers } from './contract-options.ts'
 import { createContracts } from './contracts.ts'
 import { createFastifyApp } from './fastify-app.ts'
 import { createGates } from './stand-ins.ts'
-import { createTokenServices } from './token-services.ts'
+import { createTokenServices, enabledContracts } from './token-services.ts'
 import { createWriteCheck } from './write-check.ts'
 
 /** Dependencies that survive a reload, which builds a new server from them. */
@@ -99,7 +99,8 @@ export async function buildServer(
   // The announcement, because every store has it and repeating it changes nothing.
   const checkWriting = createWriteCheck(() => heartbeat.announce(), dependencies.uptime)
   const isStoreInPlace = stores.isInPlace
-  await app.register(healthRoutes, { isDraining, revocations, checkWriting, canSign, isStoreInPlace })
+  const contracts = enabledContracts(configuration)
+  await app.register(healthRoutes, { contracts, isDraining, revocations, checkWriting, canSign, isStoreInPlace })
   await development?.serve(app, tokens)
   // Load shedding covers all but the health routes: a busy process is still alive.
   await app.register(async (busy) => {

@@ -70,6 +70,6 @@ export function createTokenServices(
 }
 
 /** Returns the names of the contracts that a configuration switches on. */
-export function enabledContracts({ bws, idscan, nevisfido }: Configuration): string[] {
-  return Object.entries({ bws, idscan, nevisfido }).flatMap(([name, section]) => (section ? [name] : []))
+export function enabledContracts(configuration: Configuration) {
+  return (['bws', 'idscan', 'nevisfido'] as const).filter((name) => configuration[name])
 }

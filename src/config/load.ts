@@ -221,7 +221,7 @@ function examine(
   issues.push(...findStandInIssues(configuration, NODE_ENV === 'production'))
   if (WORKERS > 1 && isInMemory(configuration)) {
     const message =
-      'store in memory with several WORKERS; expected a store that they share: sqlite:path, redis:// or rediss://'
+      'store in memory with several WORKERS; expected a store that they share: a file, Redis or PostgreSQL'
     issues.push({ path: ['store'], message })
   }
   const storeIssue = storeFileIssue(configuration.store)

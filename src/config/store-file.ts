@@ -5,15 +5,16 @@ import { sqlitePath, storeCaPath } from './store-url.ts'
 /** Returns why a file that the URL of a store names cannot be used, or undefined. */
 export function storeFileIssue(url: string): string | undefined {
   const caPath = storeCaPath(url)
-  return caPath === undefined ? sqliteFileIssue(url) : caFileIssue(caPath)
+  if (caPath === undefined) return sqliteFileIssue(url)
+  const issue = caFileIssue(caPath)
+  return issue && `${url.startsWith('redis') ? 'ca' : 'sslrootcert'}: ${issue}`
 }
 
 function caFileIssue(path: string): string | undefined {
   try {
-    const issue = checkCertificateChain(readFileSync(path, 'utf8'))
-    return issue && `ca: ${issue}`
+    return checkCertificateChain(readFileSync(path, 'utf8'))
   } catch (error) {
-    return `ca: a file that cannot be read (${(error as NodeJS.ErrnoException).code}); expected certificates in PEM form`
+    return `a file that cannot be read (${(error as NodeJS.ErrnoException).code}); expected certificates in PEM form`
   }
 }
 

@@ -6,9 +6,15 @@ export const health = z.object({ status: z.literal('ok') })
 
 const NOT_READY = ['draining', 'store_unavailable', 'store_moved', 'no_signing_key'] as const
 
+const contractName = z.enum(['bws', 'idscan', 'nevisfido'])
+
 export const readiness = z.discriminatedUnion('status', [
   z.object({ status: z.literal('ready') }),
-  z.object({ status: z.literal('not_ready'), reasons: z.array(z.enum(NOT_READY)).min(1) }),
+  z.object({
+    status: z.literal('not_ready'),
+    reasons: z.array(z.enum(NOT_READY)).min(1),
+    serving: z.array(contractName).describe('Contracts that still issue tokens.'),
+  }),
 ])
 
 type Readiness = z.output<typeof readiness>
@@ -16,6 +22,8 @@ type Readiness = z.output<typeof readiness>
 const ALIVE: z.output<typeof health> = { status: 'ok' }
 
 export interface HealthRoutesOptions {
+  /** The contracts that are switched on. */
+  readonly contracts: readonly z.output<typeof contractName>[]
   readonly isDraining: () => boolean
   /** Their age shows whether the store can be read. */
   readonly revocations: Revocations
@@ -32,7 +40,7 @@ export interface HealthRoutesOptions {
  * must not get a healthy process killed.
  */
 export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app, options) => {
-  const { isDraining, revocations, checkWriting, canSign, isStoreInPlace } = options
+  const { contracts, isDraining, revocations, checkWriting, canSign, isStoreInPlace } = options
 
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -50,7 +58,11 @@ export const healthRoutes: FastifyPluginAsync<HealthRoutesOptions> = async (app,
       reasons.push('store_unavailable')
     }
     if (!canSign()) reasons.push('no_signing_key')
-    const answer: Readiness = reasons.length === 0 ? { status: 'ready' } : { status: 'not_ready', reasons }
-    return reply.code(reasons.length === 0 ? 200 : 503).send(answer)
+    if (reasons.length === 0) return reply.send({ status: 'ready' } satisfies Readiness)
+    // nevisFIDO stores its tokens, the other contracts sign theirs.
+    const isServed = (contract: string): boolean =>
+      !reasons.includes(contract === 'nevisfido' ? 'store_unavailable' : 'no_signing_key')
+    const answer: Readiness = { status: 'not_ready', reasons, serving: contracts.filter(isServed) }
+    return reply.code(503).send(answer)
   })
 }

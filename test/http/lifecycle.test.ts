@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ConfigurationInput } from '../../src/config/schema.ts'
+import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { ACCOUNT } from '../support/idscan.ts'
 import {
   alter,
@@ -15,10 +16,13 @@ import {
   revoke,
 } from '../support/lifecycle.ts'
 import { askStatus, codeOf, createToken, OPEN, redeem } from '../support/nevisfido.ts'
+import { hasPostgres, startPostgres } from '../support/postgres.ts'
+import { hasProgram } from '../support/programs.ts'
+import { startRedis } from '../support/redis.ts'
 import { APP, type Reply, type Service, startService } from '../support/service.ts'
 import { createFrozenClock, type FrozenClock } from '../support/time.ts'
 
-// Every kind of token, in every state, on every surface that accepts tokens.
+// Every kind of token, in every state, on every surface that accepts tokens, with every store.
 
 const KINDS = ['bws', 'idscan', 'nevisfido'] as const
 const STATES = [
@@ -191,25 +195,52 @@ const cells = TABLE.flatMap(([kind, state, ...answers]) =>
 )
 const cases = cells.filter(({ answer }) => answer !== '-')
 
-function configure(state: State): Partial<ConfigurationInput> {
+const stores = [{ store: 'SQLite', url: 'sqlite::memory:' }]
+if (hasProgram('redis-server')) {
+  const redis = await startRedis()
+  afterAll(() => redis.stop())
+  stores.push({ store: 'Redis', url: redis.url })
+}
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  stores.push({ store: 'PostgreSQL', url: postgres.url })
+}
+
+function configure(enforceIdleTimeout: boolean): Partial<ConfigurationInput> {
   return {
     guard: false,
     bws: { apps: [APP] },
-    // Only here: it would hide the other reasons for rejecting an old token.
-    idscan: { accounts: [ACCOUNT], enforceIdleTimeout: state === 'idle' },
+    idscan: { accounts: [ACCOUNT], enforceIdleTimeout },
     nevisfido: OPEN,
     resourceServers: RESOURCE_SERVERS,
   }
 }
 
-describe('the token life cycle', () => {
+describe.each(stores)('the token life cycle on $store', ({ url }) => {
+  const clock = createFrozenClock()
+  let opened: Stores
+  let usual: Service
+  /** Only for idle tokens: the time-out would hide the other reasons for rejecting an old token. */
+  let withIdleTimeout: Service
+  beforeAll(async () => {
+    opened = await openStores(url)
+    usual = await startService({ clock, stores: opened, configuration: configure(false) })
+    withIdleTimeout = await startService({ clock, stores: opened, configuration: configure(true) })
+  })
+  afterAll(async () => {
+    for (const service of [usual, withIdleTimeout]) await service.close()
+    await opened.close()
+  })
+
   test.each(cases)('$kind token, $state, at $surface: $answer', async ({ kind, state, surface, answer }) => {
-    const clock = createFrozenClock()
-    await using service = await startService({ clock, configuration: configure(state) })
+    const service = state === 'idle' ? withIdleTimeout : usual
     const shown = await states[state]({ kind, service, clock })
     expect(await surfaces[surface](service, shown)).toBe(answer)
   })
+})
 
+describe('the table of the token life cycle', () => {
   test('lists every kind in every state on every surface once', () => {
     const name = (...words: string[]): string => words.join(' ')
     const expected = KINDS.flatMap((kind) =>

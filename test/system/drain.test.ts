@@ -118,7 +118,7 @@ describe('a shutdown', () => {
     await process.sees(/"event":"server.draining","signal":"SIGTERM","delay":2000/)
     expect(await replica.request('/readyz')).toMatchObject({
       status: 503,
-      body: '{"status":"not_ready","reasons":["draining"]}',
+      body: '{"status":"not_ready","reasons":["draining"],"serving":["bws","idscan"]}',
       headers: { connection: 'close' },
     })
     expect(await replica.request('/healthz')).toMatchObject({ status: 200 })

@@ -62,7 +62,8 @@ function parseHost(text: string) {
 }
 
 function parseParameters(query: string): PostgresTls | undefined | string {
-  const parameters = new URLSearchParams(query)
+  // libpq takes a plus sign literally, URLSearchParams for a space.
+  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
   for (const name of parameters.keys()) {
     if (!PARAMETERS.includes(name)) return `unknown parameter (known: ${PARAMETERS.join(', ')})`
     if (parameters.getAll(name).length > 1) return `parameter ${name} twice`

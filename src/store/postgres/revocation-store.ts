@@ -48,6 +48,18 @@ const SWEEP: Statement = {
     ) RETURNING 1`,
 }
 
+/**
+ * After a restore from a dump, rows have the transaction ids of another server. Those that this one has not reached yet
+ * would be read again and again.
+ */
+const RENUMBER: Statement = {
+  name: 'renumber-revocations',
+  text: `UPDATE trimint_revocations SET transaction = pg_current_xact_id() WHERE subject IN (
+      SELECT subject FROM trimint_revocations WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot())
+      LIMIT ${SWEEP_STEP} FOR UPDATE SKIP LOCKED
+    ) RETURNING 1`,
+}
+
 /** A position in the order of transactions. Valid for one primary: another one may use the same ids again. */
 interface Cursor {
   readonly generation: number
@@ -112,6 +124,7 @@ export function createPostgresRevocationStore({
     },
     async sweep(time) {
       await run(SWEEP_READERS, [])
+      await sweepAll(async () => (await run(RENUMBER, [])).length)
       await sweepAll(async () => (await run(SWEEP, [time])).length)
     },
   }

@@ -96,7 +96,7 @@ describe('GET /readyz', () => {
     return [statusCode, await body.json()]
   }
   const READY = [200, { status: 'ready' }]
-  const MOVED = [503, { status: 'not_ready', reasons: ['store_moved'] }]
+  const MOVED = [503, { status: 'not_ready', reasons: ['store_moved'], serving: ['bws'] }]
 
   test('answers store_moved while the folder of the store is not at its path', async () => {
     await using trimint = await start()

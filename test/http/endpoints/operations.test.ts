@@ -38,7 +38,7 @@ describe('GET /readyz', () => {
     test('returns 503 while /healthz and the contracts still answer', async () => {
       expect(await service.request('/readyz')).toMatchObject({
         status: 503,
-        body: '{"status":"not_ready","reasons":["draining"]}',
+        body: '{"status":"not_ready","reasons":["draining"],"serving":["bws"]}',
       })
       expect((await service.request('/healthz')).status).toBe(200)
       expect((await getToken(service, QUERY)).status).toBe(200)
@@ -60,7 +60,7 @@ describe('GET /readyz', () => {
     clock.advance(1_001)
     expect(await service.request('/readyz')).toMatchObject({
       status: 503,
-      body: '{"status":"not_ready","reasons":["store_unavailable"]}',
+      body: '{"status":"not_ready","reasons":["store_unavailable"],"serving":["bws"]}',
     })
     expect((await service.request('/healthz')).status).toBe(200)
     isAway = false
@@ -90,7 +90,7 @@ describe('GET /readyz with a store that can be read', () => {
     clock.advance(1_000)
     expect(await service.request('/readyz')).toMatchObject({
       status: 503,
-      body: '{"status":"not_ready","reasons":["store_unavailable"]}',
+      body: '{"status":"not_ready","reasons":["store_unavailable"],"serving":["bws"]}',
     })
     isReadOnly = false
     expect((await service.request('/readyz')).status).toBe(200)
@@ -120,7 +120,7 @@ describe('GET /readyz with a store that can be read', () => {
 
 describe('with every signing key expired', () => {
   const keys = [{ secret: KEY, notAfter: '2026-02-01T00:00:00Z' }]
-  const NOT_READY = { status: 503, body: '{"status":"not_ready","reasons":["no_signing_key"]}' }
+  const NOT_READY = { status: 503, body: '{"status":"not_ready","reasons":["no_signing_key"],"serving":["nevisfido"]}' }
 
   test('is not ready, and answers 503 to BWS and to every IDscan login', async () => {
     const clock = createFrozenClock()

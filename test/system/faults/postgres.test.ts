@@ -2,7 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { getToken, QUERY } from '../../support/bws.ts'
+import { ACCOUNT, login } from '../../support/idscan.ts'
+import { codeOf, create, OPEN } from '../../support/nevisfido.ts'
 import { hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
+import { startService } from '../../support/service.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const EXPIRY = NOW + 300_000
@@ -200,5 +204,28 @@ describe.skipIf(!hasPostgres())('PostgreSQL with a synchronous standby', () => {
     await stores.revocations.since(undefined)
     pair.standby.freeze()
     await expect(stores.revocations.since(undefined)).rejects.toThrow('not answered')
+  })
+
+  test('is not ready while it cannot confirm writes, and names the contracts that still issue tokens', async () => {
+    await using pair = await startPair()
+    const [stores] = pair.instances as [Stores]
+    const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN }
+    await using service = await startService({ stores, configuration })
+    const readiness = async () => {
+      const { status, body } = await service.request('/readyz')
+      return { status, body: JSON.parse(body) as unknown }
+    }
+    expect(await readiness()).toEqual({ status: 200, body: { status: 'ready' } })
+    pair.standby.freeze()
+    await expect.poll(readiness).toEqual({
+      status: 503,
+      body: { status: 'not_ready', reasons: ['store_unavailable'], serving: ['bws', 'idscan'] },
+    })
+    expect((await getToken(service, QUERY)).status).toBe(200)
+    expect((await login(service)).status).toBe(200)
+    expect(codeOf(await create(service, 'registration'))).toBe(1500)
+    pair.standby.thaw()
+    await expect.poll(readiness).toEqual({ status: 200, body: { status: 'ready' } })
+    await expect.poll(async () => codeOf(await create(service, 'registration'))).toBe(1200)
   })
 })

@@ -252,6 +252,19 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     await close()
   })
 
+  test('reads restored revocations only once after a sweep, although they have ids of another server', async () => {
+    const url = await server.createDatabase()
+    const { revocations, close } = await openStores(url)
+    await server.query(`INSERT INTO trimint_revocations VALUES ('"restored"', ${NOW}, ${EXPIRY}, '999999999')`, url)
+    const first = await revocations.since(undefined)
+    expect(first.revocations).toEqual([revocation('restored')])
+    await revocations.sweep(NOW)
+    const second = await revocations.since(first.cursor)
+    expect(second.revocations).toEqual([revocation('restored')])
+    expect((await revocations.since(second.cursor)).revocations).toEqual([])
+    await close()
+  })
+
   test('sweeps tokens in steps, and no longer counts those without a client', async () => {
     const url = await server.createDatabase()
     const { tokens, close } = await openStores(url)

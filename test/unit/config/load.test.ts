@@ -579,6 +579,15 @@ describe('issues', () => {
     expect(issuesOf(loadText(`${MINIMAL}tls: { cert: "file:${file}", key: "file:${file}" }`)).join()).toMatch(/EISDIR/)
   })
 
+  test.each([
+    ['rediss://host/0?ca=missing.pem', 'ca'],
+    ['postgres://u@host/d?sslmode=verify-full&sslrootcert=missing.pem', 'sslrootcert'],
+  ])('reports certificates of a CA that cannot be read: %s', (store, parameter) => {
+    expect(issuesOf(loadText(`${MINIMAL}store: ${store}\n`)).join()).toMatch(
+      new RegExp(`store: ${parameter}: a file that cannot be read \\(ENOENT\\); expected certificates in PEM form`),
+    )
+  })
+
   test('reports other issues beside a duplicate key', () => {
     expect(issuesOf(loadText(`${MINIMAL}store: "sqlite:a"\nstore: "sqlite:b"\nguard: { window: never }`))).toHaveLength(
       2,

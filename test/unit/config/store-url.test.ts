@@ -107,8 +107,8 @@ test.each([
   ['rediss://host/0?ca=ca.pem', 'rediss://host/0?ca=/etc/trimint/ca.pem'],
   ['postgres://u:p@h/d?sslmode=verify-full', 'postgres://u:p@h/d?sslmode=verify-full'],
   [
-    'postgres://u:p@h/d?sslrootcert=our+ca.pem&sslmode=verify-ca',
-    'postgres://u:p@h/d?sslrootcert=/etc/trimint/our ca.pem&sslmode=verify-ca',
+    'postgres://u:p@h/d?sslrootcert=our%20+%25.pem&sslmode=verify-ca',
+    'postgres://u:p@h/d?sslrootcert=/etc/trimint/our %2B%25.pem&sslmode=verify-ca',
   ],
   ['postgres://u@h/d?sslmode=verify-ca&sslrootcert=system', 'postgres://u@h/d?sslmode=verify-ca&sslrootcert=system'],
   ['rediss://host/0?ca=100%25/%23.pem', 'rediss://host/0?ca=/etc/trimint/100%25/%23.pem'],

@@ -51,12 +51,14 @@ describe('docker-compose.yml', () => {
     expect(validate({ services: { trimint: { buildd: '.' } } })).toBe(false)
   })
 
-  test('starts one process, or two replicas with their store and nginx in the profile, each on its port', () => {
+  test('starts one process, or with a profile two replicas behind nginx or one with PostgreSQL, each on its port', () => {
     expect(linesOf(({ profiles }) => profiles?.join())).toEqual({
       'trimint-a': 'scale',
       'trimint-b': 'scale',
       valkey: 'scale',
       gateway: 'scale',
+      'trimint-postgres': 'postgres',
+      postgres: 'postgres',
     })
     expect(linesOf(({ build, image }) => build ?? image)).toEqual({
       trimint: '.',
@@ -64,10 +66,13 @@ describe('docker-compose.yml', () => {
       'trimint-b': '.',
       valkey: 'valkey/valkey:8-alpine',
       gateway: 'nginx:1.28-alpine',
+      'trimint-postgres': '.',
+      postgres: 'postgres:17-alpine',
     })
     expect(linesOf(({ ports }) => ports?.join())).toEqual({
       trimint: '127.0.0.1:8080:8080',
       gateway: '127.0.0.1:8090:8080',
+      'trimint-postgres': '127.0.0.1:8070:8080',
     })
   })
 
@@ -77,6 +82,15 @@ describe('docker-compose.yml', () => {
       'valkey-server --appendonly yes --appendfsync always --maxmemory-policy noeviction --protected-mode no',
     )
     expect(kept).toEqual(['valkey:/data'])
+  })
+
+  test('gives PostgreSQL the user, the password and the database of the configuration', () => {
+    const { postgres = {}, 'trimint-postgres': trimint = {} } = services
+    const { POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB } = environmentOf(postgres)
+    const { store } = parse(readFileSync(mountedAt(trimint, '/etc/trimint/trimint.yaml'), 'utf8'))
+    expect(environmentOf(trimint).STORE_PASSWORD).toBe(POSTGRES_PASSWORD)
+    expect(store).toBe(`postgres://${POSTGRES_USER}:\${STORE_PASSWORD}@postgres:5432/${POSTGRES_DB}`)
+    expect(postgres.volumes).toEqual(['postgres:/var/lib/postgresql/data'])
   })
 
   test('has replicas that differ only in their address', () => {

@@ -18,6 +18,7 @@ import { systemClock } from '../../../src/app/system-clock.ts'
 import { readEnvironment } from '../../../src/config/environment.ts'
 import { checkConfiguration } from '../../../src/config/load.ts'
 import { FORCE_EXIT_AFTER_MS } from '../../../src/process/graceful-exit.ts'
+import { cert } from '../../support/certificate.ts'
 import { findProgram } from '../../support/programs.ts'
 import { KEY } from '../../support/service.ts'
 
@@ -143,17 +144,40 @@ describe('examples/kubernetes', () => {
     })
   })
 
-  test.each(['base', 'production'])('%s has a configuration that production accepts', async (name) => {
+  test('replaces the egress to Valkey by one to PostgreSQL in the overlay postgres', async () => {
+    const [{ target, patch }] = parse(readFileSync(join(EXAMPLE, 'postgres/kustomization.yaml'), 'utf8')).patches
+    expect(target).toEqual({ kind: 'NetworkPolicy', name: 'trimint' })
+    const [{ op, path, value }, ...others] = parse(patch)
+    expect([op, path, others]).toEqual(['replace', '/spec/egress/0', []])
+    const policy = readBase('network-policy.yaml') as Resource & { spec: { egress: { ports: { port: number }[] }[] } }
+    expect(policy.spec.egress[0]?.ports).toEqual([{ port: 6379, protocol: 'TCP' }])
+    policy.spec.egress[0] = value
+    validate(policy)
+    expect(await findUnknownProperties([policy])).toBe('')
+  })
+
+  const STORES = {
+    valkey: 'redis://:a-password@valkey:6379/0',
+    postgres:
+      'postgres://trimint:a-password@postgres-rw:5432/trimint?sslmode=verify-full&sslrootcert=/etc/trimint-secrets/ca.pem',
+  }
+  test.each([
+    ['base', STORES.valkey],
+    ['production', STORES.valkey],
+    ['production', STORES.postgres],
+  ])('%s has a configuration that production accepts, with %s', async (name, store) => {
     const secrets = await mkdtemp(join(tmpdir(), 'trimint-kubernetes-'))
     writeFileSync(join(secrets, 'key-2026-11'), `${KEY}\n`)
-    writeFileSync(join(secrets, 'store'), 'redis://:a-password@valkey:6379/0\n')
+    writeFileSync(join(secrets, 'ca.pem'), cert)
+    const url = store.replace('/etc/trimint-secrets', secrets)
+    writeFileSync(join(secrets, 'store'), `${url}\n`)
     const source = readFileSync(join(EXAMPLE, name, 'trimint.yaml'), 'utf8')
     const { environment } = readEnvironment({ NODE_ENV: 'production' })
     const here = source.replaceAll('/etc/trimint-secrets', secrets)
     const loaded = checkConfiguration('/etc/trimint/trimint.yaml', here, environment, {}, systemClock())
     rmSync(secrets, { recursive: true })
     expect(loaded).toMatchObject({
-      configuration: { watch: true, store: 'redis://:a-password@valkey:6379/0' },
+      configuration: { watch: true, store: url },
       warnings: [],
     })
   })
