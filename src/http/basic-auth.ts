@@ -58,11 +58,12 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
   })
 
   function check(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
-    return guard.inTurn(attemptOf(request), () => evaluate(request, candidates))
+    const attempt = attemptOf(request)
+    return guard.inTurn(attempt, () => evaluate(attempt, candidates))
   }
 
-  async function evaluate(request: FastifyRequest, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
-    refuseWhileBlocked(request, guard)
+  async function evaluate(attempt: Attempt, candidates: readonly Credentials[]): Promise<Authenticated<Holder>> {
+    if (guard.blockedFor(attempt) > 0) throw refuseBlocked(attempt, guard)
     let knownId: string | undefined
     for (const { id, secret } of candidates) {
       const holder = holders.get(id)
@@ -72,7 +73,7 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
       audit.secretUsed(kind, secretSlot)
       return { id, holder, secretSlot }
     }
-    if (await guard.fail(attemptOf(request))) throw refuseBlocked(request, guard)
+    if (await guard.fail(attempt)) throw refuseBlocked(attempt, guard)
     const [{ id, secret } = { id: '', secret: '' }] = candidates
     throw knownId === undefined
       ? new Refusal(`unknown_${kind}`, { explain: () => explainUnknownId(id, holders, kind.replace('_', ' ')) })
@@ -95,11 +96,11 @@ export async function registerBasicAuth<Holder extends { readonly secrets: reado
 
 /** Throws a {@link Refusal} while the guard blocks the address that a request comes from. */
 export function refuseWhileBlocked(request: FastifyRequest, guard: Guard): void {
-  if (guard.blockedFor(attemptOf(request)) > 0) throw refuseBlocked(request, guard)
+  const attempt = attemptOf(request)
+  if (guard.blockedFor(attempt) > 0) throw refuseBlocked(attempt, guard)
 }
 
-function refuseBlocked(request: FastifyRequest, guard: Guard): Refusal {
-  const attempt = attemptOf(request)
+function refuseBlocked(attempt: Attempt, guard: Guard): Refusal {
   const retryAfterMs = guard.blockedFor(attempt)
   const explain = () => explainBlock(`the address ${attempt.address}`, retryAfterMs, 'guard.addressFailures')
   return new Refusal('blocked', { retryAfterMs, explain })

@@ -45,7 +45,7 @@ export const REASONS: Readonly<Record<RefusalReason, Words>> = {
     action: 'send credentials; normal for clients that wait for the 401 first',
   },
   malformed_authorization: {
-    meaning: 'the `Authorization` header is not HTTP Basic',
+    meaning: 'the `Authorization` header is malformed, or has another scheme than HTTP Basic (checks: `Bearer`)',
     action: 'check how the client encodes credentials',
   },
   unknown_app: {

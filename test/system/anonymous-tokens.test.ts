@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createClient } from 'redis'
 import { describe, expect, test } from 'vitest'
 import type { TokenRecord } from '../../src/core/ports/token-store.ts'
-import { openStores } from '../../src/store/open-stores.ts'
+import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { checkBws, issueBws, RESOURCE_SERVERS, revoke } from '../support/lifecycle.ts'
 import { CLIENT, codeOf, create, createToken, OPEN, redeem } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
@@ -130,7 +130,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis of 64 MB', () => {
     expect((await small.service.request('/readyz')).status).toBe(200)
   })
 
-  test('keeps room for revocations, tries and redemptions when tokens have filled it', async () => {
+  test('takes revocations, tries, failures and redemptions while it refuses anonymous tokens for lack of memory', async () => {
     await using small = await startSmall({ maxContextBytes: 64_000, maxBytes: 1_000_000_000 })
     const { service, stores } = small
     const early = await createToken(service, 'registration', asClient)
@@ -140,14 +140,47 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis of 64 MB', () => {
       const outcomes = await Promise.allSettled(few)
       refusals = outcomes.every(({ status }) => status === 'rejected') ? refusals + 1 : 0
     }
-    const codes: number[] = []
-    for (let round = 0; round < 10; round++) {
+    let accepted = 0
+    for (let round = 0; round < 5; round++) {
+      accepted += await createUntilRefused(service)
       await expectRevocationAndTries(service)
-      for (let at = 0; at < 5; at++) codes.push(codeOf(await createWithCredentials(service)))
-      codes.push(...Object.keys(await flood(service, 1, 46_000)).map(Number))
+      accepted += await createUntilRefused(service)
+      await expectFailures(stores, `account ${round}`)
+      accepted += await createUntilRefused(service)
+      await expectConcurrentRevocations(stores, round)
     }
-    // Small tokens may still fit where large ones do not.
-    expect(codes).toContain(1500)
+    // One may fit where the memory of another was freed. The reserve of 4 MiB would hold 60.
+    expect(accepted).toBeLessThan(60)
     expect(codeOf(await redeem(service, 'registration', early.token))).toBe(1200)
   })
 })
+
+/** Creates anonymous tokens of 46 KB until three in a row are refused. Returns how many were created. */
+async function createUntilRefused(service: Service): Promise<number> {
+  let accepted = 0
+  for (let refusals = 0; refusals < 3; ) {
+    const [code] = Object.keys(await flood(service, 1, 46_000))
+    expect(code).toMatch(/^1[25]00$/)
+    if (code === '1200') accepted += 1
+    refusals = code === '1500' ? refusals + 1 : 0
+  }
+  return accepted
+}
+
+/** Counts failures and blocks, and fills the memory in between. */
+async function expectFailures({ failures, tokens }: Stores, key: string): Promise<void> {
+  const now = Date.now()
+  await failures.add(key, 60_000, now)
+  await expect.poll(() => tokens.create(largeRecord()).then(String, String)).toMatch(/OOM/)
+  await failures.block(key, now + 90_000, now)
+  const listed = await failures.list(now, { blocks: 100, counts: 0 })
+  expect(listed).toContainEqual({ key, failures: 1, expires: now + 90_000 })
+}
+
+/** Of revocations at the same time, only one finds the reserve. */
+async function expectConcurrentRevocations({ revocations }: Stores, round: number): Promise<void> {
+  const now = Date.now()
+  const subjects = Array.from({ length: 20 }, (_, at) => `token ${round}-${at}`)
+  const adding = subjects.map((subject) => revocations.add({ subject, issuedUntil: now, expires: now + 300_000 }, now))
+  expect(await Promise.allSettled(adding)).toEqual(subjects.map(() => ({ status: 'fulfilled', value: undefined })))
+}

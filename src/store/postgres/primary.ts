@@ -94,10 +94,17 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
   function call(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]> {
     if (unavailable) return Promise.reject(new Error(unavailable.message, { cause: unavailable }))
     const next: Call = { statement, values, answer: Promise.withResolvers(), stopDeadline: () => undefined }
-    next.stopDeadline = startDeadline(CALL_TIMEOUT_MS, { onExpiry: () => giveUp(next) })
+    next.stopDeadline = startDeadline(CALL_TIMEOUT_MS, { onLate: () => shed(next), onExpiry: () => giveUp(next) })
     waiting.add(next)
     current?.pool.dispatch()
     return next.answer.promise
+  }
+
+  /** Rejects a call that still waits for a connection: its answer would come too late, and delay those of others. */
+  function shed(late: Call): void {
+    if (!current || !waiting.delete(late)) return
+    late.stopDeadline()
+    late.answer.reject(new Error('PostgreSQL is too slow; the call was not sent'))
   }
 
   function giveUp(late: Call): void {

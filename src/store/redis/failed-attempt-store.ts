@@ -19,6 +19,9 @@ export function createRedisFailedAttemptStore(connection: RedisConnection): Fail
   const runningKeys = (client: RedisClient, set: string, now: number, count: number): Promise<string[]> =>
     client.zRange(set, '+inf', `(${now}`, { BY: 'SCORE', REV: true, LIMIT: { offset: 0, count } })
 
+  const index = (client: RedisClient, set: string, key: string, expires: number): Promise<number> =>
+    withReserve(client, () => client.zAdd(set, { value: key, score: expires }))
+
   async function sweep(set: string, cutoff: number): Promise<void> {
     await sweepAll(() =>
       connection.run(async (client) => {
@@ -34,19 +37,15 @@ export function createRedisFailedAttemptStore(connection: RedisConnection): Fail
   return {
     add: (key, lifetimeMs, now) =>
       connection.run(async (client) => {
-        const count = {
-          key,
-          ...(await withReserve(client, () => client.addFailure(COUNT_KEY + key, now, now + lifetimeMs))),
-        }
-        await client.zAdd(BY_EXPIRY, { value: key, score: count.expires })
-        return count
+        const added = await withReserve(client, () => client.addFailure(COUNT_KEY + key, now, now + lifetimeMs))
+        await index(client, BY_EXPIRY, key, added.expires)
+        return { key, ...added }
       }),
     block: (key, expires, now) =>
       connection.run(async (client) => {
-        const isRunning = await client.extendFailures(COUNT_KEY + key, now, expires)
+        const isRunning = await withReserve(client, () => client.extendFailures(COUNT_KEY + key, now, expires))
         if (!isRunning) return
-        const entry = { value: key, score: expires }
-        await Promise.all([client.zAdd(BLOCKS, entry), client.zAdd(BY_EXPIRY, entry)])
+        await Promise.all([index(client, BLOCKS, key, expires), index(client, BY_EXPIRY, key, expires)])
       }),
     remove: (key, limit) =>
       connection.run(async (client) => {

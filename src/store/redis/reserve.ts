@@ -19,13 +19,15 @@ export async function ensureReserve(client: Keys): Promise<void> {
   if ((await client.exists(RESERVE_KEY)) === 0) await client.setRange(RESERVE_KEY, RESERVE_BYTES - 1, '-')
 }
 
-/** Runs one command, and once more with the reserve where Redis has no memory for it. */
+/** Runs one command, and once more without the reserve where Redis has no memory for it. */
 export async function withReserve<Reply>(client: Keys, command: () => Promise<Reply>): Promise<Reply> {
   try {
     return await command()
   } catch (error) {
     // A command that Redis rejects for lack of memory has changed nothing.
-    if (!(error instanceof Error && error.message.startsWith('OOM')) || !(await client.del(RESERVE_KEY))) throw error
+    if (!(error instanceof Error && error.message.startsWith('OOM'))) throw error
+    // Another command may have deleted it first.
+    await client.del(RESERVE_KEY)
     return command()
   }
 }

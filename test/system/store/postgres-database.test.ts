@@ -226,6 +226,23 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     await stores.close()
   })
 
+  test('gets no calls that would time out, under more load than it can take', async () => {
+    const url = await server.createDatabase()
+    const { replicas, close } = await openStores(url)
+    const slowly = 'BEGIN PERFORM pg_sleep(0.35); RETURN NEW; END'
+    await server.query(`CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS '${slowly}'`, url)
+    await server.query('CREATE TRIGGER slow BEFORE INSERT ON trimint_announcements EXECUTE FUNCTION slowly()', url)
+    const announce = (id: number) =>
+      replicas.announce({ id: `i/${id}`, instance: 'i', keys: [], expires: EXPIRY }, new Map())
+    const outcomes = await Promise.all(Array.from({ length: 40 }, (_, id) => outcomeOf(announce(id))))
+    // Each of five connections takes one call, and a second one before 0.6 s have passed.
+    expect(outcomes.filter((outcome) => /too slow; the call was not sent/.test(outcome)).length).toBeGreaterThan(29)
+    expect(outcomes).toContain('done')
+    await server.query('DROP TRIGGER slow ON trimint_announcements', url)
+    await expect.poll(() => outcomeOf(announce(0)), { timeout: 5_000 }).toBe('done')
+    await close()
+  })
+
   const revocation = (subject: string): Revocation => ({ subject, issuedUntil: NOW, expires: EXPIRY })
 
   test('reads a revocation that was begun first and commits last', async () => {
