@@ -44,7 +44,10 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'core-uaf': {
     mutate: ['src/core/uaf/**/*.ts'],
-    tests: ['test/unit/core/uaf/*.test.ts'],
+    tests: [
+      'test/unit/core/uaf/*.test.ts',
+      'test/http/nevisfido/uaf/{algorithms,authentication,policy,registration,response}.test.ts',
+    ],
   },
   'core-idscan': {
     mutate: ['src/core/idscan/*.ts'],
