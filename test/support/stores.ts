@@ -20,22 +20,31 @@ export async function openStore<Kind extends Name>(
   return { ...stores[kind], close: () => stores.close() }
 }
 
-/** Two stores on one file, as two processes have them, that several tests use one after the other. */
-export interface SharedFile<Store> {
+/** Two stores on the same data, as two processes have them, that several tests use one after the other. */
+export interface SharedStores<Store> {
   /** Returns the two stores; opens them for the first test, and after a test that closed one. */
   openTwo(): Promise<[Store, Store]>
-  /** Deletes all rows. */
+  /** Deletes all data. */
   empty(): Promise<void>
   close(): Promise<void>
 }
 
-/** Shares two stores between tests: each opening of a file starts a thread, which loads the store again. */
-export function shareFile<Kind extends Name>(kind: Kind, newFile: () => string): SharedFile<Stores[Kind]> {
+/**
+ * Shares two stores between tests: each opening connects again, or starts a thread that loads the store again.
+ *
+ * @param name returns the value for `store` in a configuration.
+ * @param emptyAt deletes the data of such a store.
+ */
+export function shareStores<Kind extends Name>(
+  kind: Kind,
+  name: () => string,
+  emptyAt: (name: string) => Promise<void>,
+): SharedStores<Stores[Kind]> {
   const all: Stores[Kind][] = []
-  let current: Promise<{ file: string; stores: [Stores[Kind], Stores[Kind]] }> | undefined
+  let current: Promise<{ name: string; stores: [Stores[Kind], Stores[Kind]] }> | undefined
 
-  async function open(file: string): Promise<Stores[Kind]> {
-    const store = await openStore(kind, `sqlite:${file}`)
+  async function open(name: string): Promise<Stores[Kind]> {
+    const store = await openStore(kind, name)
     all.push(store)
     async function close(): Promise<void> {
       current = undefined
@@ -44,29 +53,34 @@ export function shareFile<Kind extends Name>(kind: Kind, newFile: () => string):
     return { ...store, close }
   }
 
-  async function openBoth() {
-    const file = newFile()
-    const stores: [Stores[Kind], Stores[Kind]] = [await open(file), await open(file)]
-    return { file, stores }
+  async function openBoth(chosen: string) {
+    const stores: [Stores[Kind], Stores[Kind]] = [await open(chosen), await open(chosen)]
+    return { name: chosen, stores }
   }
 
   return {
     async openTwo() {
-      current ??= openBoth()
+      current ??= openBoth(name())
       return (await current).stores
     },
     async empty() {
-      if (!current) return
-      using database = new DatabaseSync((await current).file)
-      const tables = database.prepare(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-      )
-      for (const { name } of tables.all()) database.exec(`DELETE FROM ${name}`)
+      if (current) await emptyAt((await current).name)
     },
     async close() {
       await Promise.all(all.map((store) => store.close()))
     },
   }
+}
+
+/** Shares two stores on one file between tests. */
+export function shareFile<Kind extends Name>(kind: Kind, newFile: () => string): SharedStores<Stores[Kind]> {
+  return shareStores(kind, () => `sqlite:${newFile()}`, emptyFile)
+}
+
+async function emptyFile(name: string): Promise<void> {
+  using database = new DatabaseSync(name.slice('sqlite:'.length))
+  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+  for (const { name } of tables.all()) database.exec(`DELETE FROM ${name}`)
 }
 
 /** Creates a folder for files of stores: in memory where the system allows, since each commit waits for the disk. */

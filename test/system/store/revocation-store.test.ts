@@ -14,7 +14,7 @@ import { type DurableRedis, startDurableRedis } from '../../support/durable-redi
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
-import { createStoreFolder, fewAtATime, openStore, shareFile } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore, shareFile, shareStores } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -125,11 +125,9 @@ if (hasPostgres()) {
   const postgres = await startPostgres()
   afterAll(() => postgres.stop())
   const database = await postgres.createDatabase()
-  kinds.push({
-    kind: 'postgres',
-    openTwo: () => Promise.all([open(database), open(database)]),
-    empty: () => postgres.empty(database),
-  })
+  const stores = shareStores('revocations', () => database, postgres.empty)
+  afterAll(() => stores.close())
+  kinds.push({ kind: 'postgres', openTwo: stores.openTwo, empty: stores.empty, isShared: true })
 }
 
 describe.each(kinds)('$kind', ({ openTwo, empty, isShared }) => {

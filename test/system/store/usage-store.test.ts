@@ -9,7 +9,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
-import { createStoreFolder, fewAtATime, openStore, shareFile } from '../../support/stores.ts'
+import { createStoreFolder, fewAtATime, openStore, shareFile, shareStores } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -70,11 +70,9 @@ if (hasPostgres()) {
   const postgres = await startPostgres()
   afterAll(() => postgres.stop())
   const database = await postgres.createDatabase()
-  kinds.push({
-    kind: 'postgres',
-    openTwo: () => Promise.all([open(database), open(database)]),
-    empty: () => postgres.empty(database),
-  })
+  const stores = shareStores('uses', () => database, postgres.empty)
+  afterAll(() => stores.close())
+  kinds.push({ kind: 'postgres', openTwo: stores.openTwo, empty: stores.empty, isShared: true })
 }
 
 /** Ids that a careless store would confuse. */
