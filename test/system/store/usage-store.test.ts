@@ -59,12 +59,10 @@ const kinds: Kind[] = [
 ]
 if (hasProgram('redis-server')) {
   const redis = await startRedis()
+  const stores = shareStores('uses', () => redis.url, redis.flush)
+  afterAll(() => stores.close())
   afterAll(() => redis.stop())
-  kinds.push({
-    kind: 'redis',
-    openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
-    empty: () => redis.flush(),
-  })
+  kinds.push({ kind: 'redis', openTwo: stores.openTwo, empty: stores.empty, isShared: true })
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()
