@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,12 +12,14 @@ import { startTrimint } from '../../src/app/start-trimint.ts'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
 import type { Trimint, TrimintOptions } from '../../src/app/trimint.ts'
-import { createMetrics } from '../../src/observability/metrics.ts'
+import { hashPassword } from '../../src/core/crypto/passwords.ts'
 import { openStores } from '../../src/store/open-stores.ts'
+import { cert, key } from '../support/certificate.ts'
 import { ACCOUNT, LOGIN } from '../support/idscan.ts'
 import { findFreePort } from '../support/ports.ts'
 import { hasProgram } from '../support/programs.ts'
 import { APP, APP_SECRET, basic, KEY } from '../support/service.ts'
+import { createFrozenClock } from '../support/time.ts'
 
 const FOLDER = 'examples/prometheus'
 const run = promisify(execFile)
@@ -89,7 +92,8 @@ function start(options: TrimintOptions): Promise<Trimint> {
         clients: [{ id: APP.id, secret: APP.secret, users: '*' }],
         users: '*',
       },
-      guard: { accountFailures: 1 },
+      // Each guess blocks its account, and none the only address.
+      guard: { accountFailures: 1, addressFailures: 1_000_000 },
       overload: false,
       ...options.configuration,
     },
@@ -128,7 +132,6 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
         throw new Error('the disk is full')
       },
     }
-    const metrics = createMetrics(systemClock)
     let isDefective = false
     const randomness: typeof systemRandomness = {
       ...systemRandomness,
@@ -137,24 +140,27 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
         return systemRandomness.bytes(length)
       },
     }
-    const faulty = await start({ stores: { ...stores, tokens }, metrics, randomness })
+    // Other tests have passwords in plain text. Checks of a hash take time, so that guesses wait.
+    const account = { ...ACCOUNT, password: await hashPassword('correct', systemRandomness) }
+    const idscan = { accounts: [account] }
+    const faulty = await start({ stores: { ...stores, tokens }, randomness, configuration: { idscan } as never })
     const overloaded = await start({ maxResidentBytes: 1, configuration: { overload: {} } as never })
-    const hosts = [faulty, overloaded].map(({ metricsUrl = '' }) => new URL(metricsUrl).host)
+    const clock = createFrozenClock(systemClock())
+    const secure = await start({ clock, configuration: { tls: { cert, key } } as never })
+    const instances = [faulty, overloaded, secure]
+    const hosts = instances.map(({ metricsUrl = '' }) => new URL(metricsUrl).host)
     const prometheus = await startPrometheus(hosts)
     try {
       await expect
         .poll(() => prometheus.scrapes(), { timeout: 30_000 })
-        .toEqual([expect.any(Number), expect.any(Number)])
+        .toEqual(instances.map(() => expect.any(Number)))
       expect((await getBws(faulty)).status).toBe(200)
       // On a busy machine scrapes exceed their time-out, so TrimintDown may fire at any time.
       const firing = async () => (await prometheus.firing()).filter((name) => name !== 'TrimintDown')
       expect(await firing()).toEqual([])
 
       isFaulty = true
-      // The two gauges decide alone: checks that wait would occupy a core.
-      metrics.passwordChecks.set(33)
-      metrics.certificateExpiry.set(systemClock() + 86_400_000)
-      let turn = 0
+      clock.set(new X509Certificate(cert).validToDate.getTime() - 3 * 86_400_000)
       const expected = [
         'TrimintCertificateExpires',
         'TrimintGuessing',
@@ -165,22 +171,31 @@ describe.skipIf(!hasPrometheus)(`${FOLDER}/alerts.yml`, () => {
         'TrimintStoreFails',
       ]
       const seen = new Set<string>()
-      for (const deadline = systemClock() + 90_000; systemClock() < deadline && seen.size < expected.length; turn++) {
+      let guesses = 0
+      async function guess(): Promise<void> {
+        while (!seen.has('TrimintPasswordsWait') && systemClock() < deadline) {
+          await (await logIn(faulty, `user-${guesses++}`)).text()
+        }
+      }
+      const deadline = systemClock() + 90_000
+      const guessers = Array.from({ length: 48 }, guess)
+      while (systemClock() < deadline && seen.size < expected.length) {
         isDefective = true
         expect((await getBws(faulty)).status).toBe(500)
         isDefective = false
-        const calls = [createFido(faulty), getBws(overloaded), logIn(faulty, `user-${turn}`)]
+        const calls = [createFido(faulty), getBws(overloaded)]
         for (const reply of await Promise.all(calls)) await reply.text()
         for (const name of await firing()) seen.add(name)
         await sleep(100)
       }
       expect([...seen].toSorted()).toEqual(expected)
+      await Promise.all(guessers)
 
       await overloaded.close({ timeoutMs: 0 })
       await expect.poll(() => prometheus.firing(), { timeout: 30_000 }).toContain('TrimintDown')
     } finally {
       await prometheus[Symbol.asyncDispose]()
-      await Promise.all([faulty, overloaded].map((trimint) => trimint.close({ timeoutMs: 0 })))
+      await Promise.all(instances.map((trimint) => trimint.close({ timeoutMs: 0 })))
       await stores.close()
     }
   })
