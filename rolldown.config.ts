@@ -6,15 +6,13 @@ import { defineConfig } from 'rolldown'
 /** Libraries that compute and do no I/O. The bundle contains the parts of them that Trimint uses. */
 const BUNDLED = /^(?:zod|yaml)(?:\/|$)/
 
-export const ENTRIES = {
-  main: 'src/main.ts',
-  index: 'src/index.ts',
-  // A thread, which the store loads by this name (src/store/sqlite/writer.ts).
-  'writer-thread': 'src/store/sqlite/writer-thread.ts',
-}
-
 export default defineConfig({
-  input: ENTRIES,
+  input: {
+    main: 'src/main.ts',
+    index: 'src/index.ts',
+    // A thread, which the store loads by this name (src/store/sqlite/writer.ts).
+    'writer-thread': 'src/store/sqlite/writer-thread.ts',
+  },
   platform: 'node',
   external: (id) => !id.startsWith('.') && !id.startsWith('/') && !BUNDLED.test(id),
   plugins: [{ name: 'preload', writeBundle: ({ dir }) => copyFile('src/preload.cjs', `${dir}/preload.cjs`) }],

@@ -35,11 +35,11 @@ async function layOutPackage(folder: string): Promise<void> {
   await symlink(join(ROOT, 'node_modules'), join(folder, '../node_modules'))
   // Loaded by one worker alone, because its native part takes a while.
   const { build } = await import('rolldown')
-  const { default: bundle, ENTRIES } = await import('../../rolldown.config.ts')
+  const { default: bundle } = await import('../../rolldown.config.ts')
   await build({
     ...bundle,
     cwd: ROOT,
-    input: { ...ENTRIES, ...PROGRAMS },
+    input: { ...(bundle.input as Readonly<Record<string, string>>), ...PROGRAMS },
     output: { ...bundle.output, dir: join(folder, 'dist') },
     logLevel: 'warn',
   })
