@@ -14,11 +14,8 @@ import type { SqliteSource, StoreRecords, UsageRecord } from './sqlite/source.ts
 /** Calls in progress: more would exceed the time that each may take. */
 const CONCURRENCY = 100
 
-/** A pass with fewer changes is followed by the last one, during which the servers cannot write. */
+/** Another pass gains little after one with fewer changes, or with more than half of those of the pass before. */
 const FEW_CHANGES = 1_000
-
-/** Records of the source change faster than they are copied. */
-const MAX_PASSES = 20
 
 const EVERYTHING = Number.MAX_SAFE_INTEGER
 
@@ -44,8 +41,10 @@ export async function moveStore(source: SqliteSource, target: Stores, options: C
     onPass(changes)
     return changes
   }
-  for (let passes = 1; (await copy()) >= FEW_CHANGES; passes++) {
-    if (passes === MAX_PASSES) throw new Error('the records change faster than they can be copied')
+  for (let before = Number.POSITIVE_INFINITY; ; ) {
+    const changes = await copy()
+    if (changes < FEW_CHANGES || changes > before / 2) break
+    before = changes
   }
   await source.move(async () => {
     await copy()
