@@ -3,6 +3,9 @@ import { z } from 'zod'
 /** UAF extensions, whose ids and data do not matter: none is supported. */
 const extensions = z.array(z.looseObject({ fail_if_unknown: z.unknown() })).nullish()
 
+/** Each one costs verifications of signatures, also of a client without credentials. */
+const MAX_ASSERTIONS = 16
+
 /** A UAF response (U10; FIDO UAF 1.1 protocol, sections 3.1 and 3.4.4). Unknown members are ignored. */
 const uafResponse = z.object({
   header: z.object({
@@ -13,7 +16,9 @@ const uafResponse = z.object({
     exts: extensions,
   }),
   fcParams: z.string(),
-  assertions: z.array(z.object({ assertionScheme: z.string(), assertion: z.string(), exts: extensions })),
+  assertions: z
+    .array(z.object({ assertionScheme: z.string(), assertion: z.string(), exts: extensions }))
+    .max(MAX_ASSERTIONS),
 })
 
 const message = z.compile(z.array(uafResponse).length(1))

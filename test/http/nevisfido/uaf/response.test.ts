@@ -86,6 +86,10 @@ const FORMS: readonly Malformed[] = [
   { title: 'a serverData of 1537 characters', change: withHeader({ serverData: 'x'.repeat(1537) }) },
   { title: 'fcParams that are not a string', change: withMember({ fcParams: {} }) },
   { title: 'assertions that are not an array', change: withMember({ assertions: {} }) },
+  {
+    title: '17 assertions',
+    change: withMember({ assertions: Array(17).fill({ assertionScheme: 'x', assertion: 'x' }) }),
+  },
   { title: 'an assertion that is text', change: withMember({ assertions: ['x'] }) },
   { title: 'an assertion without a scheme', change: withMember({ assertions: [{ assertion: 'x' }] }) },
   {

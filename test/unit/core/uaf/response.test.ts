@@ -13,6 +13,11 @@ describe('U10', () => {
     expect(readUafResponse(JSON.stringify([{ ...valid, more: 1 }]))).toEqual(valid)
   })
 
+  test('U10: reads 16 assertions', () => {
+    const response = { ...valid, assertions: Array(16).fill(valid.assertions[0]) }
+    expect(readUafResponse(JSON.stringify([response]))).toEqual(response)
+  })
+
   test.each<[string, unknown]>([
     ['no array', valid],
     ['no response', []],
@@ -27,6 +32,7 @@ describe('U10', () => {
     ['fcParams that are no string', [{ ...valid, fcParams: {} }]],
     ['assertions that are no list', [{ ...valid, assertions: {} }]],
     ['an assertion that is no string', [{ ...valid, assertions: [{ assertionScheme: 'x', assertion: 1 }] }]],
+    ['17 assertions', [{ ...valid, assertions: Array(17).fill(valid.assertions[0]) }]],
     ['null', null],
   ])('U10: rejects %s', (_, response) => {
     expect(readUafResponse(JSON.stringify(response))).toBeUndefined()
