@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { expected } from '../../../config/value-schemas.ts'
 import { formatBcid, parseBcid } from '../../../core/bws/bcid.ts'
 import type { BWS_TASKS } from '../../../core/bws/task.ts'
+import { isShallow, MAX_JSON_DEPTH } from '../json-depth.ts'
 
 /** The stand-in answers as it would without an outcome. */
 export const SUCCESS = 'success'
@@ -21,7 +22,10 @@ export type BwsFailure = (typeof BWS_FAILURES)[number]
 const MAX_LISTED = 1_000
 const MAX_TEXT = 200
 
-const word = z.string().min(1).max(MAX_TEXT)
+const word = z
+  .string(expected('text'))
+  .min(1, expected('text that is not empty'))
+  .max(MAX_TEXT, expected(`at most ${MAX_TEXT} characters`))
 
 /** One outcome for every request, or a list that is worked off. */
 function outcomes<Value extends z.ZodType>(value: Value, allowed: string) {
@@ -39,11 +43,6 @@ const operations = {
   livenessdetection: bwsOperation,
 }
 
-const name = z
-  .string(expected('text'))
-  .min(1, expected('text that is not empty'))
-  .max(MAX_TEXT, expected('shorter text'))
-
 const bcid = z.string(expected('storage.partition.classid')).transform((text, context) => {
   const parsed = parseBcid(text)
   if (parsed) return formatBcid(parsed)
@@ -51,9 +50,13 @@ const bcid = z.string(expected('storage.partition.classid')).transform((text, co
   return z.NEVER
 })
 
+const members = z
+  .record(z.string(), z.unknown())
+  .refine((value) => isShallow(value), { error: `too deep; expected at most ${MAX_JSON_DEPTH} levels` })
+
 /** The body of `PUT /_trimint/outcomes` (S15). */
 export const outcomesInput = z.strictObject({
-  match: z.strictObject({ bcid: bcid.optional(), app: name.optional(), account: name.optional() }).default({}),
+  match: z.strictObject({ bcid: bcid.optional(), app: word.optional(), account: word.optional() }).default({}),
   bws: z
     .strictObject({
       upload: outcomes(word, `${SUCCESS}, or the Error of a sample that is not accepted`),
@@ -63,7 +66,7 @@ export const outcomesInput = z.strictObject({
   idscan: z
     .strictObject({
       journey: outcomes(
-        z.union([word, z.record(z.string(), z.json())]),
+        z.union([word, members]),
         `${SUCCESS}, a HighLevelResult such as Refer, or members of the journey`,
       ),
     })
