@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { expected } from '../../../config/value-schemas.ts'
 import { formatBcid, parseBcid } from '../../../core/bws/bcid.ts'
 import type { BWS_TASKS } from '../../../core/bws/task.ts'
-import { isShallow, MAX_JSON_DEPTH } from '../json-depth.ts'
 
 /** The stand-in answers as it would without an outcome. */
 export const SUCCESS = 'success'
@@ -50,9 +49,7 @@ const bcid = z.string(expected('storage.partition.classid')).transform((text, co
   return z.NEVER
 })
 
-const members = z
-  .record(z.string(), z.unknown())
-  .refine((value) => isShallow(value), { error: `too deep; expected at most ${MAX_JSON_DEPTH} levels` })
+const JOURNEY = `${SUCCESS}, a HighLevelResult such as Refer, or members of the journey`
 
 /** The body of `PUT /_trimint/outcomes` (S15). */
 export const outcomesInput = z.strictObject({
@@ -65,10 +62,7 @@ export const outcomesInput = z.strictObject({
     .optional(),
   idscan: z
     .strictObject({
-      journey: outcomes(
-        z.union([word, members]),
-        `${SUCCESS}, a HighLevelResult such as Refer, or members of the journey`,
-      ),
+      journey: outcomes(z.union([word, z.record(z.string(), z.json())], expected(JOURNEY)), JOURNEY),
     })
     .optional(),
 })

@@ -125,8 +125,8 @@ test.each([
   [{ match: { bcid: 'nobody' } }, /^match\.bcid: .*expected storage\.partition\.classid/],
   [{ match: { user: 'x' } }, /^match\.user: unknown/],
   [{ bws: { verify: Array(1_001).fill('success') } }, /^bws\.verify: /],
-  [{ idscan: { journey: [{ deep: nest(101) }] } }, /^idscan\.journey.*levels/],
-  [{ idscan: { journey: { deep: nest(5_000) } } }, /^idscan\.journey.*levels/],
+  [{ idscan: { journey: [{ deep: nest(101) }] } }, /levels deep$/],
+  [{ idscan: { journey: { deep: nest(5_000) } } }, /levels deep$/],
 ])('S15: rejects invalid outcomes and says what is allowed: %#', async (body, message) => {
   const reply = await chooseOutcomes(service, body)
   expect(reply.status).toBe(400)
