@@ -43,7 +43,7 @@ export const idscan = z
       .optional()
       .meta({
         description:
-          'Folder with JSON files that replace or extend what the stand-ins answer: see [journeys.md](journeys.md#documents-of-your-own).',
+          'Folder with JSON files that replace or extend what the stand-ins answer: see [journeys.md](journeys.md#your-own-documents).',
       }),
   })
   .superRefine((section, context) => {

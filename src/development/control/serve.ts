@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { decodeUtf8 } from '../../config/utf8.ts'
+import { isShallow, MAX_JSON_DEPTH } from '../json-depth.ts'
 import type { IssuedTokens, Part } from '../part.ts'
 import { CONTROL_PATH } from '../paths.ts'
 import { ControlError, replyWithControlError } from './errors.ts'
@@ -38,9 +39,14 @@ function readJson(body: Buffer): unknown {
   if (body.length === 0) return undefined
   const content = decodeUtf8(body)
   try {
-    if ('text' in content) return JSON.parse(content.text) as unknown
+    const json: unknown = 'text' in content ? JSON.parse(content.text) : undefined
+    if (json !== undefined && isShallow(json)) return json
   } catch {
     // Answered below.
   }
-  throw new ControlError(400, 'invalid_request', 'the body is not JSON; expected JSON text in UTF-8')
+  throw new ControlError(
+    400,
+    'invalid_request',
+    `the body is not JSON; expected JSON text in UTF-8, at most ${MAX_JSON_DEPTH} levels deep`,
+  )
 }

@@ -203,6 +203,14 @@ describe('L2: speaks JSON', () => {
     },
   )
 
+  test.each([101, 5_000, 30_000])('L2: answers 400 to JSON of %i levels', async (levels) => {
+    const body = `{"then":{"status":200,"body":${'['.repeat(levels)}${']'.repeat(levels)}}}`
+    const headers = { host: 'localhost', 'content-type': 'application/json' }
+    const reply = await service.request('/_trimint/faults', { method: 'POST', headers, body })
+    expect(reply.status).toBe(400)
+    expect(JSON.parse(reply.body).error_description).toContain('at most 100 levels')
+  })
+
   test('answers 404 to what does not exist', async () => {
     for (const [method, path] of [
       ['GET', '/nothing'],

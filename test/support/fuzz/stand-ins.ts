@@ -118,7 +118,7 @@ const IDSCAN_PATH = /^\/idscanenterprisesvc\/(?:journey\/(?:upload|get)|journeyd
 /** The statuses of docs/contracts/stand-ins.md. The path of IDscan in another case with encoded letters is 404. */
 const STATUSES = [200, 204, 400, 401, 403, 404, 405, 413]
 
-/** Returns how an answer differs from the contract page; undefined for a path that is no stand-in's. */
+/** Returns how an answer differs from the contract page; undefined for other paths. */
 export function faultsOfStandIn({ method, target }: FuzzRequest, answer: Answer): string[] | undefined {
   const path = pathOf(target) ?? ''
   const isBws = BWS_PATH.test(path)

@@ -28,10 +28,9 @@ export interface Upload {
 export interface Biometrics {
   /** Adds a sample. Returns why it is not accepted, or null. */
   upload(upload: Upload): string | null
-  /** Uses the samples of a token up. Returns null where there are none. */
+  /** Performs an operation with all samples of a token, and forgets them. Returns null where there are none. */
   perform(request: AttemptRequest): Attempt | null
   use(tokenId: string): TokenUse | undefined
-  isEnrolled(bcid: string): boolean
   save(): BiometricsState
   restore(state: BiometricsState): void
 }
@@ -93,7 +92,6 @@ export function createBiometrics(outcomes: OutcomeList): Biometrics {
       return attempt
     },
     use: (tokenId) => uses.get(tokenId),
-    isEnrolled: (bcid) => enrolled.has(bcid),
     save: () => ({ uses: [...uses], enrolled: [...enrolled] }),
     restore(state) {
       uses = new Map(state.uses)

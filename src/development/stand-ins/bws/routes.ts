@@ -10,7 +10,7 @@ import type { TokenUse, Upload } from './biometrics.ts'
 import { allowAnyOrigin, servePreflight } from './cors.ts'
 import { inspectImage } from './image.ts'
 import { operationQuery, resultQuery, uploadQuery } from './schema.ts'
-import { noImage, readSample } from './upload-body.ts'
+import { notAnImage, readSample } from './upload-body.ts'
 
 /** Samples and attempts, which every process has. */
 export interface SharedBiometrics {
@@ -84,7 +84,7 @@ function serveSamples(
     const { tag, index, trait } = readUploadQuery(request)
     const bytes = readSample(request.body)
     const image = inspectImage(bytes)
-    if (image === undefined) throw noImage()
+    if (image === undefined) throw notAnImage()
     if (typeof image === 'string') return { Accepted: false, Error: image, Warnings: [] }
     const sample = { ...image, bytes: bytes.length, directions: tag, index, trait, time: clock() }
     const error = await biometrics.upload({ tokenId, app: appId, bcid, sample })
@@ -106,7 +106,7 @@ function serveSamples(
       maxResults: maxresults,
       time: clock(),
     })
-    if (!attempt) throw new Problem(400, `No samples have been uploaded with this token; ${triesLeft} tries are left.`)
+    if (!attempt) throw new Problem(400, `No samples were uploaded with this token. Tries left: ${triesLeft}.`)
     return toOperationReply(attempt)
   }
 }

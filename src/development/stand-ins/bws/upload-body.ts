@@ -19,7 +19,7 @@ export function readSample(body: unknown): Buffer {
   return Buffer.from(base64, 'base64')
 }
 
-/** Returns the refusal of a body that is neither PNG nor JPEG. */
-export function noImage(): Problem {
-  return new Problem(400, `The body is no image; ${EXPECTED}.`)
+/** Returns the error of a body that is neither PNG nor JPEG. */
+export function notAnImage(): Problem {
+  return new Problem(400, `The body is not an image; ${EXPECTED}.`)
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../../../core/clock.ts'
 import type { IdscanClaims } from '../../../core/idscan/verify.ts'
 import type { Randomness } from '../../../core/randomness.ts'
 import { mergePatch } from '../../configuration/merge-patch.ts'
+import { isShallow, MAX_JSON_DEPTH } from '../../json-depth.ts'
 import type { IdscanGate } from '../gates.ts'
 import { createProblemHandler, Problem } from '../problem.ts'
 import { createQueryReader, MAX_UPLOAD_BYTES, readBodiesAsBytes, serveMethod } from '../routes.ts'
@@ -99,16 +100,16 @@ function toLayer({ outcome }: Journey): unknown {
   return typeof outcome === 'string' ? { HighLevelResult: outcome } : outcome
 }
 
-/** Deeper JSON could not be written again. */
-const MAX_DEPTH = 100
-
 /** @throws Problem unless a body is a JSON object. */
 function readUpload(body: unknown): Pick<JourneyUpload, 'text' | 'continues'> {
   const content = Buffer.isBuffer(body) ? decodeUtf8(body) : undefined
   const text = content && 'text' in content ? content.text.replace(/^\ufeff/, '') : ''
   const json = parse(text)
-  if (typeof json !== 'object' || json === null || Array.isArray(json) || !hasDepth(json, MAX_DEPTH)) {
-    throw new Problem(400, `The body is no JSON object; expected one in UTF-8, at most ${MAX_DEPTH} levels deep.`)
+  if (typeof json !== 'object' || json === null || Array.isArray(json) || !isShallow(json)) {
+    throw new Problem(
+      400,
+      `The body is not a JSON object; expected one in UTF-8, at most ${MAX_JSON_DEPTH} levels deep.`,
+    )
   }
   const { PersonEntryId: continued } = json as { PersonEntryId?: unknown }
   const id = typeof continued === 'string' ? GUID.exec(continued)?.[1] : undefined
@@ -121,11 +122,6 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function hasDepth(value: unknown, allowed: number): boolean {
-  if (typeof value !== 'object' || value === null) return true
-  return allowed > 0 && Object.values(value).every((inner) => hasDepth(inner, allowed - 1))
 }
 
 function send(reply: FastifyReply, body: unknown): string {

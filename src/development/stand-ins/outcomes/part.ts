@@ -29,8 +29,10 @@ export function createOutcomesPart({ shared }: PartDependencies): OutcomesPart {
   async function set(input: unknown): Promise<OutcomesView> {
     const [isKept] = await put(parseInput(outcomesInput, input))
     if (!isKept) throw new ControlError(409, 'conflict', 'too many matches; expected at most 100')
-    return outcomes.view()
+    return list()
   }
+
+  const list = (): OutcomesView => structuredClone(outcomes.view())
 
   async function clear(): Promise<void> {
     await clearEverywhere(undefined)
@@ -38,11 +40,11 @@ export function createOutcomesPart({ shared }: PartDependencies): OutcomesPart {
 
   return {
     outcomes,
-    api: { set, list: () => structuredClone(outcomes.view()), clear },
+    api: { set, list, clear },
     resets: { outcomes: clear },
     routes(app: FastifyInstance) {
       serveMethods(app, '/outcomes', {
-        GET: async () => outcomes.view(),
+        GET: async () => list(),
         PUT: async ({ body }) => set(body),
         async DELETE(_request, reply) {
           await clear()

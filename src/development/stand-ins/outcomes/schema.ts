@@ -21,7 +21,10 @@ export type BwsFailure = (typeof BWS_FAILURES)[number]
 const MAX_LISTED = 1_000
 const MAX_TEXT = 200
 
-const word = z.string().min(1).max(MAX_TEXT)
+const word = z
+  .string(expected('text'))
+  .min(1, expected('text that is not empty'))
+  .max(MAX_TEXT, expected(`at most ${MAX_TEXT} characters`))
 
 /** One outcome for every request, or a list that is worked off. */
 function outcomes<Value extends z.ZodType>(value: Value, allowed: string) {
@@ -39,11 +42,6 @@ const operations = {
   livenessdetection: bwsOperation,
 }
 
-const name = z
-  .string(expected('text'))
-  .min(1, expected('text that is not empty'))
-  .max(MAX_TEXT, expected('shorter text'))
-
 const bcid = z.string(expected('storage.partition.classid')).transform((text, context) => {
   const parsed = parseBcid(text)
   if (parsed) return formatBcid(parsed)
@@ -51,9 +49,11 @@ const bcid = z.string(expected('storage.partition.classid')).transform((text, co
   return z.NEVER
 })
 
+const JOURNEY = `${SUCCESS}, a HighLevelResult such as Refer, or members of the journey`
+
 /** The body of `PUT /_trimint/outcomes` (S15). */
 export const outcomesInput = z.strictObject({
-  match: z.strictObject({ bcid: bcid.optional(), app: name.optional(), account: name.optional() }).default({}),
+  match: z.strictObject({ bcid: bcid.optional(), app: word.optional(), account: word.optional() }).default({}),
   bws: z
     .strictObject({
       upload: outcomes(word, `${SUCCESS}, or the Error of a sample that is not accepted`),
@@ -62,10 +62,7 @@ export const outcomesInput = z.strictObject({
     .optional(),
   idscan: z
     .strictObject({
-      journey: outcomes(
-        z.union([word, z.record(z.string(), z.json())]),
-        `${SUCCESS}, a HighLevelResult such as Refer, or members of the journey`,
-      ),
+      journey: outcomes(z.union([word, z.record(z.string(), z.json())], expected(JOURNEY)), JOURNEY),
     })
     .optional(),
 })

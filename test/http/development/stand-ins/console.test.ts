@@ -79,6 +79,6 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
   test('S4: explains a call that was not served', async () => {
     await perform(service, await issueToken(service, 'bcid=bws.112.7'), 'verify', [])
     const row = page.locator('#journal > li').first()
-    await expect.poll(() => row.innerText()).toMatch(/\/verify[\s\S]*400[\s\S]*No samples have been uploaded/)
+    await expect.poll(() => row.innerText()).toMatch(/\/verify[\s\S]*400[\s\S]*No samples were uploaded/)
   })
 })

@@ -32,6 +32,11 @@ async function journey(account: keyof typeof scanning = 'psc'): Promise<string> 
   return read(await uploadJourney(service, scanning[account])).HighLevelResult
 }
 
+/** Returns an array in an array in an array. */
+function nest(levels: number): unknown {
+  return JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+}
+
 describe('S15: a list of outcomes', () => {
   test('is worked off in order, then the default applies, and GET shows what is left', async () => {
     const chosen = { bws: { verify: ['LiveDetectionFailed', 'success'] }, idscan: { journey: ['Refer'] } }
@@ -120,7 +125,9 @@ test.each([
   [{ match: { bcid: 'nobody' } }, /^match\.bcid: .*expected storage\.partition\.classid/],
   [{ match: { user: 'x' } }, /^match\.user: unknown/],
   [{ bws: { verify: Array(1_001).fill('success') } }, /^bws\.verify: /],
-])('S15: rejects %j and says what is allowed', async (body, message) => {
+  [{ idscan: { journey: [{ deep: nest(101) }] } }, /levels deep$/],
+  [{ idscan: { journey: { deep: nest(5_000) } } }, /levels deep$/],
+])('S15: rejects invalid outcomes and says what is allowed: %#', async (body, message) => {
   const reply = await chooseOutcomes(service, body)
   expect(reply.status).toBe(400)
   expect(read(reply).error_description).toMatch(message)
