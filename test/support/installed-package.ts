@@ -14,7 +14,11 @@ export interface InstalledPackage extends AsyncDisposable {
   /** The files of the package, relative to its folder. */
   readonly files: readonly string[]
   /** Runs a program of the project. Rejects if it does not exit with 0. */
-  run(program: string, words: readonly string[]): Promise<{ stdout: string; stderr: string }>
+  run(
+    program: string,
+    words: readonly string[],
+    variables?: Readonly<Record<string, string>>,
+  ): Promise<{ stdout: string; stderr: string }>
 }
 
 /**
@@ -50,7 +54,7 @@ export async function installPackage(others: readonly string[]): Promise<Install
   return {
     folder,
     files: files.map(({ path }) => path),
-    run: (program, words) => run(program, [...words], { cwd: folder, env }),
+    run: (program, words, variables) => run(program, [...words], { cwd: folder, env: { ...env, ...variables } }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }
 }

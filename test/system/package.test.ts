@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -20,6 +22,8 @@ async function runScript(name: string, text: string) {
   await writeProjectFile(installed, name, text)
   return installed.run(process.execPath, [name])
 }
+
+const countEntries = async (folder: string): Promise<number> => (await readdir(folder).catch(() => [])).length
 
 /** Starts the installed program as npx does. */
 const startInstalled = (variables: Record<string, string>, words: readonly string[] = []) =>
@@ -98,6 +102,27 @@ describe('the program', () => {
   test('prints its version and its help', async () => {
     const { stdout } = await installed.run('trimint', ['--version'])
     expect(stdout).toBe(`${packageJson.version}\n`)
+    expect((await installed.run('trimint', ['--help'])).stdout).toMatch(/^Usage: trimint .*^ {2}serve /ms)
+  })
+
+  test("caches compiled code in its folder, in the user's where that fails, and starts where both fail", async () => {
+    const own = join(installed.folder, 'node_modules/trimint/node_modules/.cache/trimint')
+    const user = await mkdtemp(join(tmpdir(), 'trimint-cache-'))
+    const start = async (cache: string) => {
+      const { stdout, stderr } = await installed.run('trimint', ['--version'], { XDG_CACHE_HOME: cache })
+      expect({ stdout, stderr }).toEqual({ stdout: `${packageJson.version}\n`, stderr: '' })
+    }
+    await start(user)
+    expect(await countEntries(own)).toBeGreaterThan(0)
+    expect(await countEntries(join(user, 'trimint'))).toBe(0)
+    // A file in the folder's place: root may write to every folder.
+    await rm(own, { recursive: true })
+    await writeFile(own, '')
+    await start(user)
+    expect(await countEntries(join(user, 'trimint'))).toBeGreaterThan(0)
+    await start(own)
+    await rm(own)
+    await rm(user, { recursive: true })
   })
 })
 
@@ -132,17 +157,17 @@ describe('startTrimint', () => {
 
 describe('a service of somebody else passes its tests with', () => {
   test.each([
-    ['node:test', 'test:node', process.execPath],
-    ['vitest', 'test:vitest', process.execPath],
-    ['jest', 'test:jest', process.execPath],
-    ['Python and npx', 'test:python', 'python3'],
-    ['Java and npx', 'test:java', 'java'],
-  ])('%s', async (_name, script, program) => {
-    if (program !== process.execPath && !hasProgram(program)) return
-    const child = spawn('npm', ['run', '--silent', script], {
-      cwd: installed.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    ['node:test', 'npm run --silent test:node', 'npm'],
+    ['vitest', 'npm run --silent test:vitest', 'npm'],
+    ['jest', 'npm run --silent test:jest', 'npm'],
+    ['unittest and npx', 'npm run --silent test:python', 'python3'],
+    // Debian's name of pytest.
+    ['pytest and npx', 'pytest-3 python', 'pytest-3'],
+    ['Java and npx', 'npm run --silent test:java', 'java'],
+  ])('%s', async (_name, command, needed) => {
+    if (!hasProgram(needed)) return
+    const [program = '', ...words] = command.split(' ')
+    const child = spawn(program, words, { cwd: installed.folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
     const [code] = await once(child, 'close')
