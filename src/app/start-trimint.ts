@@ -24,6 +24,7 @@ import { openStores, type Stores } from '../store/open-stores.ts'
 import { DEFAULT_INTERVALS } from './background-jobs.ts'
 import { watchConfig } from './config-watch.ts'
 import { createConfigurationChanges } from './configuration-changes.ts'
+import { REASONS_BY_CONTRACT } from './refusal-reasons.ts'
 import { type Active, logWarning } from './reload.ts'
 import { buildServer, type ServerDependencies } from './server.ts'
 import { drain, runShutdownSteps } from './shutdown.ts'
@@ -63,6 +64,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     peers: options.peers,
     systemClock: systemTime,
     randomness,
+    reasons: REASONS_BY_CONTRACT,
     logger,
     registry: metrics.registry,
   })

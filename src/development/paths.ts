@@ -1,4 +1,4 @@
-import type { CONTRACTS } from './faults/schema.ts'
+import type { FaultContract } from './faults/schema.ts'
 
 /** Below this path is the control API. */
 export const CONTROL_PATH = '/_trimint'
@@ -21,7 +21,7 @@ const CONTRACT_PATHS = [
 ] as const
 
 /** Returns the contract that serves a URL. */
-export function contractOf(url: string): (typeof CONTRACTS)[number] | undefined {
+export function contractOf(url: string): FaultContract | undefined {
   const path = pathOf(url)
   return CONTRACT_PATHS.find(([pattern]) => pattern.test(path))?.[1]
 }

@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { expected } from '../../config/value-schemas.ts'
+import { REFUSAL_REASONS } from '../../http/refusal.ts'
 import { REASONS } from '../../observability/reasons.ts'
 import { parseInput, serveMethods } from '../control/routes.ts'
+import { CONTRACTS } from '../faults/schema.ts'
 import type { Part, PartDependencies } from '../part.ts'
 import type { UseView } from '../stand-ins/part.ts'
 import { decodeToken, type UsedToken } from './decode.ts'
@@ -51,10 +53,16 @@ const decodeInput = z.strictObject({
 
 /** Serves the console, a page that uses the control API, and what it needs besides (L25, L26). */
 export function createConsolePart(
-  { clock }: PartDependencies,
+  { clock, reasons }: PartDependencies,
   viewUse: (tokenId: string) => UseView | undefined,
 ): Part {
   const loading = new Map<string, Promise<Buffer>>()
+  const explained = Object.fromEntries(
+    REFUSAL_REASONS.map((reason) => {
+      const contracts = CONTRACTS.filter((contract) => reasons[contract].includes(reason))
+      return [reason, { ...REASONS[reason], contracts }]
+    }),
+  )
 
   /** Loads each file with its first reader, so that a start does not wait for it. */
   function load(name: string): Promise<Buffer> {
@@ -80,7 +88,7 @@ export function createConsolePart(
       for (const name of FILES) {
         serveMethods(app, `/console/${name}`, { GET: (_request, reply) => send(name, reply) }, PUBLIC)
       }
-      serveMethods(app, '/reasons', { GET: async () => ({ reasons: REASONS }) })
+      serveMethods(app, '/reasons', { GET: async () => ({ reasons: explained }) })
       serveMethods(app, '/decode', {
         async POST({ body }) {
           const decoded = await decodeToken(parseInput(decodeInput, body).token, tokens, clock())
