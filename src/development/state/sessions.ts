@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { statusOf } from '../../core/fido/status.ts'
 import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
+import type { UsageStore } from '../../core/ports/usage-store.ts'
 import type { Stores } from '../../store/open-stores.ts'
 import { serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
@@ -82,16 +83,21 @@ export function createSessionsPart({ shared, clock, running }: PartDependencies)
     },
     resets: {
       async sessions() {
-        await running().stores.tokens.sweep(END_OF_TIME)
+        await empty(running().stores.tokens)
         await forget(undefined)
       },
-      tries: () => running().stores.uses.sweep(END_OF_TIME),
+      tries: () => empty(running().stores.uses),
       revocations: () => forgetRevocations(undefined),
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/sessions', { GET: async () => ({ sessions: await list() }) })
     },
   }
+}
+
+/** Deletes every record of a store. */
+async function empty(store: TokenStore | UsageStore): Promise<void> {
+  await (store.clear ? store.clear() : store.sweep(END_OF_TIME))
 }
 
 function toText(time: number): string {
