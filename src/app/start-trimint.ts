@@ -84,7 +84,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const dependencies: ServerDependencies = {
     clock,
     uptime,
-    // Who sets the clock means to travel in time.
+    // A developer who sets the clock expects blocks and sweeps to follow at once (L7).
     jumpResistantClock: development?.clock ?? createJumpResistantClock(clock, uptime),
     randomness,
     logger,

@@ -3,11 +3,11 @@ import type { FaultContract } from './faults/schema.ts'
 /** Below this path is the control API. */
 export const CONTROL_PATH = '/_trimint'
 
-const EXEMPT = [CONTROL_PATH, '/healthz', '/readyz', '/metrics']
+const EXEMPT = /^\/(?:_trimint|healthz|readyz|metrics)(?![^/?])/
 
 /** Tells whether a URL is outside faults and journal: the control API, health and metrics (L9). */
 export function isExempt(url: string): boolean {
-  return EXEMPT.some((path) => url.startsWith(path))
+  return EXEMPT.test(url)
 }
 
 const CONTRACT_PATHS = [

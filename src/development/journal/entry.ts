@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { decodeJws } from '../../core/crypto/jws.ts'
 import { contractOf, pathOf } from '../paths.ts'
-import { type IsSecret, redactBody, redactHeaders, redactPairs } from './redact.ts'
+import { type IsSecret, redactBody, redactHeaders, redactPairs, redactPath } from './redact.ts'
 import type { JournalRecord } from './schema.ts'
 
 /** The decision about a request, as the audit log has it. */
@@ -50,7 +50,7 @@ export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
     id: entry.id,
     time: new Date(entry.time).toISOString(),
     method: entry.method,
-    path: pathOf(url),
+    path: redactPath(pathOf(url), isSecret),
     ...(query ? { query: redactPairs(new URLSearchParams(query), isSecret) } : {}),
     headers: redactHeaders(entry.headers, isSecret, caller),
     ...(entry.body === undefined || entry.body === null ? {} : { body: redactBody(entry.body, isSecret) }),
