@@ -72,7 +72,17 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
   const timers = createTimers(clock)
   const journal = createJournal(settings.journal)
   const shared = createShared(options.instance, options.peers)
-  const parts = createParts({ shared, clock, systemClock, randomness, reasons, running, settableClock, timers, journal })
+  const parts = createParts({
+    shared,
+    clock,
+    systemClock,
+    randomness,
+    reasons,
+    running,
+    settableClock,
+    timers,
+    journal,
+  })
   const outage = createStoreOutage()
   const recorder = createRequestRecorder(journal, { clock, systemClock })
   const injected = new Counter({
@@ -108,11 +118,13 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
     watch(app) {
       decorateRequests(app)
       injection.watch(app)
-      app.addHook('onSend', (_request, reply, payload, done) => {
+      // One hook for all of them: each costs time on the way of every request.
+      app.addHook('onSend', (request, reply, payload, done) => {
+        const changed = injection.changePayload(request, reply, payload)
         if (settableClock.isOff()) reply.header('x-trimint-now', new Date(clock()).toISOString())
-        done(null, payload)
+        if (settings.journal > 0) recorder.record(request, reply)
+        done(null, changed)
       })
-      if (settings.journal > 0) recorder.watch(app)
     },
     onUnknownPath: injection.inject,
     serve: (app, tokens) => serveControl(app, { parts: parts.all, tokens, checkAccess }),

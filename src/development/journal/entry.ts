@@ -8,7 +8,7 @@ import type { JournalRecord } from './schema.ts'
 export interface Decided {
   readonly outcome: Exclude<JournalRecord['outcome'], 'answered'>
   readonly contract: NonNullable<JournalRecord['contract']>
-  readonly reason?: JournalRecord['reason']
+  readonly reason?: JournalRecord['reason'] | undefined
   readonly tokenId?: string | undefined
   readonly app?: string | undefined
   readonly account?: string | undefined
@@ -16,7 +16,7 @@ export interface Decided {
   readonly resourceServer?: string | undefined
   readonly operation?: string | undefined
   readonly parameters?: readonly string[] | undefined
-  readonly explanation?: string
+  readonly explanation?: string | undefined
 }
 
 /** A request as the journal keeps it: references only, so that recording costs little. Redacted when it is read. */
@@ -60,11 +60,15 @@ export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
     duration: Math.round(entry.durationMs * 1000) / 1000,
     contract: decided?.contract ?? contractOf(url),
     outcome: decided?.outcome ?? 'answered',
-    ...decided,
+    ...withoutUndefined(decided),
     ...(token ? { token } : {}),
     injected: entry.injectedBy !== undefined,
     ...(entry.injectedBy === undefined ? {} : { fault: entry.injectedBy }),
   }
+}
+
+function withoutUndefined(decided: Decided | undefined): Partial<Decided> {
+  return Object.fromEntries(Object.entries(decided ?? {}).filter(([, value]) => value !== undefined))
 }
 
 /** Returns the claims of a signed token in the request, not verified. */

@@ -105,7 +105,9 @@ function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {
   if (typeof value === 'string') return redactText(name, value, isSecret)
   if (Array.isArray(value)) return value.map((entry) => redactJson(name, entry, isSecret))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redactValue('', key, isSecret), redactJson(key, inner, isSecret)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [redactValue('', key, isSecret), redactJson(key, inner, isSecret)]),
+  )
 }
 
 /** The context of a UAF request is JSON text in JSON. */

@@ -46,7 +46,10 @@ describe('L3: keeps web pages of other origins out', () => {
     ['the host of another network', { host: '192.168.0.1' }],
     ['a foreign host that a proxy reports', { host: 'localhost', 'x-forwarded-host': 'localhost, attacker.example' }],
     ['a foreign host in Forwarded', { host: 'localhost', forwarded: 'for=10.0.0.1;host="attacker.example:80"' }],
-    ['a foreign host in the second Forwarded', { host: 'localhost', forwarded: 'host=localhost, proto=http;Host=a.example' }],
+    [
+      'a foreign host in the second Forwarded',
+      { host: 'localhost', forwarded: 'host=localhost, proto=http;Host=a.example' },
+    ],
     ['credentials in Host', { host: 'localhost@attacker.example' }],
     ['a foreign Origin', { host: 'localhost', origin: 'https://attacker.example' }],
     ['an Origin of another port', { host: 'localhost:8080', origin: 'http://localhost:3000' }],
@@ -74,7 +77,10 @@ describe('L3: keeps web pages of other origins out', () => {
     ['the host of publicUrl', { host: 'tokens.example.com' }],
     ['the origin of publicUrl, behind a proxy', { host: 'tokens.example.com', origin: 'https://tokens.example.com' }],
     ['the host of publicUrl, as a proxy reports it', { host: 'localhost', 'x-forwarded-host': 'tokens.example.com' }],
-    ['the same in Forwarded', { host: '127.0.0.1:8080', forwarded: 'for=10.0.0.1;host="tokens.example.com";proto=https' }],
+    [
+      'the same in Forwarded',
+      { host: '127.0.0.1:8080', forwarded: 'for=10.0.0.1;host="tokens.example.com";proto=https' },
+    ],
     ['one of control.hosts', { host: 'trimint.local:8080' }],
     ['its own page', own('localhost:8080')],
     ['an address that a person typed', { host: 'localhost', 'sec-fetch-site': 'none' }],

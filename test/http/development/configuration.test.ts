@@ -198,7 +198,9 @@ describe('L22: resets', () => {
       await using onRedis = await startDevelopment({ configuration: { ...SETTINGS, store: redis.url } })
       await expectResetOfAll(onRedis)
       await control(onRedis, 'POST', '/reset')
-      const keys = (await client.keys('*')).filter((key) => !/^trimint:(?:reserve|replicas|signing-keys|fence)/.test(key))
+      const keys = (await client.keys('*')).filter(
+        (key) => !/^trimint:(?:reserve|replicas|signing-keys|fence)/.test(key),
+      )
       expect(keys.toSorted()).toEqual(['other:record:1', 'trimint-record:1'])
     } finally {
       await client.close()

@@ -46,7 +46,10 @@ describe('L8: refuses a faulty fault, and says what is allowed', () => {
       /^then\.reason: bws has no reply for token_spent; expected one of method_not_allowed, missing_authorization, /,
     ],
     [{ match: { app: 'app-1' }, then: { reason: 'bad_password' } }, /^then\.reason: bws has no reply for bad_password/],
-    [{ match: { account: 'psc' }, then: { reason: 'bad_secret' } }, /^then\.reason: idscan has no reply for bad_secret/],
+    [
+      { match: { account: 'psc' }, then: { reason: 'bad_secret' } },
+      /^then\.reason: idscan has no reply for bad_secret/,
+    ],
     [
       { match: { path: '/nevisfido/*' }, then: { reason: 'wrong_task' } },
       /^then\.reason: nevisfido has no reply for wrong_task/,

@@ -46,8 +46,10 @@ test('L15: keeps a request whole, with the decision', async () => {
 
 test('L15: keeps the last `control.journal` requests, not its own and not health', async () => {
   await using small = await startDevelopment({ configuration: { control: { journal: 3 } } })
-  for (const id of ['1', '2', '3', '4', '5']) await small.request('/metrics-of-others', { headers: { 'x-request-id': id } })
-  for (const path of ['/healthz', '/readyz', '/metrics', '/_trimint/faults', '/healthz?x', '/_trimint']) await small.request(path)
+  for (const id of ['1', '2', '3', '4', '5'])
+    await small.request('/metrics-of-others', { headers: { 'x-request-id': id } })
+  for (const path of ['/healthz', '/readyz', '/metrics', '/_trimint/faults', '/healthz?x', '/_trimint'])
+    await small.request(path)
   const { requests } = (await control(small, 'GET', '/requests')).json as { requests: JournalRecord[] }
   expect(requests.map(({ id }) => id)).toEqual(['5', '4', '3'])
   await using none = await startDevelopment({ configuration: { control: { journal: 0 } } })
