@@ -11,9 +11,6 @@ import type { Part, PartDependencies } from '../part.ts'
 import type { UseView } from '../stand-ins/part.ts'
 import { decodeToken, type UsedToken } from './decode.ts'
 
-/** Named in `imports` of package.json: the built package has its code in other folders than the sources. */
-const fileOf = (name: string): string => fileURLToPath(import.meta.resolve(`#console/${name}`))
-
 /** The files of the page, by their path below `/_trimint/console`. */
 const FILES = [
   'style.css',
@@ -47,7 +44,8 @@ const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-a
 /** The page has no secrets, and has to load before it can ask for `control.token`. */
 const PUBLIC = { config: { needsNoToken: true } }
 
-const decodeInput = z.strictObject({
+/** The body of `POST /_trimint/decode`. */
+export const decodeInput = z.strictObject({
   token: z.string(expected('a token')).trim().min(1, expected('a token')),
 })
 
@@ -64,18 +62,25 @@ export function createConsolePart(
     }),
   )
 
-  /** Loads each file with its first reader, so that a start does not wait for it. */
-  function load(name: string): Promise<Buffer> {
-    const known = loading.get(name) ?? readFile(fileOf(name))
+  /**
+   * Loads each file with its first reader, so that a start does not wait for it. Names are those in `imports` of
+   * package.json: the built package has its code in other folders than the sources.
+   */
+  function loadOnce(name: string): Promise<Buffer> {
+    const known = loading.get(name) ?? readFile(fileURLToPath(import.meta.resolve(name)))
     loading.set(name, known)
     known.catch(() => loading.delete(name))
     return known
   }
 
+  async function sendOpenApi(reply: FastifyReply): Promise<FastifyReply> {
+    return reply.type('application/json; charset=utf-8').send(await loadOnce('#control-openapi.json'))
+  }
+
   async function send(name: string, reply: FastifyReply): Promise<FastifyReply> {
     const type = TYPES[name.slice(name.lastIndexOf('.') + 1) as keyof typeof TYPES]
     reply.header('content-security-policy', POLICY).header('referrer-policy', 'no-referrer')
-    return reply.type(type).send(await load(name))
+    return reply.type(type).send(await loadOnce(`#console/${name}`))
   }
 
   return {
@@ -88,6 +93,7 @@ export function createConsolePart(
       for (const name of FILES) {
         serveMethods(app, `/console/${name}`, { GET: (_request, reply) => send(name, reply) }, PUBLIC)
       }
+      serveMethods(app, '/openapi.json', { GET: (_request, reply) => sendOpenApi(reply) })
       serveMethods(app, '/reasons', { GET: async () => ({ reasons: explained }) })
       serveMethods(app, '/decode', {
         async POST({ body }) {

@@ -225,3 +225,19 @@ describe('L2: speaks JSON', () => {
     }
   })
 })
+
+test('L2: GET /_trimint/openapi.json describes every method of its paths', async () => {
+  const { status, headers, json } = await control(service, 'GET', '/openapi.json')
+  expect({ status, type: headers['content-type'] }).toEqual({ status: 200, type: 'application/json; charset=utf-8' })
+  const paths = Object.entries(json.paths as Record<string, object>)
+  expect(paths.length).toBeGreaterThan(10)
+  for (const [path, methods] of paths) {
+    const { headers: refused } = await service.request(`/_trimint${path.replaceAll(/[{}]/g, '')}`, {
+      method: 'PUT',
+      headers: { host: 'localhost' },
+    })
+    const allowed = Object.keys(methods).map((method) => method.toUpperCase())
+    const served = String(refused.allow).split(', ').filter((method) => method !== 'HEAD')
+    expect(served.toSorted(), path).toEqual(allowed.toSorted())
+  }
+})
