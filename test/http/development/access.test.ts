@@ -237,7 +237,9 @@ test('L2: GET /_trimint/openapi.json describes every method of its paths', async
       headers: { host: 'localhost' },
     })
     const allowed = Object.keys(methods).map((method) => method.toUpperCase())
-    const served = String(refused.allow).split(', ').filter((method) => method !== 'HEAD')
+    const served = String(refused.allow)
+      .split(', ')
+      .filter((method) => method !== 'HEAD')
     expect(served.toSorted(), path).toEqual(allowed.toSorted())
   }
 })
