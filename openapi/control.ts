@@ -7,6 +7,7 @@ import { clockChange, clockReading } from '../src/development/clock/part.ts'
 import { decodeInput } from '../src/development/console/part.ts'
 import { CONTRACTS, faultInput } from '../src/development/faults/schema.ts'
 import { journalRecord, requestFilter } from '../src/development/journal/schema.ts'
+import { outcomesInput } from '../src/development/stand-ins/outcomes/schema.ts'
 import { guardCount } from '../src/development/state/guard.ts'
 import { sessionView } from '../src/development/state/sessions.ts'
 import { serviceError } from '../src/endpoints/errors.ts'
@@ -37,6 +38,7 @@ const outcome = z.object({
   authenticators: z.array(z.object({ aaid: z.string(), keyId: z.string() })),
 })
 const reason = z.object({ meaning: z.string(), action: z.string(), contracts: z.array(z.enum(CONTRACTS)) })
+const outcomes = z.object({ bws: anything, idscan: anything, matched: z.array(anything) })
 const byId = { path: z.object({ id: z.string() }) }
 
 interface Described {
@@ -143,6 +145,11 @@ export function createControlOpenApi(): string {
           reply: outcome,
         }),
         delete: operation('forgetKeys', 'Forgets all keys'),
+      },
+      '/outcomes': {
+        get: operation('listOutcomes', 'What the stand-ins answer', { reply: outcomes }),
+        put: operation('setOutcomes', 'Chooses what the stand-ins answer', { body: outcomesInput, reply: outcomes }),
+        delete: operation('clearOutcomes', 'Forgets the chosen outcomes'),
       },
       '/decode': { post: operation('decodeToken', 'Decodes a token', { body: decodeInput, reply: decoded }) },
       '/reasons': {
