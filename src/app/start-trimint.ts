@@ -1,33 +1,29 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import pino, { type Logger } from 'pino'
-import type { ConfigIssue } from '../config/config-issue.ts'
-import { createDemoConfiguration } from '../config/demo-config.ts'
-import { readEnvironment } from '../config/environment.ts'
-import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
+import { type LoadResult, parseConfiguration } from '../config/load.ts'
 import { expiryOf } from '../config/pem.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
-import type { Clock } from '../core/clock.ts'
-import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import { createGuardMemory } from '../core/guard-memory.ts'
 import { createInstance } from '../core/heartbeat.ts'
 import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
-import type { Randomness } from '../core/randomness.ts'
 import { createRevocations } from '../core/revocations.ts'
 import type { DevelopmentOptions, DevelopmentTools } from '../development/development.ts'
-import { replyNotFound } from '../endpoints/errors.ts'
-import { metricsRoutes } from '../endpoints/metrics.ts'
-import { type ConnectionLimits, createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
+import { createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { shareRendering } from '../observability/metrics-rendering.ts'
 import { instrumentStores } from '../store/instrumented.ts'
-import { openStores, type Stores } from '../store/open-stores.ts'
+import type { Stores } from '../store/open-stores.ts'
 import { DEFAULT_INTERVALS } from './background-jobs.ts'
 import { watchConfig } from './config-watch.ts'
 import { createConfigurationChanges } from './configuration-changes.ts'
+import { createLoader } from './configuration-loader.ts'
+import { createMetricsServer } from './metrics-server.ts'
+import { REASONS_BY_CONTRACT } from './refusal-reasons.ts'
 import { type Active, logWarning } from './reload.ts'
 import { buildServer, type ServerDependencies } from './server.ts'
 import { drain, runShutdownSteps } from './shutdown.ts'
 import { StartError } from './start-error.ts'
+import { hasEveryStore, openStoresOf } from './startup-stores.ts'
 import { systemClock, systemUptime } from './system-clock.ts'
 import { systemRandomness } from './system-randomness.ts'
 import type { CloseOptions, Trimint, TrimintOptions } from './trimint.ts'
@@ -63,6 +59,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     peers: options.peers,
     systemClock: systemTime,
     randomness,
+    reasons: REASONS_BY_CONTRACT,
     logger,
     registry: metrics.registry,
   })
@@ -82,7 +79,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const dependencies: ServerDependencies = {
     clock,
     uptime,
-    // Who sets the clock means to travel in time.
+    // A developer who sets the clock expects blocks and sweeps to follow at once (L7).
     jumpResistantClock: development?.clock ?? createJumpResistantClock(clock, uptime),
     randomness,
     logger,
@@ -101,11 +98,30 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   }
   const build = (next: Configuration) => buildReadyServer(next, dependencies)
 
-  const active: Active = { app: await build(configuration), configuration, input: loaded.input }
+  /** What is open, the last first. */
+  const open: [step: string, close: () => Promise<unknown> | undefined][] = [
+    ['store', () => opened?.close()],
+    ['tracing', () => options.tracing?.close()],
+  ]
+  const closeAll = () => runShutdownSteps(Object.fromEntries(open), logger)
+
+  /** Leaves nothing open where a step of the start fails. */
+  async function orCloseAll<Result>(step: Promise<Result>): Promise<Result> {
+    try {
+      return await step
+    } catch (error) {
+      await closeAll()
+      throw error
+    }
+  }
+
+  const metricsServer =
+    metricsPort === undefined ? undefined : await orCloseAll(createMetricsServer(renderMetrics, connectionLimits))
+  if (metricsServer) open.unshift(['metrics', metricsServer.close])
+
+  const active: Active = { app: await orCloseAll(build(configuration)), configuration, input: loaded.input }
   const listener = createListener(configuration.tls, connectionLimits)
   listener.serve(active.app)
-  const metricsServer =
-    metricsPort === undefined ? undefined : await createMetricsServer(renderMetrics, connectionLimits)
 
   let files = loaded.files ?? new Map()
   function loadAgain(): LoadResult {
@@ -123,26 +139,14 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     isDraining: () => isDraining,
     onChanged: noteCertificate,
   })
+  open.unshift(['reload', changes.settled], ['port', listener.abort], ['server', changes.close])
   let closing: Promise<void> | undefined
   const hurry = new AbortController()
-
-  const closeAll = () =>
-    runShutdownSteps(
-      {
-        reload: changes.settled,
-        server: changes.close,
-        metrics: async () => metricsServer?.close(),
-        store: () => opened?.close(),
-        tracing: () => options.tracing?.close(),
-      },
-      logger,
-    )
 
   async function listen(on: Listener, address: string, at: number, prefix: '' | 'METRICS_'): Promise<string> {
     try {
       return await on.listen(address, at)
     } catch (error) {
-      await closeAll()
       const { code, message } = error as NodeJS.ErrnoException
       const path = `${prefix}${code === 'EADDRINUSE' || code === 'EACCES' ? 'PORT' : 'HOST'}`
       throw new StartError([{ file: 'environment', path, message: `cannot listen: ${message}` }], { cause: error })
@@ -151,7 +155,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const parse = (input: ConfigurationInput) =>
     parseConfiguration(input, { now: clock(), production: options.production })
 
-  await development?.start({
+  const starting = development?.start({
     stores: dependencies.stores,
     revocations,
     guardMemory: dependencies.guardMemory,
@@ -162,9 +166,11 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     patch: (input) => changes.patch(() => parse(input)),
     restore: changes.restore,
   })
+  await orCloseAll(Promise.resolve(starting))
 
-  const url = await listen(listener, host, port, '')
-  const metricsUrl = metricsServer && (await listen(metricsServer.listener, metricsHost, metricsPort ?? 0, 'METRICS_'))
+  const url = await orCloseAll(listen(listener, host, port, ''))
+  const metricsUrl =
+    metricsServer && (await orCloseAll(listen(metricsServer.listener, metricsHost, metricsPort ?? 0, 'METRICS_')))
   for (const warning of loaded.warnings) logWarning(warning, logger)
 
   const stopWatching = watchConfig({
@@ -226,57 +232,9 @@ async function loadDevelopment(
   return createDevelopment({ ...options, settings: control })
 }
 
-/** Loads from the options' source: an object, a file, or the demo. */
-function createLoader(options: TrimintOptions, clock: Clock, randomness: Randomness): () => LoadResult {
-  const { configuration, configFile, variables = {}, production = false, workers = 1 } = options
-  if (configFile !== undefined) {
-    const NODE_ENV = production ? 'production' : 'development'
-    const { environment } = readEnvironment({ NODE_ENV, WORKERS: String(workers), TRIMINT_CONFIG: configFile })
-    return () => loadConfiguration(environment, variables, clock())
-  }
-  const publicUrl = `http://127.0.0.1:${options.port || 8080}`
-  const input = configuration ?? {
-    ...createDemoConfiguration({
-      publicUrl,
-      key: Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url'),
-    }),
-    store: 'sqlite::memory:',
-  }
-  return () => parseConfiguration(input, { now: clock(), production })
-}
-
 /** Returns a logger that writes nothing. Without a destination, pino would open one and add a listener to `process`. */
 function createSilentLogger(): Logger {
   return pino({ enabled: false }, { write: () => undefined })
-}
-
-function hasEveryStore(stores: Partial<Stores> = {}): stores is Stores {
-  const { failures, tokens, revocations, uses, replicas, credentials } = stores
-  return Boolean(failures && tokens && revocations && uses && replicas && credentials)
-}
-
-async function openStoresOf(
-  { store }: Configuration,
-  file: string | undefined,
-  { onFatal = () => undefined }: TrimintOptions,
-  logger: Logger,
-): Promise<Stores> {
-  try {
-    return await openStores(store, {
-      onError: (error) => logger.warn({ event: 'store.failed', error: error.message }),
-      onFatal(error) {
-        logger.fatal({ event: 'store.lost', error: error.message })
-        onFatal(error)
-      },
-    })
-  } catch (error) {
-    const issue: ConfigIssue = {
-      file: file ?? 'built-in',
-      path: 'store',
-      message: `cannot be opened: ${(error as Error).message}`,
-    }
-    throw new StartError([issue], { cause: error })
-  }
 }
 
 async function buildReadyServer(
@@ -290,24 +248,5 @@ async function buildReadyServer(
   } catch (error) {
     await app.close()
     throw error
-  }
-}
-
-/** Creates a server for metrics. It serves through reloads, and during a shutdown until requests have been answered. */
-async function createMetricsServer(render: () => Promise<string>, limits: ConnectionLimits) {
-  const app = Fastify()
-  await app.register(metricsRoutes, { render })
-  app.setNotFoundHandler(replyNotFound)
-  await app.ready()
-  const listener = createListener(undefined, limits)
-  listener.serve(app)
-  return {
-    listener,
-    async close() {
-      const closed = listener.close()
-      listener.destroy()
-      await closed
-      await app.close()
-    },
   }
 }

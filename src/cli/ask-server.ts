@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici'
-import type { Environment } from '../config/environment.ts'
 import { environmentOf, loadAsServer } from './configuration.ts'
 import { CommandError, type CommandIo } from './io.ts'
+import { authorityOf } from './server-url.ts'
 
 const TIMEOUT_MS = 3_000
 
@@ -28,18 +28,12 @@ export async function askServer(
   const schemes = 'issues' in loaded ? ['http', 'https'] : [loaded.configuration.tls ? 'https' : 'http']
   const outcomes: string[] = []
   for (const scheme of schemes) {
-    const url = `${scheme}://${authority(environment)}${path}`
+    const url = `${scheme}://${authorityOf(environment)}${path}`
     const reply = await ask(url)
     if (typeof reply !== 'string' && isExpected(reply.status)) return reply
     outcomes.push(`${url}: ${typeof reply === 'string' ? reply : reply.status}`)
   }
   throw new CommandError(outcomes.join('\n'))
-}
-
-/** Returns the address to connect to: a wildcard address can only be listened on. */
-function authority({ HOST, PORT }: Environment): string {
-  const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[HOST] ?? HOST
-  return `${host.includes(':') ? `[${host}]` : host}:${PORT}`
 }
 
 /** Returns the reply, or the code of the error. */

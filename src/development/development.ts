@@ -17,7 +17,7 @@ import type { Fault } from './faults/list.ts'
 import { createStoreOutage } from './faults/store-outage.ts'
 import { createJournal } from './journal/journal.ts'
 import { createRequestRecorder, observeDecisions } from './journal/record-requests.ts'
-import type { IssuedTokens, Running } from './part.ts'
+import type { IssuedTokens, ReasonsByContract, Running } from './part.ts'
 import { createParts } from './parts.ts'
 import { decorateRequests } from './request-state.ts'
 import { createShared, type Peers } from './shared.ts'
@@ -31,6 +31,7 @@ export interface DevelopmentOptions {
   readonly peers: Peers | undefined
   readonly systemClock: Clock
   readonly randomness: Randomness
+  readonly reasons: ReasonsByContract
   readonly logger: Logger
   readonly registry: Registry
 }
@@ -59,7 +60,7 @@ export interface DevelopmentTools {
 
 /** Loaded by a dynamic import, and only where the configuration has `control` (L1). */
 export function createDevelopment(options: DevelopmentOptions): DevelopmentTools {
-  const { settings, systemClock, randomness, logger, registry } = options
+  const { settings, systemClock, randomness, reasons, logger, registry } = options
   let started: Running | undefined
   function running(): Running {
     if (!started) throw new Error('Trimint has not started')
@@ -71,7 +72,17 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
   const timers = createTimers(clock)
   const journal = createJournal(settings.journal)
   const shared = createShared(options.instance, options.peers)
-  const parts = createParts({ shared, clock, systemClock, randomness, running, settableClock, timers, journal })
+  const parts = createParts({
+    shared,
+    clock,
+    systemClock,
+    randomness,
+    reasons,
+    running,
+    settableClock,
+    timers,
+    journal,
+  })
   const outage = createStoreOutage()
   const recorder = createRequestRecorder(journal, { clock, systemClock })
   const injected = new Counter({
@@ -107,11 +118,13 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
     watch(app) {
       decorateRequests(app)
       injection.watch(app)
-      app.addHook('onSend', (_request, reply, payload, done) => {
+      // One hook for all of them: each costs time on the way of every request.
+      app.addHook('onSend', (request, reply, payload, done) => {
+        const changed = injection.changePayload(request, reply, payload)
         if (settableClock.isOff()) reply.header('x-trimint-now', new Date(clock()).toISOString())
-        done(null, payload)
+        if (settings.journal > 0) recorder.record(request, reply)
+        done(null, changed)
       })
-      if (settings.journal > 0) recorder.watch(app)
     },
     onUnknownPath: injection.inject,
     serve: (app, tokens) => serveControl(app, { parts: parts.all, tokens, checkAccess }),

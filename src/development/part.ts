@@ -8,7 +8,9 @@ import type { GuardMemory } from '../core/guard-memory.ts'
 import type { IdscanTokens } from '../core/idscan/tokens.ts'
 import type { Randomness } from '../core/randomness.ts'
 import type { Revocations } from '../core/revocations.ts'
+import type { RefusalReason } from '../http/refusal.ts'
 import type { Stores } from '../store/open-stores.ts'
+import type { FaultContract } from './faults/schema.ts'
 import type { Shared } from './shared.ts'
 
 /** Issued tokens under the configuration in force; undefined where a contract is switched off. */
@@ -49,6 +51,9 @@ export type Reloaded =
   | { readonly changed: readonly string[]; readonly restart: readonly string[] }
   | { readonly issues: readonly ConfigIssue[] }
 
+/** The reasons for which each contract has a reply. */
+export type ReasonsByContract = Readonly<Record<FaultContract, readonly RefusalReason[]>>
+
 /** What every part gets. */
 export interface PartDependencies {
   readonly shared: Shared
@@ -57,6 +62,7 @@ export interface PartDependencies {
   /** The machine's time. */
   readonly systemClock: Clock
   readonly randomness: Randomness
+  readonly reasons: ReasonsByContract
   /** Available once Trimint has started. */
   running(): Running
 }

@@ -1,13 +1,13 @@
-import type { CONTRACTS } from './faults/schema.ts'
+import type { FaultContract } from './faults/schema.ts'
 
 /** Below this path is the control API. */
 export const CONTROL_PATH = '/_trimint'
 
-const EXEMPT = [CONTROL_PATH, '/healthz', '/readyz', '/metrics']
+const EXEMPT = /^\/(?:_trimint|healthz|readyz|metrics)(?![^/?])/
 
 /** Tells whether a URL is outside faults and journal: the control API, health and metrics (L9). */
 export function isExempt(url: string): boolean {
-  return EXEMPT.some((path) => url.startsWith(path))
+  return EXEMPT.test(url)
 }
 
 const CONTRACT_PATHS = [
@@ -21,7 +21,7 @@ const CONTRACT_PATHS = [
 ] as const
 
 /** Returns the contract that serves a URL. */
-export function contractOf(url: string): (typeof CONTRACTS)[number] | undefined {
+export function contractOf(url: string): FaultContract | undefined {
   const path = pathOf(url)
   return CONTRACT_PATHS.find(([pattern]) => pattern.test(path))?.[1]
 }

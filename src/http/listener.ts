@@ -60,6 +60,8 @@ export interface Listener {
   close(): Promise<void>
   /** Closes all connections at once. */
   destroy(): void
+  /** Closes the port and all connections at once. Does nothing where the port is not open. */
+  abort(): Promise<void>
 }
 
 type Step = () => void
@@ -139,7 +141,7 @@ export function createListener(
     replyToBrokenRequest(error, socket, countPendingRequests(socket) > 0)
   })
 
-  return {
+  const listener: Listener = {
     serve(next) {
       app = next
     },
@@ -165,5 +167,11 @@ export function createListener(
     destroy() {
       server.closeAllConnections()
     },
+    async abort() {
+      const closed = listener.close()
+      listener.destroy()
+      await closed
+    },
   }
+  return listener
 }

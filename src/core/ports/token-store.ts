@@ -133,5 +133,7 @@ export interface TokenStore {
   findBySession(sessionDigest: string, now: number): Promise<TokenRecord | undefined>
   /** Deletes records past their retention. Until the next sweep, no write deletes records that `now` keeps. */
   sweep(now: number): Promise<void>
+  /** Deletes every record, those of other instances too. Only of a store that expires its records itself: its sweep does nothing. */
+  clear?(): Promise<void>
   close(): Promise<void>
 }

@@ -26,5 +26,7 @@ export interface UsageStore {
   lastUse(tokenId: string): Promise<number | undefined>
   /** Deletes counts and uses past their retention. */
   sweep(now: number): Promise<void>
+  /** Deletes every record, those of other instances too. Only of a store that expires its records itself: its sweep does nothing. */
+  clear?(): Promise<void>
   close(): Promise<void>
 }

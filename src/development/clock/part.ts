@@ -22,7 +22,7 @@ const duration = z.string(DURATION).transform((text, context) => {
 })
 
 /** The body of `PATCH /_trimint/clock` (L6). */
-const clockChange = z
+export const clockChange = z
   .strictObject({ advance: duration.optional(), set: timestamp.optional(), freeze: z.boolean().optional() })
   .refine(({ advance, set, freeze }) => (advance ?? set ?? freeze) !== undefined, {
     error: 'no change; expected advance or set, freeze, or both',
@@ -32,7 +32,7 @@ const clockChange = z
   })
 
 /** The reply of `/_trimint/clock` (L5). */
-const clockReading = z.object({
+export const clockReading = z.object({
   now: z.iso.datetime({ precision: 3 }),
   offset: z.number().meta({ description: 'Milliseconds ahead of the machine.' }),
   frozen: z.boolean(),

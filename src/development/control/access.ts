@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv4 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { ControlConfiguration } from '../../config/schema.ts'
@@ -56,11 +57,17 @@ export function createAccessCheck({ settings, publicUrl, clock }: AccessOptions)
         },
       )
     }
-    if (isAllowedHost(host)) return
+    if ([host, ...forwardedHosts(headers)].every(isAllowedHost)) return
     const description =
       'unknown Host; expected a loopback address, localhost, the host of publicUrl, or one of control.hosts'
     throw new ControlError(403, 'forbidden', description)
   }
+}
+
+/** Returns the names under which proxies were asked, such as one that replaces `Host` by a loopback address (RFC 7239). */
+function forwardedHosts({ forwarded = '', 'x-forwarded-host': given }: IncomingHttpHeaders): string[] {
+  const names = [given ?? []].flat().flatMap((list) => list.split(',').map((name) => name.trim()))
+  return [...names, ...forwarded.matchAll(/\bhost="?([^";,\s]*)/gi).map(([, name = '']) => name)]
 }
 
 /** Returns the name in `Host`, without its port, as URLs spell it. */

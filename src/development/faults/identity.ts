@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { decodeJws } from '../../core/crypto/jws.ts'
 import { contractOf, pathOf } from '../paths.ts'
-import type { FaultMatch } from './schema.ts'
+import type { FaultContract, FaultMatch } from './schema.ts'
 
 /** What a request says about itself, none of it verified. */
 type Identity = Readonly<Record<keyof FaultMatch, string | undefined>>
@@ -19,6 +19,14 @@ export function fits(match: FaultMatch, identity: Identity): boolean {
     if (key === 'path' && wanted.endsWith('*')) return value?.startsWith(wanted.slice(0, -1)) ?? false
     return key === 'method' ? value?.toUpperCase() === wanted.toUpperCase() : value === wanted
   })
+}
+
+/** Returns the contract of all requests that can match; undefined where there may be several. */
+export function contractIn({ contract, app, account, path }: FaultMatch): FaultContract | undefined {
+  if (contract !== undefined) return contract
+  if (app !== undefined) return 'bws'
+  if (account !== undefined) return 'idscan'
+  return path === undefined ? undefined : contractOf(path)
 }
 
 /** @param body undefined where no fault needs it. */

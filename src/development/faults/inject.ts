@@ -28,8 +28,10 @@ export interface InjectionDependencies {
 export interface Injection {
   /** Injects a fault that matches a request, or calls `done`. */
   inject(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
-  /** Adds the hooks. Call it before routes are registered. */
+  /** Adds the hooks before a reply. Call it before routes are registered. */
   watch(app: FastifyInstance): void
+  /** Returns what to send in place of a payload. */
+  changePayload(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown
   /** Ends delays, and closes connections that hang. */
   release(): void
 }
@@ -131,10 +133,9 @@ export function createInjection(dependencies: InjectionDependencies): Injection 
         route.preParsing = [replayBody, ...([route.preParsing ?? []].flat() as preParsingHookHandler[])]
         route.handler = covered(route.handler as never)
       })
-      app.addHook('onSend', (request, reply, payload, done) => {
-        if (request.development?.fault?.then.connection !== 'cut') return void done(null, payload)
-        done(null, cutReply(request, reply, payload))
-      })
+    },
+    changePayload(request, reply, payload) {
+      return request.development?.fault?.then.connection === 'cut' ? cutReply(request, reply, payload) : payload
     },
     release() {
       released.abort()

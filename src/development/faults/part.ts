@@ -2,8 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { ControlError } from '../control/errors.ts'
 import { parseInput, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
+import { contractIn } from './identity.ts'
 import { createFaultList, type Fault, type FaultList } from './list.ts'
-import { type FaultInput, type FaultView, faultInput } from './schema.ts'
+import { type FaultInput, type FaultView, faultInput, type ParsedFault } from './schema.ts'
 
 /** The faults, for tests in the same process. */
 export interface FaultsControl {
@@ -29,7 +30,7 @@ interface Kept {
 }
 
 /** Serves the faults (L8). */
-export function createFaultsPart({ shared }: PartDependencies): FaultsPart {
+export function createFaultsPart({ shared, reasons }: PartDependencies): FaultsPart {
   const faults = createFaultList()
   const add = shared.define('faults.add', (input: FaultInput) => view(faults.add(parseInput(faultInput, input), input)))
   const remove = shared.define('faults.remove', (id: string) => faults.remove(id))
@@ -47,8 +48,15 @@ export function createFaultsPart({ shared }: PartDependencies): FaultsPart {
     },
   )
 
+  function checkReason({ match, then: { reason } }: ParsedFault): void {
+    const contract = contractIn(match)
+    if (reason === undefined || contract === undefined || reasons[contract].includes(reason)) return
+    const description = `then.reason: ${contract} has no reply for ${reason}; expected one of ${reasons[contract].join(', ')}`
+    throw new ControlError(400, 'invalid_request', description)
+  }
+
   async function create(input: unknown): Promise<FaultView> {
-    parseInput(faultInput, input)
+    checkReason(parseInput(faultInput, input))
     const [added] = await add(input as FaultInput)
     return added
   }

@@ -7,6 +7,8 @@ const MAX_TIMES = 1_000_000
 
 export const CONTRACTS = ['bws', 'idscan', 'nevisfido', 'service'] as const
 
+export type FaultContract = (typeof CONTRACTS)[number]
+
 const text = z.string(expected('text')).min(1, expected('text that is not empty'))
 
 function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {

@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { decodeJws } from '../../core/crypto/jws.ts'
 import { contractOf, pathOf } from '../paths.ts'
-import { type IsSecret, redactBody, redactHeaders, redactPairs } from './redact.ts'
+import { type IsSecret, redactBody, redactHeaders, redactPairs, redactPath } from './redact.ts'
 import type { JournalRecord } from './schema.ts'
 
 /** The decision about a request, as the audit log has it. */
 export interface Decided {
   readonly outcome: Exclude<JournalRecord['outcome'], 'answered'>
   readonly contract: NonNullable<JournalRecord['contract']>
-  readonly reason?: JournalRecord['reason']
+  readonly reason?: JournalRecord['reason'] | undefined
   readonly tokenId?: string | undefined
   readonly app?: string | undefined
   readonly account?: string | undefined
@@ -16,7 +16,7 @@ export interface Decided {
   readonly resourceServer?: string | undefined
   readonly operation?: string | undefined
   readonly parameters?: readonly string[] | undefined
-  readonly explanation?: string
+  readonly explanation?: string | undefined
 }
 
 /** A request as the journal keeps it: references only, so that recording costs little. Redacted when it is read. */
@@ -50,7 +50,7 @@ export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
     id: entry.id,
     time: new Date(entry.time).toISOString(),
     method: entry.method,
-    path: pathOf(url),
+    path: redactPath(pathOf(url), isSecret),
     ...(query ? { query: redactPairs(new URLSearchParams(query), isSecret) } : {}),
     headers: redactHeaders(entry.headers, isSecret, caller),
     ...(entry.body === undefined || entry.body === null ? {} : { body: redactBody(entry.body, isSecret) }),
@@ -60,11 +60,15 @@ export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
     duration: Math.round(entry.durationMs * 1000) / 1000,
     contract: decided?.contract ?? contractOf(url),
     outcome: decided?.outcome ?? 'answered',
-    ...decided,
+    ...withoutUndefined(decided),
     ...(token ? { token } : {}),
     injected: entry.injectedBy !== undefined,
     ...(entry.injectedBy === undefined ? {} : { fault: entry.injectedBy }),
   }
+}
+
+function withoutUndefined(decided: Decided | undefined): Partial<Decided> {
+  return Object.fromEntries(Object.entries(decided ?? {}).filter(([, value]) => value !== undefined))
 }
 
 /** Returns the claims of a signed token in the request, not verified. */

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../core/clock.ts'
 import { clientIp } from '../../http/client-ip.ts'
 import type { Explain } from '../../http/refusal.ts'
@@ -10,8 +10,8 @@ import type { Decided, Entry } from './entry.ts'
 import type { Journal } from './journal.ts'
 
 export interface RequestRecorder {
-  /** Records every request of an app before its reply is sent: who has the reply finds the request in the journal. */
-  watch(app: FastifyInstance): void
+  /** Records a request before its reply is sent: a caller that has the reply finds the request in the journal. */
+  record(request: FastifyRequest, reply: FastifyReply): void
   /** Records a request that gets no reply. Its status is 0. */
   recordUnanswered(request: FastifyRequest): void
 }
@@ -22,7 +22,7 @@ export function createRequestRecorder(
 ): RequestRecorder {
   let sequence = 0
 
-  function record(request: FastifyRequest, reply: Pick<Entry, 'status' | 'replyHeaders' | 'durationMs'>): void {
+  function add(request: FastifyRequest, status: number, replyHeaders: Entry['replyHeaders'], durationMs: number): void {
     const state = request.development
     sequence += 1
     journal.add({
@@ -35,23 +35,20 @@ export function createRequestRecorder(
       url: request.originalUrl,
       headers: request.headers,
       body: keepBody(request.body),
-      ...reply,
+      status,
+      replyHeaders,
+      durationMs,
       decided: state?.decided,
       injectedBy: state?.fault?.id,
     })
   }
 
   return {
-    watch(app) {
-      app.addHook('onSend', (request, reply, payload, done) => {
-        if (!isExempt(request.originalUrl)) {
-          const { statusCode: status, elapsedTime: durationMs } = reply
-          record(request, { status, replyHeaders: reply.getHeaders(), durationMs })
-        }
-        done(null, payload)
-      })
+    record(request, reply) {
+      if (isExempt(request.originalUrl)) return
+      add(request, reply.statusCode, reply.getHeaders(), reply.elapsedTime)
     },
-    recordUnanswered: (request) => record(request, { status: 0, replyHeaders: {}, durationMs: 0 }),
+    recordUnanswered: (request) => add(request, 0, {}, 0),
   }
 }
 
@@ -68,9 +65,20 @@ export function observeDecisions(audit: AuditLog): AuditLog {
     const request = decision[requestOf]
     if (!request) return
     const { contract, reason, tokenId, app, account, client, resourceServer, operation, parameters } = decision
-    const named = { reason, tokenId, app, account, client, resourceServer, operation, parameters, explanation }
-    const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
-    stateOf(request).decided = { outcome, contract, ...given }
+    // Not the decision itself, which would keep the request in memory.
+    stateOf(request).decided = {
+      outcome,
+      contract,
+      reason,
+      tokenId,
+      app,
+      account,
+      client,
+      resourceServer,
+      operation,
+      parameters,
+      explanation,
+    }
   }
 
   return {

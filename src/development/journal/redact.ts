@@ -1,3 +1,4 @@
+import querystring from 'node:querystring'
 import { decodeJws } from '../../core/crypto/jws.ts'
 import { digestId } from '../../core/fido/issue.ts'
 
@@ -18,8 +19,9 @@ type Json = Readonly<Record<string, unknown>>
 export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret: IsSecret): Json {
   const redacted: Record<string, unknown> = Object.create(null)
   for (const [name, value] of pairs) {
+    const shownName = redactValue('', name, isSecret)
     const shown = redactValue(name, value, isSecret)
-    redacted[name] = name in redacted ? [redacted[name], shown].flat() : shown
+    redacted[shownName] = shownName in redacted ? [redacted[shownName], shown].flat() : shown
   }
   return redacted
 }
@@ -31,6 +33,14 @@ function redactValue(name: string, value: string, isSecret: IsSecret): string {
   if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
   if (SECRET_NAME.test(name) || isSecret(value)) return REDACTED
   return value.replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
+}
+
+/** Redacts secrets and signed tokens that were written into a path. */
+export function redactPath(path: string, isSecret: IsSecret): string {
+  return path
+    .split('/')
+    .map((segment) => redactValue('', segment, (text) => isSecret(text) || isSecret(querystring.unescape(text))))
+    .join('/')
 }
 
 /** The header of a signed token begins with `{"` in base64url. */
@@ -95,7 +105,9 @@ function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {
   if (typeof value === 'string') return redactText(name, value, isSecret)
   if (Array.isArray(value)) return value.map((entry) => redactJson(name, entry, isSecret))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redactJson(key, inner, isSecret)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [redactValue('', key, isSecret), redactJson(key, inner, isSecret)]),
+  )
 }
 
 /** The context of a UAF request is JSON text in JSON. */

@@ -30,7 +30,7 @@ export type ParsedFilter = z.output<typeof requestFilter>
 const json = z.record(z.string(), z.unknown())
 
 /** A request in the journal (L15, L16). */
-const journalRecord = z.object({
+export const journalRecord = z.object({
   id: z.string().meta({ description: 'The request id, as in the reply and in the audit log.' }),
   time: z.iso.datetime({ precision: 3 }).meta({ description: "By Trimint's clock." }),
   method: z.string(),

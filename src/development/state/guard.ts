@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
 import { isBlock } from '../../core/guard-scopes.ts'
 import { ControlError } from '../control/errors.ts'
 import { serveMethods } from '../control/routes.ts'
@@ -7,12 +8,14 @@ import type { Part, PartDependencies } from '../part.ts'
 const LIMITS = { blocks: 10_000, counts: 10_000 }
 
 /** A count of failed attempts (L21). */
-export interface GuardCount {
-  readonly key: string
-  readonly failures: number
-  readonly blocks: boolean
-  readonly expires: string
-}
+export const guardCount = z.object({
+  key: z.string(),
+  failures: z.int(),
+  blocks: z.boolean(),
+  expires: z.iso.datetime({ precision: 3 }),
+})
+
+export type GuardCount = z.output<typeof guardCount>
 
 export interface GuardPart extends Part {
   readonly list: () => Promise<GuardCount[]>

@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
 import { statusOf } from '../../core/fido/status.ts'
 import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
+import type { UsageStore } from '../../core/ports/usage-store.ts'
 import type { Stores } from '../../store/open-stores.ts'
 import { serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
@@ -10,19 +12,22 @@ const MAX_SESSIONS = 1_000
 /** After every expiry: a sweep at this time deletes all records. */
 const END_OF_TIME = Number.MAX_SAFE_INTEGER
 
+const time = z.iso.datetime({ precision: 3 })
+
 /** A nevisFIDO session (L21). */
-export interface SessionView {
-  /** The digest of the session id: the id itself is a credential. */
-  readonly session: string
-  readonly tokenId: string
-  readonly operation: string
-  readonly username?: string | undefined
-  readonly client?: string | undefined
-  readonly status: string
-  readonly created: string
-  readonly expires: string
-  readonly changed: string
-}
+export const sessionView = z.object({
+  session: z.string().meta({ description: 'The digest of the session id: the id itself is a credential.' }),
+  tokenId: z.string(),
+  operation: z.string(),
+  username: z.string().optional(),
+  client: z.string().optional(),
+  status: z.string(),
+  created: time,
+  expires: time,
+  changed: time,
+})
+
+export type SessionView = z.output<typeof sessionView>
 
 export interface SessionsPart extends Part {
   readonly list: () => Promise<SessionView[]>
@@ -82,16 +87,21 @@ export function createSessionsPart({ shared, clock, running }: PartDependencies)
     },
     resets: {
       async sessions() {
-        await running().stores.tokens.sweep(END_OF_TIME)
+        await empty(running().stores.tokens)
         await forget(undefined)
       },
-      tries: () => running().stores.uses.sweep(END_OF_TIME),
+      tries: () => empty(running().stores.uses),
       revocations: () => forgetRevocations(undefined),
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/sessions', { GET: async () => ({ sessions: await list() }) })
     },
   }
+}
+
+/** Deletes every record of a store. */
+async function empty(store: TokenStore | UsageStore): Promise<void> {
+  await (store.clear ? store.clear() : store.sweep(END_OF_TIME))
 }
 
 function toText(time: number): string {

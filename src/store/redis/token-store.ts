@@ -4,6 +4,7 @@ import { createBatcher } from '../batcher.ts'
 import type { RedisClient } from './client.ts'
 import type { RedisConnection } from './connection.ts'
 import { parseCredential, selectCredentials, toChanges } from './credential-record.ts'
+import { deleteKeys } from './delete-keys.ts'
 import { RESERVE_KEY, withReserve } from './reserve.ts'
 import type { AnonymousRecord, NewToken } from './scripts.ts'
 import { formatNewRecord, parseRecord, RECORD_KEY, SESSION_KEY } from './token-record.ts'
@@ -73,6 +74,10 @@ export function createRedisTokenStore(connection: RedisConnection): TokenStore {
       }),
     // Redis expires the keys.
     sweep: async () => undefined,
+    async clear() {
+      // An instance that creates a token meanwhile finds its count or starts a new one.
+      for (const prefix of [RECORD_KEY, SESSION_KEY, ANONYMOUS_KEY]) await deleteKeys(connection, prefix)
+    },
     close() {
       counts.flush()
       creations.flush()

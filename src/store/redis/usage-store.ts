@@ -1,6 +1,7 @@
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import type { UsageStore } from '../../core/ports/usage-store.ts'
 import type { RedisConnection } from './connection.ts'
+import { deleteKeys } from './delete-keys.ts'
 import { withReserve } from './reserve.ts'
 
 const COUNT_KEY = 'trimint:uses:'
@@ -32,6 +33,9 @@ export function createRedisUsageStore(connection: RedisConnection): UsageStore {
       }),
     // Redis expires the keys.
     sweep: async () => undefined,
+    async clear() {
+      for (const prefix of [COUNT_KEY, LAST_USE_KEY]) await deleteKeys(connection, prefix)
+    },
     close: () => connection.close(),
   }
 }

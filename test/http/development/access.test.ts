@@ -44,6 +44,12 @@ describe('L3: keeps web pages of other origins out', () => {
     ['a name that begins with a loopback address', { host: '127.0.0.1.attacker.example' }],
     ['a name that ends with localhost', { host: 'attackerlocalhost' }],
     ['the host of another network', { host: '192.168.0.1' }],
+    ['a foreign host that a proxy reports', { host: 'localhost', 'x-forwarded-host': 'localhost, attacker.example' }],
+    ['a foreign host in Forwarded', { host: 'localhost', forwarded: 'for=10.0.0.1;host="attacker.example:80"' }],
+    [
+      'a foreign host in the second Forwarded',
+      { host: 'localhost', forwarded: 'host=localhost, proto=http;Host=a.example' },
+    ],
     ['credentials in Host', { host: 'localhost@attacker.example' }],
     ['a foreign Origin', { host: 'localhost', origin: 'https://attacker.example' }],
     ['an Origin of another port', { host: 'localhost:8080', origin: 'http://localhost:3000' }],
@@ -70,6 +76,11 @@ describe('L3: keeps web pages of other origins out', () => {
     ['localhost in upper case', { host: 'LOCALHOST:8080' }],
     ['the host of publicUrl', { host: 'tokens.example.com' }],
     ['the origin of publicUrl, behind a proxy', { host: 'tokens.example.com', origin: 'https://tokens.example.com' }],
+    ['the host of publicUrl, as a proxy reports it', { host: 'localhost', 'x-forwarded-host': 'tokens.example.com' }],
+    [
+      'the same in Forwarded',
+      { host: '127.0.0.1:8080', forwarded: 'for=10.0.0.1;host="tokens.example.com";proto=https' },
+    ],
     ['one of control.hosts', { host: 'trimint.local:8080' }],
     ['its own page', own('localhost:8080')],
     ['an address that a person typed', { host: 'localhost', 'sec-fetch-site': 'none' }],
@@ -221,4 +232,22 @@ describe('L2: speaks JSON', () => {
       expect((await control(service, method, path)).json.error, path).toBe('not_found')
     }
   })
+})
+
+test('L2: GET /_trimint/openapi.json describes every method of its paths', async () => {
+  const { status, headers, json } = await control(service, 'GET', '/openapi.json')
+  expect({ status, type: headers['content-type'] }).toEqual({ status: 200, type: 'application/json; charset=utf-8' })
+  const paths = Object.entries(json.paths as Record<string, object>)
+  expect(paths.length).toBeGreaterThan(10)
+  for (const [path, methods] of paths) {
+    const { headers: refused } = await service.request(`/_trimint${path.replaceAll(/[{}]/g, '')}`, {
+      method: 'OPTIONS',
+      headers: { host: 'localhost' },
+    })
+    const allowed = Object.keys(methods).map((method) => method.toUpperCase())
+    const served = String(refused.allow)
+      .split(', ')
+      .filter((method) => method !== 'HEAD')
+    expect(served.toSorted(), path).toEqual(allowed.toSorted())
+  }
 })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { control, startDevelopment } from '../../support/development.ts'
+import { LOGIN, login } from '../../support/idscan.ts'
 import { checkBws, introspect, issueBws } from '../../support/lifecycle.ts'
 import { askStatus, codeOf, createToken, redeem } from '../../support/nevisfido.ts'
 import type { Service } from '../../support/service.ts'
@@ -10,7 +11,7 @@ const NOW = '2026-01-02T03:04:05.678Z'
 const systemClock = createFrozenClock()
 let service: Service
 beforeAll(async () => {
-  service = await startDevelopment({ clock: systemClock })
+  service = await startDevelopment({ clock: systemClock, configuration: { guard: { accountFailures: 2 } } })
 })
 afterAll(() => service.close())
 beforeEach(async () => {
@@ -89,6 +90,19 @@ describe('L7: everything follows the clock at once', () => {
     await patch({ advance: '6m' })
     expect(codeOf(await redeem(service, 'authentication', token))).toBe(1408)
     expect(JSON.parse((await askStatus(service, sessionId)).body)).toMatchObject({ status: 'failed' })
+  })
+
+  test('blocks by the guard end, and begin anew', async () => {
+    const fail = async () => {
+      for (let attempts = 0; attempts < 2; attempts++) await login(service, { ...LOGIN, password: 'wrong-password' })
+    }
+    await fail()
+    await patch({ advance: '14m' })
+    expect((await login(service)).status).toBe(429)
+    await patch({ advance: '1h' })
+    expect((await login(service)).status).toBe(200)
+    await fail()
+    expect((await login(service)).headers['retry-after']).toBe('900')
   })
 
   test('sweeps that are due have run before the reply', async () => {

@@ -1,3 +1,6 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { control, startDevelopment } from '../../support/development.ts'
@@ -5,23 +8,26 @@ import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
 import { trackSecret } from '../../support/leak-recorder.ts'
 import { checkBws, introspect, issueBws, revoke } from '../../support/lifecycle.ts'
 import { askStatus, codeOf, create, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { startRedis } from '../../support/redis.ts'
 import type { Service } from '../../support/service.ts'
+import { createStoreFolder } from '../../support/stores.ts'
 
 const NEW = { id: 'new-app', secret: 'the secret of the new app' }
+
+const SETTINGS = { nevisfido: { ...OPEN, users: ['ann', 'ben'] }, guard: { accountFailures: 2 } }
 
 let service: Service
 beforeAll(async () => {
   trackSecret(NEW.secret)
-  service = await startDevelopment({
-    configuration: { nevisfido: { ...OPEN, users: ['ann', 'ben'] }, guard: { accountFailures: 2 } },
-  })
+  service = await startDevelopment({ configuration: SETTINGS })
 })
 afterAll(() => service.close())
 beforeEach(async () => {
   await control(service, 'POST', '/reset')
 })
 
-const patch = (body: unknown) => control(service, 'PATCH', '/configuration', body)
+const patch = (body: unknown, at = service) => control(at, 'PATCH', '/configuration', body)
 const show = async () => (await control(service, 'GET', '/configuration')).json
 
 describe('L20: patches the configuration', () => {
@@ -132,41 +138,73 @@ describe('L21: shows sessions and the guard', () => {
 
 describe('L22: resets', () => {
   /** Changes everything that a reset restores. */
-  async function disturb() {
-    const token = await issueBws(service, 'maxtries=1')
-    const revoked = await issueBws(service)
-    await checkBws(service, 'verify', token)
-    await revoke(service, revoked)
-    const { token: fido } = await createToken(service, 'deregistration', {
+  async function disturb(at = service) {
+    const token = await issueBws(at, 'maxtries=1')
+    const revoked = await issueBws(at)
+    await checkBws(at, 'verify', token)
+    await revoke(at, revoked)
+    const { token: fido } = await createToken(at, 'deregistration', {
       body: '{"op":"Dereg","context":"{\\"username\\":\\"ann\\"}"}',
     })
-    for (let index = 0; index < 2; index++) await login(service, { ...LOGIN, password: 'wrong-password' })
-    await control(service, 'PATCH', '/clock', { advance: '1s', freeze: true })
-    await patch({ bws: { apps: { [NEW.id]: { secret: `plain:${NEW.secret}`, bcids: '*' } } } })
-    await control(service, 'POST', '/faults', { match: { path: '/nowhere' }, then: { status: 299 } })
+    for (let index = 0; index < 2; index++) await login(at, { ...LOGIN, password: 'wrong-password' })
+    await control(at, 'PATCH', '/clock', { advance: '1s', freeze: true })
+    await patch({ bws: { apps: { [NEW.id]: { secret: `plain:${NEW.secret}`, bcids: '*' } } } }, at)
+    await control(at, 'POST', '/faults', { match: { path: '/nowhere' }, then: { status: 299 } })
     return { token, revoked, fido }
   }
 
-  async function observe({ token, revoked, fido }: Awaited<ReturnType<typeof disturb>>) {
-    const { requests } = (await control(service, 'GET', '/requests?path=/token')).json as { requests: unknown[] }
+  async function observe({ token, revoked, fido }: Awaited<ReturnType<typeof disturb>>, at = service) {
+    const { requests } = (await control(at, 'GET', '/requests?path=/token')).json as { requests: unknown[] }
     return {
       journal: requests.length === 0,
-      clock: (await control(service, 'GET', '/clock')).json.offset === 0,
-      faults: (await service.request('/nowhere')).status === 404,
-      configuration: (await getToken(service, `id=${NEW.id}&bcid=bws.1.1`, { as: NEW })).status === 401,
-      guard: (await login(service)).status === 200,
-      sessions: codeOf(await redeem(service, 'deregistration', fido)) === 1404,
-      tries: (await checkBws(service, 'verify', token)).status === 200,
-      revocations: (await introspect(service, revoked)).body !== '{"active":false}',
+      clock: (await control(at, 'GET', '/clock')).json.offset === 0,
+      faults: (await at.request('/nowhere')).status === 404,
+      configuration: (await getToken(at, `id=${NEW.id}&bcid=bws.1.1`, { as: NEW })).status === 401,
+      guard: (await login(at)).status === 200,
+      sessions: codeOf(await redeem(at, 'deregistration', fido)) === 1404,
+      tries: (await checkBws(at, 'verify', token)).status === 200,
+      revocations: (await introspect(at, revoked)).body !== '{"active":false}',
     }
   }
 
   const PARTS = ['clock', 'faults', 'journal', 'configuration', 'guard', 'sessions', 'tries', 'revocations']
 
-  test('everything', async () => {
-    const disturbed = await disturb()
-    expect((await control(service, 'POST', '/reset')).status).toBe(204)
-    expect(await observe(disturbed)).toEqual(Object.fromEntries(PARTS.map((part) => [part, true])))
+  async function expectResetOfAll(at: Service): Promise<void> {
+    const disturbed = await disturb(at)
+    expect((await control(at, 'POST', '/reset')).status).toBe(204)
+    expect(await observe(disturbed, at)).toEqual(Object.fromEntries(PARTS.map((part) => [part, true])))
+  }
+
+  test('everything, with a store in memory', () => expectResetOfAll(service))
+
+  test('everything, with a SQLite file', async () => {
+    const folder = createStoreFolder('reset')
+    try {
+      await using onFile = await startDevelopment({
+        configuration: { ...SETTINGS, store: `sqlite:${join(folder, 'reset.db')}` },
+      })
+      await expectResetOfAll(onFile)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test.skipIf(!hasProgram('redis-server'))('everything, with Redis, and no key of others', async () => {
+    await using redis = await startRedis()
+    const client = createClient({ url: redis.url })
+    await client.connect()
+    try {
+      await client.mSet({ 'other:record:1': 'a', 'trimint-record:1': 'b' })
+      await using onRedis = await startDevelopment({ configuration: { ...SETTINGS, store: redis.url } })
+      await expectResetOfAll(onRedis)
+      await control(onRedis, 'POST', '/reset')
+      const keys = (await client.keys('*')).filter(
+        (key) => !/^trimint:(?:reserve|replicas|signing-keys|fence)/.test(key),
+      )
+      expect(keys.toSorted()).toEqual(['other:record:1', 'trimint-record:1'])
+    } finally {
+      await client.close()
+    }
   })
 
   test.each(PARTS)('only %s', async (only) => {

@@ -41,6 +41,23 @@ describe('L8: refuses a faulty fault, and says what is allowed', () => {
     [{}, /^then: missing value/],
     [{ then: {} }, /^then: no effect; expected delay, or one of reason, status, connection, store$/],
     [{ then: { reason: 'tired' } }, /^then\.reason: invalid value; expected one of method_not_allowed, /],
+    [
+      { match: { contract: 'bws' }, then: { reason: 'token_spent' } },
+      /^then\.reason: bws has no reply for token_spent; expected one of method_not_allowed, missing_authorization, /,
+    ],
+    [{ match: { app: 'app-1' }, then: { reason: 'bad_password' } }, /^then\.reason: bws has no reply for bad_password/],
+    [
+      { match: { account: 'psc' }, then: { reason: 'bad_secret' } },
+      /^then\.reason: idscan has no reply for bad_secret/,
+    ],
+    [
+      { match: { path: '/nevisfido/*' }, then: { reason: 'wrong_task' } },
+      /^then\.reason: nevisfido has no reply for wrong_task/,
+    ],
+    [
+      { match: { contract: 'service' }, then: { reason: 'no_signing_key' } },
+      /^then\.reason: service has no reply for no_signing_key; expected one of .*internal_error$/,
+    ],
     [{ then: { reason: 'blocked', status: 500 } }, /reason and status together/],
     [{ then: { status: 99 } }, /^then\.status: invalid value; expected a whole number from 200 to 599/],
     [{ then: { body: 'x' } }, /headers or body without status/],
@@ -199,6 +216,13 @@ describe('L10: the contract answers in its own words, with its own headers', () 
     await add({ then: { reason: 'overloaded' } })
     expect(await introspect(service, 'x')).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
   })
+})
+
+test('L10: every reason that a contract has can be injected, by the UAF services too', async () => {
+  await add({ match: { contract: 'nevisfido' }, times: 1, then: { reason: 'bad_signature' } })
+  const headers = { 'content-type': 'application/fido+uaf;charset=UTF-8', accept: 'application/fido+uaf' }
+  const reply = await service.request('/nevisfido/uaf/1.1/authentication', { method: 'POST', headers, body: '[]' })
+  expect(codeOf(reply)).toBe(1498)
 })
 
 describe('L11: delays', () => {

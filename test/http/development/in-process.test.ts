@@ -67,7 +67,7 @@ describe('L1: control', () => {
       const trimint = await startTrimint({ configuration, production: ${settings === ''} })
       await fetch(trimint.url + '/_trimint/clock')
       await trimint.close()
-      console.log(loaded.some((url) => url.includes('/src/app/')), loaded.filter((url) => url.includes('/development/')).length)`
+      console.log(loaded.some((url) => url.includes('/src/app/')), loaded.filter((url) => url.includes('/src/development/')).length)`
     expect(run(script('')).out).toBe('true 0\n')
     expect(run(script(', control: true')).out).toMatch(/^true [1-9]/)
   })

@@ -46,8 +46,10 @@ test('L15: keeps a request whole, with the decision', async () => {
 
 test('L15: keeps the last `control.journal` requests, not its own and not health', async () => {
   await using small = await startDevelopment({ configuration: { control: { journal: 3 } } })
-  for (const id of ['1', '2', '3', '4', '5']) await small.request('/nowhere', { headers: { 'x-request-id': id } })
-  for (const path of ['/healthz', '/readyz', '/metrics', '/_trimint/faults']) await small.request(path)
+  for (const id of ['1', '2', '3', '4', '5'])
+    await small.request('/metrics-of-others', { headers: { 'x-request-id': id } })
+  for (const path of ['/healthz', '/readyz', '/metrics', '/_trimint/faults', '/healthz?x', '/_trimint'])
+    await small.request(path)
   const { requests } = (await control(small, 'GET', '/requests')).json as { requests: JournalRecord[] }
   expect(requests.map(({ id }) => id)).toEqual(['5', '4', '3'])
   await using none = await startDevelopment({ configuration: { control: { journal: 0 } } })
@@ -70,6 +72,9 @@ describe('L4: no secret leaves by it', () => {
     // Secrets in wrong places.
     await getToken(service, `id=${encodeURIComponent(APP_SECRET)}&bcid=${bws}&password=${encodeURIComponent(PASSWORD)}`)
     await login(service, { ...LOGIN, username: PASSWORD })
+    await service.request(`/nowhere/${encodeURIComponent(APP_SECRET)}/${bws}?${idscan}&${encodeURIComponent(PASSWORD)}`)
+    await login(service, `${encodeURIComponent(PASSWORD)}=1`)
+    await create(service, 'registration', { body: JSON.stringify({ [APP_SECRET]: { [bws]: 1 } }) })
     await service.request('/nowhere', {
       headers: { 'x-debug': APP_SECRET, 'x-api-key': 'k', referer: `http://a/?t=${bws}` },
     })

@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
+import { startBrowser } from '../../support/browser.ts'
 import { type StartedProcess, startProcess } from '../../support/process.ts'
+import { hasProgram } from '../../support/programs.ts'
 
 // Two workers behind one port. A new connection goes to the other worker than the one before.
+
+/** Other tests keep the machine busy. */
+const PATIENT = { timeout: 30_000 }
 
 let started: StartedProcess
 let url = ''
@@ -106,6 +111,41 @@ test('L21: sessions and the guard are those of all workers', async () => {
   expect((await send(`/_trimint/guard/${encodeURIComponent('address 127.0.0.1')}`, 'DELETE')).status).toBe(204)
   expect((await send('/_trimint/guard')).json.counts).toEqual([])
 })
+
+test.skipIf(!hasProgram('chromium'))(
+  'L25: the console shows and changes all workers',
+  { timeout: 120_000 },
+  async () => {
+    await using browser = await startBrowser()
+    // Each page has connections of its own, so that the two are served by both workers.
+    const pages = [await browser.context.newPage(), await browser.context.newPage()] as const
+    for (const page of pages) await page.goto(`${url}/_trimint/`)
+    const [first, second] = pages
+    const button = (name: string) => first.getByRole('button', { name, exact: true })
+    for (const page of pages) await expect.poll(() => page.locator('#connection').innerText(), PATIENT).toBe('live')
+    await several(getToken)
+    for (const page of pages) await expect.poll(() => page.locator('#journal > li').count(), PATIENT).toBe(8)
+
+    await button('+10 h: advance the clock').click()
+    for (const page of pages) await expect.poll(() => page.locator('#offset').innerText(), PATIENT).toBe('10 h ahead')
+    for (const { json } of await several(() => send('/_trimint/clock'))) expect(json.offset).toBeGreaterThan(35_990_000)
+
+    const form = first.getByRole('form', { name: 'Add a fault' })
+    await form.getByLabel('Contract').selectOption('bws')
+    await form.getByLabel('Effect').selectOption('blocked')
+    await button('Add fault').click()
+    await expect.poll(() => first.locator('#fault-list > li').innerText(), PATIENT).toContain('reason blocked')
+    expect((await several(getToken)).map(({ status }) => status)).toEqual(Array(8).fill(429))
+    await expect.poll(() => second.locator('#fault-list > li').innerText(), PATIENT).toContain('met 8')
+
+    await button('Start afresh').click()
+    for (const page of pages) await expect.poll(() => page.locator('#offset').innerText(), PATIENT).toBe('system time')
+    expect(await journal('')).toEqual([])
+    const after = await several(getToken)
+    expect(after.map(({ status, now }) => ({ status, now }))).toEqual(Array(8).fill({ status: 200, now: null }))
+    for (const page of pages) await expect.poll(() => page.locator('#journal > li').count(), PATIENT).toBe(8)
+  },
+)
 
 test('L7: a worker that replaces another one takes over clock and faults', { timeout: 60_000 }, async () => {
   await send('/_trimint/clock', 'PATCH', { set: '2030-01-01T00:00:00Z', freeze: true })

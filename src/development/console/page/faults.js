@@ -23,7 +23,8 @@ export async function startFaults() {
     await refreshFaults()
   })
   const select = (/** @type {string} */ name) => /** @type {HTMLSelectElement} */ (form.elements.namedItem(name))
-  select('contract').append(...CONTRACTS.map((name) => create('option', {}, name)))
+  const contract = select('contract')
+  contract.append(...CONTRACTS.map((name) => create('option', {}, name)))
   const group = (/** @type {string} */ label, /** @type {string} */ kind, /** @type {string[]} */ names) =>
     create('optgroup', { label }, ...names.map((name) => create('option', { value: `${kind}:${name}` }, name)))
   const effect = select('effect')
@@ -32,6 +33,13 @@ export async function startFaults() {
     group('connection', 'connection', Object.keys(CONNECTIONS)),
     group('store', 'store', ['unavailable']),
   )
+  contract.addEventListener('input', () => {
+    for (const option of effect.options) {
+      const [kind, name = ''] = option.value.split(':')
+      option.hidden = kind === 'reason' && contract.value !== '' && !reasons[name].contracts.includes(contract.value)
+      if (option.hidden && option.selected) effect.selectedIndex = 0
+    }
+  })
   effect.addEventListener('input', () => {
     const [kind = '', name = ''] = effect.value.split(':')
     const meanings = { reason: reasons[name]?.meaning, connection: CONNECTIONS[name], store: 'the store fails' }
