@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Credential } from '../../../src/core/ports/credential-store.ts'
-import { openStores } from '../../../src/store/open-stores.ts'
+import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { runTrimint } from '../../support/command.ts'
 import { KEY } from '../../support/service.ts'
 import { FROZEN_TIME } from '../../support/time.ts'
@@ -12,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'trimint-credentials-'))
 const file = join(folder, 'trimint.yaml')
 writeFileSync(file, `publicUrl: https://t.example.com\nkeys: [{ secret: ${KEY} }]\nstore: sqlite:trimint.db`)
 
-const stores = await openStores(`sqlite:${join(folder, 'trimint.db')}`)
+let stores: Stores
 afterAll(async () => {
   await stores.close()
   rmSync(folder, { recursive: true })
@@ -33,6 +33,7 @@ const credential = (username: string, keyId: string, aaid: string): Credential =
 })
 
 beforeAll(async () => {
+  stores = await openStores(`sqlite:${join(folder, 'trimint.db')}`)
   await stores.tokens.create({
     tokenDigest: 'token',
     sessionDigest: 'session',
