@@ -195,17 +195,17 @@ const cells = TABLE.flatMap(([kind, state, ...answers]) =>
 )
 const cases = cells.filter(({ answer }) => answer !== '-')
 
-const stores = [{ store: 'SQLite', url: 'sqlite::memory:' }]
-if (hasProgram('redis-server')) {
-  const redis = await startRedis()
-  afterAll(() => redis.stop())
-  stores.push({ store: 'Redis', url: redis.url })
+interface StoreServer {
+  readonly url: string
+  stop(): Promise<void>
 }
-if (hasPostgres()) {
-  const postgres = await startPostgres()
-  afterAll(() => postgres.stop())
-  stores.push({ store: 'PostgreSQL', url: postgres.url })
-}
+
+/** Each store starts for its tests, not for their list. */
+const stores: { store: string; start(): Promise<StoreServer> }[] = [
+  { store: 'SQLite', start: async () => ({ url: 'sqlite::memory:', stop: async () => undefined }) },
+]
+if (hasProgram('redis-server')) stores.push({ store: 'Redis', start: () => startRedis() })
+if (hasPostgres()) stores.push({ store: 'PostgreSQL', start: () => startPostgres() })
 
 function configure(enforceIdleTimeout: boolean): Partial<ConfigurationInput> {
   return {
@@ -217,20 +217,23 @@ function configure(enforceIdleTimeout: boolean): Partial<ConfigurationInput> {
   }
 }
 
-describe.each(stores)('the token life cycle on $store', ({ url }) => {
+describe.each(stores)('the token life cycle on $store', ({ start }) => {
   const clock = createFrozenClock()
+  let server: StoreServer
   let opened: Stores
   let usual: Service
   /** Only for idle tokens: the time-out would hide the other reasons for rejecting an old token. */
   let withIdleTimeout: Service
   beforeAll(async () => {
-    opened = await openStores(url)
+    server = await start()
+    opened = await openStores(server.url)
     usual = await startService({ clock, stores: opened, configuration: configure(false) })
     withIdleTimeout = await startService({ clock, stores: opened, configuration: configure(true) })
   })
   afterAll(async () => {
     for (const service of [usual, withIdleTimeout]) await service.close()
     await opened.close()
+    await server.stop()
   })
 
   test.each(cases)('$kind token, $state, at $surface: $answer', async ({ kind, state, surface, answer }) => {
