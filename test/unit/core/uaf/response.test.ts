@@ -73,13 +73,34 @@ describe('U15', () => {
     expect(verify(encodeFcParams({ facetID: 'android:apk-key-hash:ab' }))).toThrow('unknown_facet')
     expect(verify(encodeFcParams({ facetID: `${FACET}//` }))).toThrow('unknown_facet')
     expect(verify(encodeFcParams({ facetID: `${FACET}/path` }))).toThrow('unknown_facet')
-    expect(foldFacet('http://A/')).toBe('http://A/')
+  })
+
+  test.each([
+    ['https://A.example.com', 'https://a.example.com'],
+    ['HTTPS://A.example.com/', 'https://a.example.com'],
+    ['https://A.example.com/Path', 'https://A.example.com/Path'],
+    ['http://A/', 'http://A/'],
+    ['ios:https://A', 'ios:https://A'],
+  ])('U15: compares the facet %s as %s', (facet, folded) => {
+    expect(foldFacet(facet)).toBe(folded)
   })
 
   test.each<[string, string, string]>([
     ['padding', `${encodeFcParams()}=`, 'bad_final_challenge'],
     ['other characters', '{}', 'bad_final_challenge'],
-    ['bytes that are not UTF-8', Buffer.from([0xff]).toString('base64url'), 'bad_final_challenge'],
+    [
+      'bytes that are not UTF-8',
+      Buffer.from(
+        JSON.stringify({
+          appID: APP_ID,
+          challenge: CHALLENGE,
+          facetID: FACET,
+          channelBinding: { serverEndPoint: 'ÿ' },
+        }),
+        'latin1',
+      ).toString('base64url'),
+      'bad_final_challenge',
+    ],
     ['text that is not JSON', Buffer.from('{').toString('base64url'), 'bad_final_challenge'],
     ['a list', Buffer.from('[]').toString('base64url'), 'bad_final_challenge'],
     ['another appID', encodeFcParams({ appID: 'https://other.example.com' }), 'bad_final_challenge'],

@@ -100,6 +100,16 @@ function credentialOf(changes: Partial<Credential> = {}): Credential {
   }
 }
 
+test.each([
+  [4096, undefined],
+  [4097, 'bad_assertion'],
+])('U17: an assertion of %i bytes gives %s', (length, failure) => {
+  const missing = length - buildRegistration({ key: rsa }).length - tlv(0x0e99).length
+  const assertion = buildRegistration({ key: rsa, more: tlv(0x0e99, Buffer.alloc(missing)) })
+  expect(assertion).toHaveLength(length)
+  expect(failureOf(() => register([assertion]))).toBe(failure)
+})
+
 describe('a response', () => {
   const response = buildResponse({ op: 'Reg', assertions: [buildRegistration({ key })] })
   const open = (changes: object, header: object = {}) =>
