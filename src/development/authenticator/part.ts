@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { available } from '../../core/availability.ts'
 import { ControlError } from '../control/errors.ts'
 import { parseInput, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
@@ -59,9 +60,9 @@ export function createAuthenticatorPart(
   async function deleteCredentials(): Promise<void> {
     const { credentials } = running().stores
     for (;;) {
-      const some = await credentials.list(MAX_LISTED)
+      const some = await available(credentials.list(MAX_LISTED))
       if (some.length === 0) return
-      await Promise.all(some.map((credential) => credentials.remove(credential)))
+      await available(Promise.all(some.map((credential) => credentials.remove(credential))))
     }
   }
 

@@ -1,4 +1,3 @@
-import { StoreUnavailableError } from '../../core/availability.ts'
 import { decodeTask, type TaskOptions } from '../../core/bws/task.ts'
 import { type BwsTrait, decodeTraits } from '../../core/bws/traits.ts'
 import { type Claims, decodeJws } from '../../core/crypto/jws.ts'
@@ -7,7 +6,6 @@ import { statusOf } from '../../core/fido/status.ts'
 import { isRedeemable } from '../../core/fido/tokens.ts'
 import type { RefusalReason } from '../../http/refusal.ts'
 import { explainRefusal } from '../../observability/reasons.ts'
-import { ControlError } from '../control/errors.ts'
 import type { IssuedTokens } from '../part.ts'
 import type { UseView } from '../stand-ins/part.ts'
 
@@ -38,21 +36,16 @@ export type UsedToken = DecodedToken & { readonly use?: UseView }
  * Decodes a token of any contract and verifies it, without counting a use.
  *
  * @param now milliseconds since the epoch.
- * @throws ControlError while the store that has to be asked fails.
+ * @throws StoreUnavailableError while the store that has to be asked fails.
  */
 export async function decodeToken(token: string, tokens: IssuedTokens, now: number): Promise<DecodedToken> {
-  try {
-    const decoded = decodeJws(token)
-    if (!decoded) return await decodeFido(token, tokens, now)
-    const { header, claims } = decoded
-    const contract = 'tokenid' in claims ? 'bws' : 'idscan'
-    const verdict = contract === 'bws' ? await verifyBws(token, tokens) : await verifyIdscan(token, tokens)
-    const tokenId = String(claims.tokenid ?? claims.jti ?? digestId(token))
-    return { contract, tokenId, header, claims, ...explainClaims(claims), ...verdict }
-  } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error
-    throw new ControlError(503, 'temporarily_unavailable', explainRefusal('store_unavailable'))
-  }
+  const decoded = decodeJws(token)
+  if (!decoded) return decodeFido(token, tokens, now)
+  const { header, claims } = decoded
+  const contract = 'tokenid' in claims ? 'bws' : 'idscan'
+  const verdict = contract === 'bws' ? await verifyBws(token, tokens) : await verifyIdscan(token, tokens)
+  const tokenId = String(claims.tokenid ?? claims.jti ?? digestId(token))
+  return { contract, tokenId, header, claims, ...explainClaims(claims), ...verdict }
 }
 
 async function verifyBws(token: string, { bws }: IssuedTokens): Promise<Verdict> {

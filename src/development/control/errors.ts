@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { StoreUnavailableError } from '../../core/availability.ts'
+import { explainRefusal } from '../../observability/reasons.ts'
 
 /** A refused request to the control API, or a refused call of the same API in process. */
 export class ControlError extends Error {
@@ -25,6 +27,9 @@ export function replyWithControlError(error: unknown, request: FastifyRequest, r
 
 function toControlError(error: unknown, request: FastifyRequest): ControlError {
   if (error instanceof ControlError) return error
+  if (error instanceof StoreUnavailableError) {
+    return new ControlError(503, 'temporarily_unavailable', explainRefusal('store_unavailable'))
+  }
   const { statusCode = 500, code } = error as { statusCode?: number; code?: unknown }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new ControlError(415, 'invalid_request', 'wrong Content-Type; expected application/json')

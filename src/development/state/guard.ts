@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { available } from '../../core/availability.ts'
 import { isBlock } from '../../core/guard-scopes.ts'
 import { ControlError } from '../control/errors.ts'
 import { serveMethods } from '../control/routes.ts'
@@ -30,7 +31,7 @@ export function createGuardPart({ shared, clock, running }: PartDependencies): G
 
   async function list(): Promise<GuardCount[]> {
     const { guard } = running().configuration()
-    const counts = await running().stores.failures.list(clock(), LIMITS)
+    const counts = await available(running().stores.failures.list(clock(), LIMITS))
     return counts.map((count) => ({
       key: count.key,
       failures: count.failures,
@@ -41,7 +42,7 @@ export function createGuardPart({ shared, clock, running }: PartDependencies): G
 
   /** Removes a count from the store and from the memory of every process. */
   async function lift(key: string): Promise<boolean> {
-    const removed = await running().stores.failures.remove(key, Number.MAX_SAFE_INTEGER)
+    const removed = await available(running().stores.failures.remove(key, Number.MAX_SAFE_INTEGER))
     await forget(key)
     return removed > 0
   }
@@ -49,7 +50,9 @@ export function createGuardPart({ shared, clock, running }: PartDependencies): G
   async function liftAll(): Promise<void> {
     const { failures } = running().stores
     // Also counts that had expired before the clock was set back.
-    for (const { key } of await failures.list(0, LIMITS)) await failures.remove(key, Number.MAX_SAFE_INTEGER)
+    for (const { key } of await available(failures.list(0, LIMITS))) {
+      await available(failures.remove(key, Number.MAX_SAFE_INTEGER))
+    }
     await forgetAll(undefined)
   }
 

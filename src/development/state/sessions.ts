@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { available } from '../../core/availability.ts'
 import { statusOf } from '../../core/fido/status.ts'
 import type { TokenRecord, TokenStore } from '../../core/ports/token-store.ts'
 import type { UsageStore } from '../../core/ports/usage-store.ts'
@@ -52,7 +53,7 @@ export function createSessionsPart({ shared, clock, running }: PartDependencies)
   async function list(): Promise<SessionView[]> {
     const known = new Set((await collect(undefined)).flat())
     const { tokens } = running().stores
-    const records = await Promise.all([...known].map((digest) => tokens.findBySession(digest, clock())))
+    const records = await available(Promise.all([...known].map((digest) => tokens.findBySession(digest, clock()))))
     return records
       .filter((record) => record !== undefined)
       .map(describe)
@@ -91,7 +92,9 @@ export function createSessionsPart({ shared, clock, running }: PartDependencies)
         await forget(undefined)
       },
       tries: () => empty(running().stores.uses),
-      revocations: () => forgetRevocations(undefined),
+      async revocations() {
+        await available(forgetRevocations(undefined))
+      },
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/sessions', { GET: async () => ({ sessions: await list() }) })
@@ -101,7 +104,7 @@ export function createSessionsPart({ shared, clock, running }: PartDependencies)
 
 /** Deletes every record of a store. */
 async function empty(store: TokenStore | UsageStore): Promise<void> {
-  await (store.clear ? store.clear() : store.sweep(END_OF_TIME))
+  await available(store.clear ? store.clear() : store.sweep(END_OF_TIME))
 }
 
 function toText(time: number): string {

@@ -146,13 +146,33 @@ describe('L25: POST /_trimint/decode', () => {
     },
   )
 
-  test('answers 503 while the store fails', async () => {
+  test('L21, L22: every call that needs the store answers 503 while it fails', async () => {
     const token = await issueBws(service)
+    const fail = () => Promise.reject(new Error('away'))
+    const { uses, tokens, failures, credentials } = service.stores
     await using away = await startDevelopment({
       clock: createFrozenClock(),
-      stores: { uses: { ...service.stores.uses, counted: () => Promise.reject(new Error('away')) } },
+      stores: {
+        uses: { ...uses, counted: fail },
+        tokens: { ...tokens, findBySession: fail, sweep: fail, clear: fail },
+        failures: { ...failures, list: fail, remove: fail },
+        credentials: { ...credentials, list: fail },
+      },
     })
-    expect((await control(away, 'POST', '/decode', { token })).status).toBe(503)
+    await createToken(away, 'registration')
+    const calls: [Parameters<typeof control>[1], string, object?][] = [
+      ['POST', '/decode', { token }],
+      ['GET', '/sessions'],
+      ['GET', '/guard'],
+      ['DELETE', '/guard/address%20192.0.2.1'],
+      ['POST', '/reset', { only: ['sessions'] }],
+      ['POST', '/reset', { only: ['guard'] }],
+      ['POST', '/reset', { only: ['credentials'] }],
+    ]
+    for (const [method, path, body] of calls) {
+      const { status, json } = await control(away, method, path, body)
+      expect([path, status, json.error]).toEqual([path, 503, 'temporarily_unavailable'])
+    }
   })
 })
 
