@@ -132,6 +132,11 @@ async function launch(folder: string, settings: Settings): Promise<StartedPostgr
     }
   }
 
+  async function isPromoted(): Promise<boolean> {
+    const rows = await query('SELECT pg_is_in_recovery() AS recovering').catch(() => [])
+    return rows[0]?.recovering === false
+  }
+
   async function kill(): Promise<void> {
     signalAll(child, 'SIGKILL')
     if (child.exitCode === null && child.signalCode === null) await exited
@@ -164,7 +169,9 @@ async function launch(folder: string, settings: Settings): Promise<StartedPostgr
       return launch(copy, settings)
     },
     async promote() {
-      await query('SELECT pg_promote()')
+      // Short statements: replay on the standby cancels those that it conflicts with, such as one that waits.
+      await query('SELECT pg_promote(false)')
+      while (!(await isPromoted())) await sleep(20)
     },
     freeze: () => signalAll(child, 'SIGSTOP'),
     thaw: () => signalAll(child, 'SIGCONT'),

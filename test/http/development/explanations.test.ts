@@ -60,7 +60,7 @@ const cases: Case[] = [
   ['missing_authorization', /no credentials/i, () => service.request(`/token?${QUERY}`)],
   [
     'malformed_authorization',
-    /not HTTP Basic/i,
+    /another scheme than HTTP Basic/i,
     () => service.request(`/token?${QUERY}`, { headers: { authorization: 'Digest x' } }),
   ],
   [
