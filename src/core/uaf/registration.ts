@@ -9,7 +9,7 @@ import { demand } from './failure.ts'
 import type { ExpectedChallenge } from './final-challenge.ts'
 import { fitsKey, kindNeededBy, SIGNATURE_ALGORITHMS } from './keys/algorithms.ts'
 import { parseCertificate } from './keys/certificates.ts'
-import { exportPublicKey, importPublicKey, kindsOfFormat } from './keys/public-key.ts'
+import { exportPublicKey, importPublicKey, kindsOfFormat, verifiesQuickly } from './keys/public-key.ts'
 import type { MetadataStatement } from './metadata.ts'
 import { attempt, namesOf, type Opened, openResponse } from './opened-response.ts'
 import { type Authenticator, isTaken, type Policy } from './policy.ts'
@@ -102,7 +102,11 @@ function verify(
 function parseChain({ attestation }: RegistrationAssertion): X509Certificate[] | undefined {
   if (attestation.type !== TAG.BASIC_FULL) return undefined
   const certificates = attestation.certificates.map(parseCertificate)
-  return certificates.every((certificate) => certificate !== undefined) ? certificates : undefined
+  return certificates.every(isUsable) ? certificates : undefined
+}
+
+function isUsable(certificate: X509Certificate | undefined): certificate is X509Certificate {
+  return certificate !== undefined && verifiesQuickly(certificate.publicKey)
 }
 
 /**

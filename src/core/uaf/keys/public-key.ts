@@ -9,6 +9,9 @@ const ALG_KEY = { ECC_RAW: 0x100, ECC_DER: 0x101, RSA_RAW: 0x102, RSA_DER: 0x103
 const RSA_BITS = 2048
 const RSA_BYTES = RSA_BITS / 8
 
+/** Of the keys of certificates. */
+const MAX_RSA_BITS = 4096
+
 /** OpenSSL takes longer ones for moduli of this size, and a verification would take milliseconds. */
 const MAX_EXPONENT = 2n ** 64n
 
@@ -31,9 +34,16 @@ export function importPublicKey(format: number, bytes: Buffer, algorithm: number
   return key
 }
 
-function isUsable({ asymmetricKeyDetails: { modulusLength, publicExponent = 3n } = {} }: KeyObject): boolean {
-  if (modulusLength === undefined) return true
-  return modulusLength === RSA_BITS && publicExponent >= 3n && publicExponent < MAX_EXPONENT
+function isUsable(key: KeyObject): boolean {
+  const { asymmetricKeyDetails: { modulusLength = RSA_BITS, publicExponent = 3n } = {} } = key
+  return modulusLength === RSA_BITS && publicExponent >= 3n && verifiesQuickly(key)
+}
+
+/** Returns whether a key of a stranger is small enough to verify with (U21, U25). */
+export function verifiesQuickly({
+  asymmetricKeyDetails: { modulusLength = 0, publicExponent = 0n } = {},
+}: KeyObject): boolean {
+  return modulusLength <= MAX_RSA_BITS && publicExponent < MAX_EXPONENT
 }
 
 function tryImport(format: number, bytes: Buffer, algorithm: number | undefined): KeyObject | undefined {

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Credential } from '../../../../src/core/ports/credential-store.ts'
 import { TAG } from '../../../../src/core/uaf/assertion/tags.ts'
@@ -28,7 +28,15 @@ import {
   rawPoint,
   tlv,
 } from '../../../support/uaf/assertions.ts'
-import { ED25519_LEAF, INTERMEDIATE, LEAF, PLAIN_LEAF, ROOT } from '../../../support/uaf/certificates.ts'
+import {
+  ED25519_LEAF,
+  INTERMEDIATE,
+  LARGE_EXPONENT_KEY,
+  LARGE_EXPONENT_LEAF,
+  LEAF,
+  PLAIN_LEAF,
+  ROOT,
+} from '../../../support/uaf/certificates.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 const ANY: Policy = { accepted: [[{}]] }
@@ -250,6 +258,17 @@ describe('a registration', () => {
       'a certificate that cannot be parsed',
       'bad_attestation',
       buildRegistration({ key, certificates: [PLAIN_LEAF, 'AAAA'] }),
+      {},
+    ],
+    [
+      'a certificate whose key takes long to verify with',
+      'bad_attestation',
+      buildRegistration({
+        key,
+        algorithm: 8,
+        certificates: [LARGE_EXPONENT_LEAF],
+        signer: createPrivateKey(LARGE_EXPONENT_KEY),
+      }),
       {},
     ],
     [
