@@ -26,8 +26,8 @@ export async function withReserve<Reply>(client: Keys, command: () => Promise<Re
   } catch (error) {
     // A command that Redis rejects for lack of memory has changed nothing.
     if (!(error instanceof Error && error.message.startsWith('OOM'))) throw error
-    // Another command may have deleted it first.
-    await client.del(RESERVE_KEY)
-    return command()
+    // Sent together: between two round trips, another instance would create the reserve again.
+    const [, reply] = await Promise.all([client.del(RESERVE_KEY), command()])
+    return reply
   }
 }
