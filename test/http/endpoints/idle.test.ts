@@ -224,10 +224,10 @@ describe('I33: the idle time-out', () => {
 
   test('writes pending uses once the store is available again', async () => {
     const token = await logIn(a)
+    isAway = true
     clock.advance(IDLE - 2 * TENTH)
     expect(await use(a, token)).toMatchObject({ status: 200 })
     const usedAt = clock()
-    isAway = true
     clock.advance(TENTH)
     await waitForFlushes()
     expect(lastNoted(a)).toBe(0)
