@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FaultContract } from '../faults/schema.ts'
 import { stateOf } from '../request-state.ts'
 import type { ReplyToError } from './gates.ts'
 
@@ -20,11 +21,12 @@ export class Problem extends Error {
  * Returns an error handler for stand-ins. A {@link Problem} becomes `{"Message":"…"}`, as both vendors write errors, and
  * is the explanation in the journal. Everything else is refused by the contract.
  */
-export function createProblemHandler(contentType: string, refuse: ReplyToError): ReplyToError {
+export function createProblemHandler(contract: FaultContract, contentType: string, refuse: ReplyToError): ReplyToError {
   return (error, request, reply) => {
     const problem = toProblem(error)
     if (!problem) return refuse(error, request, reply)
-    explain(request, problem.message)
+    const state = stateOf(request)
+    state.decided = { outcome: 'refused', contract, ...state.decided, explanation: problem.message }
     return reply
       .code(problem.status)
       .headers({ ...problem.headers, 'cache-control': 'no-store', 'content-type': contentType })
@@ -39,11 +41,6 @@ function toProblem(error: unknown): Problem | undefined {
   const { statusCode } = error as { statusCode?: unknown }
   if (statusCode === 413) return new Problem(413, 'The body is too large; at most 10 MiB are allowed.')
   return statusCode === 400 || statusCode === 415 ? new Problem(400, 'The body cannot be read.') : undefined
-}
-
-function explain(request: FastifyRequest, explanation: string): void {
-  const state = stateOf(request)
-  if (state.decided) state.decided = { ...state.decided, explanation }
 }
 
 /** The hook of methods that a path does not have. */

@@ -13,6 +13,7 @@ import { issueBws, issueIdscan } from '../../support/lifecycle.ts'
 import { createToken, redeem } from '../../support/nevisfido.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { APP, APP_SECRET, type Service, startService } from '../../support/service.ts'
+import { perform, startStandIns, upload } from '../../support/stand-ins.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
@@ -186,7 +187,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
 
   beforeAll(async () => {
     browser = await startBrowser()
-    service = await startDevelopment()
+    service = await startStandIns()
     await browser.context.grantPermissions(['clipboard-read', 'clipboard-write'])
     page = await open(service)
   }, BROWSER_TIMEOUT)
@@ -429,9 +430,13 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await service.request('/x')
     await createToken(service, 'registration')
     await login(service)
-    await page.getByLabel('Or paste a token').fill(await issueBws(service))
+    const token = await issueBws(service)
+    await perform(service, token, 'verify')
+    await upload(service, token)
+    await page.getByLabel('Or paste a token').fill(token)
     await button('Decode').click()
     await page.locator('#decoded summary').click()
+    await expect.poll(() => text('#decoded')).toMatch(/Samples for the next attempt[\s\S]*Attempts/)
     await expect.poll(() => rows(page).count()).toBeGreaterThanOrEqual(5)
     await rows(page).nth(1).locator('summary').click()
     await control(service, 'PATCH', '/clock', { freeze: true })

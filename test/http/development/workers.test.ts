@@ -1,22 +1,17 @@
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { startBrowser } from '../../support/browser.ts'
-import { type StartedProcess, startProcess } from '../../support/process.ts'
+import { type DemoWorkers, startDemoWorkers } from '../../support/demo-workers.ts'
 import { hasProgram } from '../../support/programs.ts'
-
-// Two workers behind one port. A new connection goes to the other worker than the one before.
 
 /** Other tests keep the machine busy. */
 const PATIENT = { timeout: 30_000 }
 
-let started: StartedProcess
-let url = ''
+let workers: DemoWorkers
 beforeAll(async () => {
-  started = await startProcess({ WORKERS: '2' })
-  url = (await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/))[1] ?? ''
+  workers = await startDemoWorkers()
 }, 120_000)
-afterAll(() => started?.[Symbol.asyncDispose]())
+afterAll(() => workers?.[Symbol.asyncDispose]())
 beforeEach(async () => {
   await send('/_trimint/reset', 'POST')
 })
@@ -31,7 +26,7 @@ interface Sent {
 async function send(path: string, method = 'GET', body?: unknown, headers: Record<string, string> = {}): Promise<Sent> {
   const type = body === undefined ? {} : { 'content-type': 'application/json' }
   const init = { method, headers: { connection: 'close', ...type, ...headers } }
-  const response = await fetch(`${url}${path}`, {
+  const response = await fetch(`${workers.url}${path}`, {
     ...init,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
@@ -54,7 +49,7 @@ test('L7: a clock that was set is in force in every worker', async () => {
     })
   }
   await getToken()
-  await started.sees(/"time":1893456000000,"worker":\d,"event":"token.issued"/)
+  await workers.sees(/"time":1893456000000,"worker":\d,"event":"token.issued"/)
 })
 
 test('L9: `times` counts the requests of all workers together', async () => {
@@ -119,7 +114,7 @@ test.skipIf(!hasProgram('chromium'))(
     await using browser = await startBrowser()
     // Each page has connections of its own, so that the two are served by both workers.
     const pages = [await browser.context.newPage(), await browser.context.newPage()] as const
-    for (const page of pages) await page.goto(`${url}/_trimint/`)
+    for (const page of pages) await page.goto(`${workers.url}/_trimint/`)
     const [first, second] = pages
     const button = (name: string) => first.getByRole('button', { name, exact: true })
     for (const page of pages) await expect.poll(() => page.locator('#connection').innerText(), PATIENT).toBe('live')
@@ -150,12 +145,7 @@ test.skipIf(!hasProgram('chromium'))(
 test('L7: a worker that replaces another one takes over clock and faults', { timeout: 60_000 }, async () => {
   await send('/_trimint/clock', 'PATCH', { set: '2030-01-01T00:00:00Z', freeze: true })
   await send('/_trimint/faults', 'POST', { match: { path: '/nowhere' }, then: { status: 299 } })
-  const workers = started.out().match(/"event":"worker.listening"/g)?.length ?? 0
-  const children = readFileSync(`/proc/${started.child.pid}/task/${started.child.pid}/children`, 'utf8')
-  process.kill(Number(children.trim().split(' ')[0]), 'SIGKILL')
-  await expect
-    .poll(() => started.out().match(/"event":"worker.listening"/g)?.length, { timeout: 50_000 })
-    .toBe(workers + 1)
+  await workers.replaceWorker()
   for (const { status, now } of await several(() => send('/nowhere'))) {
     expect({ status, now }).toEqual({ status: 299, now: '2030-01-01T00:00:00.000Z' })
   }

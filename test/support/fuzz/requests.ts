@@ -68,14 +68,15 @@ export const CONTRARY = {
   trustProxy: ['loopback'],
 }
 
-const HOST = ['Host', 'tokens.example.com'] as const
+export const HOST = ['Host', 'tokens.example.com'] as const
 const FORM = ['Content-Type', 'application/x-www-form-urlencoded'] as const
 const app = basic(CALLER.id, CALLER.secret)
 const client = basic(CLIENT.id, CLIENT.secret)
 const resourceServer = basic(RESOURCE_SERVER.id, RESOURCE_SERVER.secret)
 
 const slot = fc.nat(47)
-const token = (...kinds: Kind[]) =>
+/** Generates the placeholder of a token. */
+export const token = (...kinds: Kind[]) =>
   fc.tuple(fc.constantFrom(...kinds), slot).map(([kind, index]) => placeholder(kind, index))
 const boolean = fc.constantFrom('true', 'false', 'TRUE')
 const text = (value: number): string => String(value)
@@ -138,7 +139,7 @@ const createFido = fc.tuple(fc.constantFrom(...OPERATIONS), context, fc.boolean(
   }),
 )
 
-const JSON_IN = ['Content-Type', 'application/json'] as const
+export const JSON_IN = ['Content-Type', 'application/json'] as const
 
 const redeemFido = fc.tuple(fc.constantFrom(...OPERATIONS), token('fido')).map(
   ([{ operation }, value]): Draft => ({

@@ -4,8 +4,7 @@ import { basic } from '../service.ts'
 import { DATA_URL, JPEG, PNG } from '../stand-ins.ts'
 import { pathOf } from './conformance.ts'
 import type { Answer, FuzzRequest } from './http.ts'
-import { type Draft, FUZZED } from './requests.ts'
-import { placeholder } from './tokens.ts'
+import { type Draft, FUZZED, HOST, JSON_IN, token } from './requests.ts'
 
 /** The stand-ins of both vendors beside every contract. */
 export const STAND_INS = {
@@ -15,12 +14,9 @@ export const STAND_INS = {
   idscan: { ...FUZZED.idscan, standIns: true },
 }
 
-const HOST = ['Host', 'tokens.example.com'] as const
-const JSON_IN = ['Content-Type', 'application/json'] as const
 const PREFIX = fc.constantFrom('', '/extension')
-const slot = fc.nat(47)
-const bwsToken = slot.map((index) => placeholder('bws', index))
-const idscanToken = slot.map((index) => placeholder('idscan', index))
+const bwsToken = token('bws')
+const idscanToken = token('idscan')
 
 const query = (values: Record<string, string | undefined>): string =>
   new URLSearchParams(

@@ -49,6 +49,7 @@ export interface Attempt {
 }
 
 const MIN_LIVE_SAMPLES = 2
+const MAX_MATCHES = 100
 
 /** Returns why samples fail before anything is compared (S3, S4). */
 export function findSampleFailure(samples: readonly Sample[], request: AttemptRequest): BwsFailure | undefined {
@@ -93,7 +94,8 @@ export function compare(
   const failure = chosen === undefined ? findMissingTemplate(task, isEnrolled, candidates) : chosen
   const success = failure === undefined || failure === 'success'
   const error = success || failure === 'NotRecognized' ? null : failure
-  const matches = task === 'identify' && success ? rank(candidates.slice(0, request.maxResults)) : []
+  const matched = candidates.slice(0, Math.min(request.maxResults, MAX_MATCHES))
+  const matches = task === 'identify' && success ? rank(matched) : []
   return { task, bcid, success, error, matches, time }
 }
 
@@ -108,7 +110,7 @@ function findMissingTemplate(
 
 const BEST_SCORE = 0.96
 
-/** Returns plausible scores: each is a fifth lower than the one before. */
+/** Returns plausible scores: each is a tenth lower than the one before. */
 function rank(bcids: readonly string[]): Match[] {
-  return bcids.map((bcid, position) => ({ bcid, score: Math.round(BEST_SCORE * 0.8 ** position * 1e6) / 1e6 }))
+  return bcids.map((bcid, position) => ({ bcid, score: Math.round(BEST_SCORE * 0.9 ** position * 1e6) / 1e6 }))
 }

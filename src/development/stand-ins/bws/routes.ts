@@ -44,7 +44,7 @@ function serveSamples(
   { check, clock, refuseToken }: BwsGate,
   biometrics: SharedBiometrics,
 ): void {
-  app.setErrorHandler(createProblemHandler(CONTENT_TYPE, refuseToken))
+  app.setErrorHandler(createProblemHandler('bws', CONTENT_TYPE, refuseToken))
   readBodiesAsBytes(app)
   app.decorateRequest('checkedToken', null)
   allowAnyOrigin(app)
@@ -124,7 +124,7 @@ function toMatch({ bcid, score }: Attempt['matches'][number]) {
 /** The call of the app that asked for the token. */
 async function serveResult(app: FastifyInstance, gate: BwsGate, biometrics: SharedBiometrics): Promise<void> {
   const { apps, guard, clock, audit, tokens } = gate
-  app.setErrorHandler(createProblemHandler(CONTENT_TYPE, gate.refuseApp))
+  app.setErrorHandler(createProblemHandler('bws', CONTENT_TYPE, gate.refuseApp))
   const basicAuth = await registerBasicAuth(app, { kind: 'app', holders: apps, guard, clock, audit })
   serveMethod(app, {
     method: 'GET',

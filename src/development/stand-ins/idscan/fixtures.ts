@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isShallow, MAX_JSON_DEPTH } from '../../json-depth.ts'
 import { Problem } from '../problem.ts'
 
 /**
@@ -16,10 +17,15 @@ export async function readFixture(
 ): Promise<unknown> {
   if (folder === undefined) return undefined
   const refuse = (failure: string) =>
-    new Problem(503, `The file ${name} in idscan.fixtures ${failure}; expected JSON text in UTF-8: one ${kind}.`)
+    new Problem(
+      503,
+      `The file ${name} in idscan.fixtures ${failure}; expected JSON text in UTF-8: one ${kind}, at most ${MAX_JSON_DEPTH} levels deep.`,
+    )
   try {
-    const json: unknown = JSON.parse(await readFile(join(folder, name), 'utf8'))
-    if (typeof json === 'object' && json !== null && Array.isArray(json) === (kind === 'list')) return json
+    const text = await readFile(join(folder, name), 'utf8')
+    const json: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
+    const isKind = typeof json === 'object' && json !== null && Array.isArray(json) === (kind === 'list')
+    if (isKind && isShallow(json)) return json
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined

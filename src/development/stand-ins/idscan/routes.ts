@@ -43,7 +43,7 @@ export function serveIdscan(app: FastifyInstance, gate: IdscanGate, dependencies
   const { check, refuseToken, fixtures } = gate
   const { journeys, clock, randomness } = dependencies
   const readJourneyQuery = createQueryReader(journeyQuery)
-  app.setErrorHandler(createProblemHandler(CONTENT_TYPE, refuseToken))
+  app.setErrorHandler(createProblemHandler('idscan', CONTENT_TYPE, refuseToken))
   readBodiesAsBytes(app)
   app.decorateRequest('checkedClaims', null)
 
@@ -87,11 +87,15 @@ export function serveIdscan(app: FastifyInstance, gate: IdscanGate, dependencies
     const journey = journeys.find(id)
     const own = await readFixture(fixtures, `${id}.json`)
     if (!journey && own === undefined) throw new Problem(404, 'There is no journey with this JourneyID.')
-    const layers = journey
-      ? [describeJourney(journey), await readFixture(fixtures, 'journey.json'), toLayer(journey)]
-      : []
+    const layers = [
+      journey && describeJourney(journey),
+      await readFixture(fixtures, 'journey.json'),
+      journey && toLayer(journey),
+      own,
+      { JourneyId: id },
+    ]
     const uploaded: unknown = journey ? JSON.parse(journey.text) : {}
-    return [...layers, own, { JourneyId: id }].filter((layer) => layer !== undefined).reduce(mergePatch, uploaded)
+    return layers.filter((layer) => layer !== undefined).reduce(mergePatch, uploaded)
   }
 }
 

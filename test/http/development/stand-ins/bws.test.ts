@@ -77,6 +77,13 @@ describe('S2: an upload', () => {
     expect({ status: reply.status, body: read(reply) }).toEqual({ status: 200, body: ACCEPTED })
   })
 
+  test.each(['image/png', 'application/json', 'x-odd/type; a=b'])('takes %s as Content-Type', async (type) => {
+    const headers = { ...bearer(await issueToken(service, VERIFY)), 'content-type': type }
+    for (const body of [DATA_URL, PNG]) {
+      expect(read(await service.request('/upload', { method: 'POST', headers, body }))).toEqual(ACCEPTED)
+    }
+  })
+
   test.each([
     ['nothing', ''],
     ['text', 'an image'],
@@ -227,11 +234,13 @@ describe('S4: an operation', () => {
     expect(await latest(service)).toMatchObject({ outcome: 'refused', reason: 'tries_used_up', operation: 'verify' })
   })
 
-  test('is 400 for an invalid parameter', async () => {
+  test('is 400 for an invalid parameter, which counts a try', async () => {
     const token = await issueToken(service, VERIFY)
-    for (const query of ['livedetection=perhaps', 'maxResults=0', 'maxresults=-1']) {
-      expect((await service.request(`/verify?${query}`, { headers: bearer(token) })).status).toBe(400)
+    const statuses = []
+    for (const query of ['livedetection=perhaps', 'maxResults=0', 'maxresults=-1', '']) {
+      statuses.push((await service.request(`/verify?${query}`, { headers: bearer(token) })).status)
     }
+    expect(statuses).toEqual([400, 400, 400, 403])
   })
 
   test('identify returns 20 matches, or maxResults in any case', async () => {
@@ -337,6 +346,11 @@ describe('S7: the result', () => {
   test('is for the app that asked for the token', async () => {
     const token = await issueToken(service, VERIFY)
     expect(await result(token, { id: 'app-2', secret: APP_SECRET })).toMatchObject({ status: 403 })
+    expect(await latest(service)).toMatchObject({
+      contract: 'bws',
+      outcome: 'refused',
+      explanation: 'The token was issued to another app.',
+    })
     const wrong = await result(token, { id: CALLER.id, secret: 'wrong-secret' })
     expect(wrong).toMatchObject({ status: 401, headers: { 'www-authenticate': expect.stringMatching(/^Basic/) } })
     expect(await latest(service)).toMatchObject({ reason: 'bad_secret', explanation: expect.any(String) })

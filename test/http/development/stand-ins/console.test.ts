@@ -76,6 +76,16 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     expect(await decoded.innerText()).toContain('1 tries left')
   })
 
+  test('S11: shows the journeys of a token', async () => {
+    const token = await logIn(service, 'scanning')
+    const { JourneyId } = JSON.parse((await uploadJourney(service, token)).body)
+    await uploadJourney(service, token, { PersonEntryId: JourneyId })
+    await page.getByLabel('Or paste a token').fill(token)
+    await page.getByRole('button', { name: 'Decode' }).click()
+    const journeys = page.locator('#decoded').getByRole('list', { name: 'Journeys' })
+    await expect.poll(() => journeys.innerText()).toMatch(new RegExp(`${JourneyId}\\s+2 uploaded`))
+  })
+
   test('S4: explains a call that was not served', async () => {
     await perform(service, await issueToken(service, 'bcid=bws.112.7'), 'verify', [])
     const row = page.locator('#journal > li').first()

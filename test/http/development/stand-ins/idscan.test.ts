@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { startTrimint } from '../../../../src/app/start-trimint.ts'
 import { latest } from '../../../support/development.ts'
 import { ACCOUNT } from '../../../support/idscan.ts'
+import { KEY } from '../../../support/service.ts'
 import { getJourney, logIn, resetAll, startStandIns, uploadJourney } from '../../../support/stand-ins.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-fixtures-'))
@@ -87,6 +89,15 @@ describe('S11: an upload', () => {
     expect(other.JourneyId).not.toBe(UNKNOWN)
   })
 
+  test('continues a journey with at most 20 documents', async () => {
+    const { JourneyId } = read(await uploadJourney(service, scanning))
+    const counts = []
+    for (let i = 0; i < 20; i += 1) {
+      counts.push(read(await uploadJourney(service, scanning, { PersonEntryId: JourneyId })).ProcessedDocuments.length)
+    }
+    expect(counts.slice(-3)).toEqual([19, 20, 20])
+  })
+
   test.each([
     ['text', 'a journey'],
     ['nothing', ''],
@@ -120,6 +131,11 @@ describe('S11: an upload', () => {
     },
   )
 
+  test('is read under any Content-Type', async () => {
+    const headers = { authorization: scanning, 'content-type': 'text/plain' }
+    expect((await uploadJourney(service, '', '\ufeff{}', { headers })).status).toBe(200)
+  })
+
   test('drops the oldest journeys beyond 32 MiB together', async () => {
     const body = JSON.stringify({ Data: 'A'.repeat(9_000_000) })
     const ids: string[] = []
@@ -150,6 +166,14 @@ describe('S12: a journey', () => {
     const headers = { authorization: investigation }
     const reply = await service.request(path + encodeURIComponent(write(JourneyId)), { headers })
     expect(read(reply).JourneyId).toBe(JourneyId)
+  })
+
+  test('is forgotten by a reset', async () => {
+    const { JourneyId } = read(await uploadJourney(service, scanning))
+    await service.trimint.reset({ only: ['outcomes'] })
+    expect((await getJourney(service, investigation, JourneyId)).status).toBe(200)
+    await service.trimint.reset({ only: ['standIns'] })
+    expect((await getJourney(service, investigation, JourneyId)).status).toBe(404)
   })
 
   test('is 404 where it is unknown, and 400 without a GUID', async () => {
@@ -204,23 +228,37 @@ describe('S14: the fixtures', () => {
   })
 
   test('have journeys of their own, by id', async () => {
+    write('journey.json', '{"HighLevelResult":"Refer","RequiredAction":"NONE"}')
     write(`${UNKNOWN}.json`, '{"HighLevelResult":"Expired"}')
     expect(read(await getJourney(service, investigation, UNKNOWN.toUpperCase()))).toEqual({
       JourneyId: UNKNOWN,
       HighLevelResult: 'Expired',
+      RequiredAction: 'NONE',
     })
   })
 
+  test('extend the one journey that a file names, last', async () => {
+    const journey = read(await uploadJourney(service, scanning))
+    const own = `${journey.JourneyId}.json`
+    write('journey.json', '{"HighLevelResult":"Refer"}')
+    // Editors on Windows begin UTF-8 with a byte order mark.
+    write(own, '\ufeff{"HighLevelResult":"Expired"}')
+    const retrieved = read(await getJourney(service, investigation, journey.JourneyId))
+    expect(retrieved).toEqual({ ...journey, HighLevelResult: 'Expired' })
+    rmSync(join(folder, own))
+  })
+
   test.each([
-    ['journey.json', '{'],
-    ['journey.json', '[]'],
-    ['journey.json', 'null'],
-  ])('that are unusable are 503 with the name of the file: %s with %s', async (name, content) => {
-    write(name, content)
+    ['broken JSON', '{'],
+    ['a list', '[]'],
+    ['null', 'null'],
+    ['100,000 levels', `{"deep":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+  ])('that are unusable are 503 with the name of the file: %s', async (_what, content) => {
+    write('journey.json', content)
     const reply = await uploadJourney(service, scanning)
     expect({ status: reply.status, body: read(reply) }).toEqual({
       status: 503,
-      body: { Message: expect.stringContaining(`${name} in idscan.fixtures`) },
+      body: { Message: expect.stringContaining('journey.json in idscan.fixtures') },
     })
   })
 
@@ -229,9 +267,18 @@ describe('S14: the fixtures', () => {
     expect((await getDefinitions()).status).toBe(503)
   })
 
-  test('keep their folder when the configuration is patched', async () => {
-    write('journey.json', '{"RequiredAction":"NONE"}')
-    await service.trimint.configure({ idscan: { requireArea: true } })
-    expect(read(await uploadJourney(service, scanning))).toMatchObject({ RequiredAction: 'NONE' })
+  test('are in a folder relative to the configuration file, also when the configuration is patched', async () => {
+    const configFile = join(folder, 'trimint.yaml')
+    const sections = [
+      'publicUrl: http://127.0.0.1:8080',
+      'store: "sqlite::memory:"',
+      `keys: [{ secret: ${KEY} }]`,
+      'control: true',
+      'idscan: { accounts: [], standIns: true, fixtures: ./documents }',
+    ]
+    mkdirSync(join(folder, 'documents'))
+    writeFileSync(configFile, sections.join('\n'))
+    await using trimint = await startTrimint({ configFile })
+    expect((await trimint.configure({ idscan: { requireArea: true } })).changed).toEqual(['idscan.requireArea'])
   })
 })

@@ -96,6 +96,17 @@ describe('S15: match', () => {
     ])
   })
 
+  test('decides by the newer one of two sets with as many', async () => {
+    for (const [match, outcome] of [
+      [{ app: 'app-1' }, 'NotRecognized'],
+      [{ bcid: BCID }, 'LiveDetectionFailed'],
+      [{ app: 'app-1' }, 'NotEnoughSamples'],
+    ] as const) {
+      await chooseOutcomes(service, { match, bws: { verify: [outcome] } })
+    }
+    expect([await verify(), await verify()]).toEqual(['NotEnoughSamples', 'LiveDetectionFailed'])
+  })
+
   test('limits outcomes to an app or an account', async () => {
     await chooseOutcomes(service, { match: { app: 'app-2' }, bws: { verify: 'NotRecognized' } })
     await chooseOutcomes(service, { match: { account: 'other' }, idscan: { journey: 'Refer' } })

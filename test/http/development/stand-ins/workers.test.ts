@@ -1,17 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type StartedProcess, startProcess } from '../../../support/process.ts'
+import { type DemoWorkers, startDemoWorkers } from '../../../support/demo-workers.ts'
 import { DATA_URL } from '../../../support/stand-ins.ts'
 
-// Two workers behind one port. A new connection goes to the other worker than the one before.
-
-let started: StartedProcess
-let url = ''
+let workers: DemoWorkers
 beforeAll(async () => {
-  started = await startProcess({ WORKERS: '2' })
-  url = (await started.sees(/"event":"server.listening","url":"(http:[^"]+)"/))[1] ?? ''
+  workers = await startDemoWorkers()
 }, 120_000)
-afterAll(() => started?.[Symbol.asyncDispose]())
+afterAll(() => workers?.[Symbol.asyncDispose]())
 beforeEach(async () => {
   await send('/_trimint/reset', { method: 'POST' })
 })
@@ -21,7 +16,7 @@ async function send(
   path: string,
   { headers, ...init }: RequestInit & { readonly headers?: Record<string, string> } = {},
 ): Promise<{ status: number; text: string }> {
-  const response = await fetch(url + path, { ...init, headers: { ...headers, connection: 'close' } })
+  const response = await fetch(workers.url + path, { ...init, headers: { ...headers, connection: 'close' } })
   return { status: response.status, text: await response.text() }
 }
 
@@ -72,10 +67,6 @@ test('S11, S12: every worker has each journey, also one that replaces another', 
     send(`/idscanenterprisesvc/Journey/Get?JourneyID=${JourneyId}`, { headers: { authorization: investigation } })
   for (let i = 0; i < 4; i += 1) expect(await retrieve()).toEqual(uploaded)
 
-  const listening = () => started.out().match(/"event":"worker.listening"/g)?.length ?? 0
-  const before = listening()
-  const children = readFileSync(`/proc/${started.child.pid}/task/${started.child.pid}/children`, 'utf8')
-  process.kill(Number(children.trim().split(' ')[0]), 'SIGKILL')
-  await expect.poll(listening, { timeout: 50_000 }).toBe(before + 1)
+  await workers.replaceWorker()
   for (let i = 0; i < 4; i += 1) expect(await retrieve()).toEqual(uploaded)
 })
