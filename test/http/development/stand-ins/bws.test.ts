@@ -432,6 +432,18 @@ describe('S9: CORS', () => {
     },
   )
 
+  test('every origin may read other errors too', async () => {
+    await service.trimint.faults.add({ match: { operation: 'verify' }, then: { reason: 'token_expired' } })
+    const token = await issueToken(service, VERIFY)
+    const replies = [
+      await service.request('/verify', { headers: { ...page, ...bearer(token) } }),
+      await upload(service, token, { body: Buffer.alloc(10 * 1024 * 1024 + 1) }),
+      await service.request('/upload', { method: 'PUT', headers: page }),
+    ]
+    const seen = replies.map(({ status, headers }) => [status, headers['access-control-allow-origin']])
+    expect(seen).toEqual([401, 413, 405].map((status) => [status, '*']))
+  })
+
   test.each(['/result', '/token', '/extension/result'])('%s has none', async (path) => {
     for (const options of [{ headers: page }, { headers: page, as: CALLER }, preflight]) {
       const names = Object.keys((await service.request(path, options)).headers)

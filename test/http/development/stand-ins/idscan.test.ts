@@ -6,7 +6,14 @@ import { startTrimint } from '../../../../src/app/start-trimint.ts'
 import { latest } from '../../../support/development.ts'
 import { ACCOUNT } from '../../../support/idscan.ts'
 import { KEY } from '../../../support/service.ts'
-import { getJourney, logIn, resetAll, startStandIns, uploadJourney } from '../../../support/stand-ins.ts'
+import {
+  chooseOutcomes,
+  getJourney,
+  logIn,
+  resetAll,
+  startStandIns,
+  uploadJourney,
+} from '../../../support/stand-ins.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trimint-fixtures-'))
 const service = await startStandIns({
@@ -51,6 +58,10 @@ describe('S10: the token', () => {
     ['a cookie', () => ({ cookie: `token=${scanning}` })],
   ])('is accepted as %s', async (_form, headers) => {
     expect((await uploadJourney(service, '', {}, { headers: headers() })).status).toBe(200)
+  })
+
+  test('is checked before the body is read', async () => {
+    expect((await uploadJourney(service, 'no.such.token', Buffer.alloc(11 * 1024 * 1024))).status).toBe(401)
   })
 
   test('is 401 where it is missing or has expired', async () => {
@@ -237,10 +248,12 @@ describe('S14: the fixtures', () => {
     })
   })
 
-  test('extend the one journey that a file names, last', async () => {
-    const journey = read(await uploadJourney(service, scanning))
-    const own = `${journey.JourneyId}.json`
+  test('extend the one journey that a file names, after its outcome, which comes after journey.json', async () => {
     write('journey.json', '{"HighLevelResult":"Refer"}')
+    await chooseOutcomes(service, { idscan: { journey: ['Undefined'] } })
+    const journey = read(await uploadJourney(service, scanning))
+    expect(journey.HighLevelResult).toBe('Undefined')
+    const own = `${journey.JourneyId}.json`
     // Editors on Windows begin UTF-8 with a byte order mark.
     write(own, '\ufeff{"HighLevelResult":"Expired"}')
     const retrieved = read(await getJourney(service, investigation, journey.JourneyId))

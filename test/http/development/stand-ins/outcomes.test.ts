@@ -107,6 +107,16 @@ describe('S15: match', () => {
     expect([await verify(), await verify()]).toEqual(['NotEnoughSamples', 'LiveDetectionFailed'])
   })
 
+  test('limits outcomes of uploads too', async () => {
+    const token = await issueToken(service, `bcid=${BCID}`)
+    for (const match of [{ app: 'app-2' }, { app: 'app-1' }, { bcid: BCID }]) {
+      await chooseOutcomes(service, { match, bws: { upload: [Object.values(match).join()] } })
+    }
+    const errors = []
+    for (let i = 0; i < 3; i += 1) errors.push(read(await upload(service, token)).Error)
+    expect(errors).toEqual([BCID, 'app-1', null])
+  })
+
   test('limits outcomes to an app or an account', async () => {
     await chooseOutcomes(service, { match: { app: 'app-2' }, bws: { verify: 'NotRecognized' } })
     await chooseOutcomes(service, { match: { account: 'other' }, idscan: { journey: 'Refer' } })
