@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { storeFileIssue } from '../config/store-file.ts'
-import { redactStoreUrl, resolveStoreUrl, sqlitePath, storeUrlIssue } from '../config/store-url.ts'
+import { IN_MEMORY_STORE, redactStoreUrl, resolveStoreUrl, sqlitePath, storeUrlIssue } from '../config/store-url.ts'
 import { moveStore } from '../store/copy.ts'
 import { openSqliteSource, type SqliteSource } from '../store/sqlite/source.ts'
 import { CommandError, type CommandIo } from './io.ts'
@@ -73,6 +73,8 @@ function readStoreUrl(name: string): string {
   const text = name.startsWith('file:') ? readText(name.slice('file:'.length)) : name
   const syntaxIssue = storeUrlIssue(text)
   if (syntaxIssue) throw new CommandError(`store: ${syntaxIssue}`)
+  if (text === IN_MEMORY_STORE)
+    throw new CommandError('store: in the memory of this command; expected one that servers use')
   const url = resolveStoreUrl(text, resolve())
   const fileIssue = storeFileIssue(url)
   if (fileIssue) throw new CommandError(`store: ${fileIssue}`)

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../core/clock.ts'
 import type { Credential } from '../core/ports/credential-store.ts'
 import { RETENTION_MS } from '../core/ports/retention.ts'
@@ -6,10 +5,10 @@ import { keptUntil, type Settlement, type TokenRecord, type TokenStore } from '.
 import type { Randomness } from '../core/randomness.ts'
 import { keyOf } from '../core/uaf/aaid.ts'
 import type { Stores } from './open-stores.ts'
-import type { SqliteSource, StoreRecords, UsageRecord } from './sqlite/source.ts'
+import type { FailureRecord, SqliteSource, StoreRecords, UsageRecord } from './sqlite/source.ts'
 
-// Copies through the interfaces of the stores, which every target has. Each step can be repeated: a second copy changes
-// only what has changed.
+// Copies through the interfaces of the stores, which every target has. Each step can be repeated: where a copy was
+// interrupted, the next one completes it.
 
 /** Calls in progress: more would exceed the time that each may take. */
 const CONCURRENCY = 100
@@ -34,13 +33,15 @@ export interface CopyOptions {
  */
 export async function moveStore(source: SqliteSource, target: Stores, options: CopyOptions): Promise<void> {
   const { clock, randomness, onPass } = options
-  const copied = new Map<string, string>()
+  const copyChanges = prepareCopy(source.records, target, randomness)
   const copy = async (): Promise<number> => {
     await requireUnused(target, clock())
-    const changes = await copyRecords(source.records, target, { now: clock(), randomness, copied })
+    const changes = await copyChanges(clock())
     onPass(changes)
     return changes
   }
+  await requireUnused(target, clock())
+  await removeLeftovers(target, clock())
   for (let before = Number.POSITIVE_INFINITY; ; ) {
     const changes = await copy()
     if (changes < FEW_CHANGES || changes > before / 2) break
@@ -58,30 +59,92 @@ async function requireUnused({ replicas }: Stores, now: number): Promise<void> {
   throw new Error('a server uses the target; stop it, and start it once the copy is complete')
 }
 
-interface Pass extends Pick<CopyOptions, 'randomness'> {
-  readonly now: number
-  /** The state of each record that was copied. */
-  readonly copied: Map<string, string>
+/** Deletes what servers may have deleted from the source since an interrupted copy. Other records only expire. */
+async function removeLeftovers({ credentials, failures }: Stores, now: number): Promise<void> {
+  await removeAll(() => credentials.list(CONCURRENCY), credentials.remove)
+  const limits = { blocks: CONCURRENCY / 2, counts: CONCURRENCY / 2 }
+  await removeAll(
+    () => failures.list(now, limits),
+    ({ key }) => failures.remove(key, EVERYTHING),
+  )
 }
 
-async function copyRecords(source: StoreRecords, target: Stores, pass: Pass): Promise<number> {
-  const { now, copied } = pass
-  let changes = 0
+async function removeAll<Item>(list: () => Promise<Item[]>, remove: (item: Item) => Promise<unknown>): Promise<void> {
+  for (let page = await list(); page.length > 0; page = await list()) await Promise.all(page.map(remove))
+}
 
-  /** Calls a step for each record that has changed since the last pass. */
-  async function copyEach<Item>(
-    items: Iterable<Item>,
-    describe: (item: Item) => readonly [key: string, ...state: unknown[]],
-    step: (item: Item) => Promise<void>,
-  ): Promise<void> {
+/** Returns a function that copies what is new or has changed since its last call. It returns how many records these were. */
+function prepareCopy(source: StoreRecords, target: Stores, randomness: CopyOptions['randomness']) {
+  const { credentials, failures, replicas, revocations } = target
+  const kinds = [
+    createCopier({
+      read: source.tokens,
+      describe: ({ tokenDigest, redeemedAt, revokedAt, outcome }) => [tokenDigest, redeemedAt, revokedAt, outcome && 1],
+      copy: (record, now, isCopied) => copyToken(target, record, now, isCopied),
+    }),
+    createCopier({
+      read: source.uses,
+      describe: ({ tokenId, count, lastUse }) => [tokenId, count, lastUse],
+      copy: (record, now) => copyUses(target, record, now),
+    }),
+    createCopier({
+      read: source.revocations,
+      describe: ({ subject, issuedUntil, expires }) => [subject, issuedUntil, expires],
+      copy: (revocation, now) => revocations.add(revocation, now),
+    }),
+    createCopier({
+      read: source.failures,
+      describe: ({ key, failures: count, expires, isBlock }) => [key, count, expires, isBlock],
+      copy: (record, now, isCopied) => copyFailures(target, record, now, isCopied),
+      remove: (key) => failures.remove(key, EVERYTHING),
+    }),
+    createCopier({
+      read: source.credentials,
+      describe: (credential) => [keyOf(credential), JSON.stringify(credential)],
+      copy: (credential, _, isCopied) => copyCredential(target, credential, isCopied, randomness),
+      remove(key) {
+        const [aaid = '', keyId = ''] = key.split(' ')
+        return credentials.remove({ aaid, keyId })
+      },
+    }),
+  ]
+  return async (now: number): Promise<number> => {
+    let changes = 0
+    for (const copyKind of kinds) changes += await copyKind(now)
+    // Records the times, and withdraws an announcement that does not exist.
+    await replicas.leave('trimint store copy', source.neededUntil())
+    return changes
+  }
+}
+
+/** How records of one kind are copied. */
+interface Kind<Item> {
+  /** Reads all records of the source. */
+  read(): Iterable<Item>
+  describe(item: Item): readonly [key: string, ...state: unknown[]]
+  /** @param isCopied whether an earlier state of the record was copied. */
+  copy(item: Item, now: number, isCopied: boolean): Promise<void>
+  /** Deletes a record from the target, for records that servers delete before they expire. */
+  remove?(key: string): Promise<unknown>
+}
+
+function createCopier<Item>({ read, describe, copy, remove }: Kind<Item>): (now: number) => Promise<number> {
+  /** The state of each record that was copied. */
+  const copied = new Map<string, string>()
+
+  return async (now) => {
+    let changes = 0
+    const gone = new Set(remove && copied.keys())
     // All callers take from the same iterator, so that no table has to fit into memory.
-    const all = Iterator.from(items)
+    const all = Iterator.from(read())
     const copySome = async (): Promise<void> => {
       for (let next = all.next(); !next.done; next = all.next()) {
         const [key, ...state] = describe(next.value)
+        gone.delete(key)
         const text = state.join(' ')
-        if (copied.get(key) === text) continue
-        await step(next.value)
+        const before = copied.get(key)
+        if (before === text) continue
+        await copy(next.value, now, before !== undefined)
         copied.set(key, text)
         changes += 1
       }
@@ -91,46 +154,41 @@ async function copyRecords(source: StoreRecords, target: Stores, pass: Pass): Pr
       throw error
     }
     await Promise.all(Array.from({ length: CONCURRENCY }, () => copySome().catch(endAll)))
+    for (const key of gone) {
+      await remove?.(key)
+      copied.delete(key)
+    }
+    return changes + gone.size
   }
-
-  await copyEach(
-    source.tokens(),
-    ({ tokenDigest, redeemedAt, revokedAt, outcome }) => [`t ${tokenDigest}`, redeemedAt, revokedAt, outcome && 1],
-    (record) => copyToken(target, record, now),
-  )
-  await copyEach(
-    source.uses(),
-    ({ tokenId, count, lastUse }) => [`u ${tokenId}`, count, lastUse],
-    (record) => copyUses(target, record, now),
-  )
-  await copyEach(
-    source.revocations(),
-    ({ subject, issuedUntil, expires }) => [`r ${subject}`, issuedUntil, expires],
-    (revocation) => target.revocations.add(revocation, now),
-  )
-  changes += await copyFailures(source, target, now)
-  changes += await copyCredentials(source, target, pass)
-  // Records the times, and withdraws an announcement that does not exist.
-  await target.replicas.leave('trimint store copy', source.neededUntil())
-  return changes
 }
 
 /** Takes a record through its states, as servers have done. */
-async function copyToken({ tokens }: Stores, record: TokenRecord, now: number): Promise<void> {
+async function copyToken({ tokens }: Stores, record: TokenRecord, now: number, isCopied: boolean): Promise<void> {
   const { tokenDigest, operation, redeemedAt, revokedAt, outcome } = record
   if (keptUntil(record) <= now) return
-  // The servers apply their limit to what the target then holds.
-  const limit = record.client === undefined ? { maxRecords: EVERYTHING, maxBytes: EVERYTHING } : undefined
-  await tokens.create(toNewRecord(record), limit).catch(async (error: unknown) => {
-    if (!(await tokens.findByToken(tokenDigest, now))) throw error
-  })
-  if (redeemedAt !== undefined) await tokens.redeem(tokenDigest, operation, redeemedAt)
+  if (!isCopied) await createToken(tokens, record, now)
+  if (redeemedAt !== undefined) {
+    const redemption = await tokens.redeem(tokenDigest, operation, redeemedAt)
+    if (redemption.outcome !== 'redeemed' && redemption.outcome !== 'spent') {
+      throw new Error(`a redeemed token could not be copied: ${redemption.outcome}`)
+    }
+  }
   if (outcome) await tokens.settle(tokenDigest, { outcome, registrations: [], uses: [] }, outcome.settledAt)
   if (revokedAt !== undefined) await tokens.revoke(tokenDigest, revokedAt)
 }
 
-function toNewRecord(record: TokenRecord): TokenRecord {
-  return { ...record, redeemedAt: undefined, revokedAt: undefined, outcome: undefined }
+/** Creates a token, unless an interrupted copy has created it. */
+async function createToken(tokens: TokenStore, record: TokenRecord, now: number): Promise<void> {
+  const isHeld = async () => (await tokens.findByToken(record.tokenDigest, now)) !== undefined
+  const isAnonymous = record.client === undefined
+  // Redis would count the record a second time before it notices that it exists.
+  if (isAnonymous && (await isHeld())) return
+  // The servers apply their limit to what the target then holds.
+  const limit = isAnonymous ? { maxRecords: EVERYTHING, maxBytes: EVERYTHING } : undefined
+  const created = { ...record, redeemedAt: undefined, revokedAt: undefined, outcome: undefined }
+  await tokens.create(created, limit).catch(async (error: unknown) => {
+    if (!(await isHeld())) throw error
+  })
 }
 
 async function copyUses({ uses }: Stores, { tokenId, count, lastUse, expires }: UsageRecord, now: number) {
@@ -139,53 +197,31 @@ async function copyUses({ uses }: Stores, { tokenId, count, lastUse, expires }: 
   if (lastUse !== undefined) await uses.touch([{ tokenId, usedAt: lastUse, expires }], now)
 }
 
-async function copyFailures(source: StoreRecords, { failures }: Stores, now: number): Promise<number> {
-  const listed = await failures.list(now, { blocks: EVERYTHING, counts: EVERYTHING })
-  const known = new Map(listed.map((count) => [count.key, count]))
-  let changes = 0
-  for (const { key, failures: wanted, expires, isBlock } of source.failures()) {
-    if (expires <= now) continue
-    const count = known.get(key)
-    known.delete(key)
-    if (count?.failures === wanted && count.expires === expires) continue
-    if (count) await failures.remove(key, EVERYTHING)
-    await Promise.all(Array.from({ length: wanted }, () => failures.add(key, expires - now, now)))
-    if (isBlock) await failures.block(key, expires, now)
-    changes += 1
-  }
-  // Lifted or expired since an earlier pass.
-  for (const key of known.keys()) await failures.remove(key, EVERYTHING)
-  return changes
-}
-
-async function copyCredentials(source: StoreRecords, target: Stores, pass: Pass): Promise<number> {
-  const listed = await target.credentials.list(EVERYTHING)
-  const known = new Map(listed.map((credential) => [keyOf(credential), credential]))
-  let changes = 0
-  for (const credential of source.credentials()) {
-    const before = known.get(keyOf(credential))
-    known.delete(keyOf(credential))
-    if (isDeepStrictEqual(before, credential)) continue
-    if (before) await target.credentials.remove(before)
-    await writeCredential(target, credential, pass)
-    changes += 1
-  }
-  // Removed since an earlier pass.
-  for (const credential of known.values()) await target.credentials.remove(credential)
-  return changes
+async function copyFailures({ failures }: Stores, record: FailureRecord, now: number, isCopied: boolean) {
+  const { key, failures: count, expires, isBlock } = record
+  if (isCopied) await failures.remove(key, EVERYTHING)
+  if (expires <= now) return
+  await Promise.all(Array.from({ length: count }, () => failures.add(key, expires - now, now)))
+  if (isBlock) await failures.block(key, expires, now)
 }
 
 /** Registers a key, and notes its last use, as responses do: the interface of the stores has no other way. */
-async function writeCredential({ tokens }: Stores, credential: Credential, { now, randomness }: Pass): Promise<void> {
-  const { algorithm, signCounter, lastUsedAt } = credential
+async function copyCredential(
+  { credentials, tokens }: Stores,
+  credential: Credential,
+  isCopied: boolean,
+  randomness: CopyOptions['randomness'],
+): Promise<void> {
+  const { algorithm, signCounter, registeredAt, lastUsedAt } = credential
   const settle = (changes: Omit<Settlement, 'outcome'>, at: number) =>
     settleWith(tokens, `copy ${randomness.uuid()}`, changes, at)
-  await settle({ registrations: [credential], uses: [] }, now)
+  if (isCopied) await credentials.remove(credential)
+  await settle({ registrations: [credential], uses: [] }, registeredAt)
   if (lastUsedAt === undefined || algorithm === undefined) return
   await settle({ registrations: [], uses: [{ credential, algorithm, signCounter }] }, lastUsedAt)
 }
 
-/** @param at when the keys were used. */
+/** @param at when the keys were registered or used. */
 async function settleWith(tokens: TokenStore, digest: string, changes: Omit<Settlement, 'outcome'>, at: number) {
   await tokens.create({
     tokenDigest: digest,

@@ -1,17 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/app/system-clock.ts'
 import { systemRandomness } from '../../src/app/system-randomness.ts'
-import type { Credential } from '../../src/core/ports/credential-store.ts'
 import type { TokenRecord } from '../../src/core/ports/token-store.ts'
+import { moveStore } from '../../src/store/copy.ts'
 import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { openSqliteSource } from '../../src/store/sqlite/source.ts'
 import { runTrimint } from '../support/command.ts'
 import { createAt, deploy, issueAt, redeemAt } from '../support/instances.ts'
 import { hasPostgres, startPostgres } from '../support/postgres.ts'
 import { hasProgram } from '../support/programs.ts'
+import { createCredential, createRecord } from '../support/records.ts'
 import { startRedis } from '../support/redis.ts'
 import { findBreaches, NO_BREACH, startSteadyLoad } from '../support/steady-load.ts'
 
@@ -44,45 +46,18 @@ const run = (...words: string[]) => runTrimint(words, { clock: systemClock, rand
 const NOW = Date.now()
 const MINUTE = 60_000
 
-let made = 0
-function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
-  made += 1
-  return {
-    tokenDigest: `token-${made}`,
-    sessionDigest: `session-${made}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: 'backend',
-    uafRequest: '[]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: NOW + 5 * MINUTE,
-    responseLifetime: 2 * MINUTE,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-    ...changes,
-  }
-}
+const createNow = (changes: Partial<TokenRecord> = {}): TokenRecord => createRecord({ createdAt: NOW, ...changes })
 
-const credential = (keyId: string): Credential => ({
-  aaid: '4e4e#4005',
-  keyId,
-  username: 'jeff',
-  publicKey: 'a-key',
-  algorithm: 1,
-  signCounter: 7,
-  authenticatorVersion: 2,
-  registeredAt: NOW - MINUTE,
-  lastUsedAt: undefined,
-})
+/** By name, the later key comes first. */
+const LATER_KEY = createCredential({ keyId: 'a', username: 'jeff', registeredAt: NOW })
+const EARLIER_KEY = createCredential({ keyId: 'b', username: 'jeff', registeredAt: NOW - MINUTE })
 
 const ANONYMOUS = { maxRecords: 10, maxBytes: 10_000 }
 
 /** Fills a store with records in every state. */
 async function fill({ tokens, uses, revocations, failures, replicas }: Stores) {
-  const records = Array.from({ length: 6 }, () => createRecord())
-  const [fresh, redeemed, revoked, settled, settledAndRevoked, expired] = records as [
+  const records = Array.from({ length: 6 }, () => createNow())
+  const [fresh, redeemed, revoked, settled, settledAndRevoked, authenticated] = records as [
     TokenRecord,
     TokenRecord,
     TokenRecord,
@@ -91,19 +66,24 @@ async function fill({ tokens, uses, revocations, failures, replicas }: Stores) {
     TokenRecord,
   ]
   for (const record of records) await tokens.create(record)
-  await tokens.create(createRecord({ client: undefined }), ANONYMOUS)
+  const anonymous = createNow({ client: undefined })
+  await tokens.create(anonymous, ANONYMOUS)
   await tokens.redeem(redeemed.tokenDigest, 'registration', NOW)
   await tokens.revoke(revoked.tokenDigest, NOW)
-  for (const { tokenDigest } of [settled, settledAndRevoked]) {
+  const registrations = [
+    [settled, LATER_KEY],
+    [settledAndRevoked, EARLIER_KEY],
+  ] as const
+  for (const [{ tokenDigest }, key] of registrations) {
     await tokens.redeem(tokenDigest, 'registration', NOW)
     const outcome = { settledAt: NOW, statusCode: 1200, username: 'jeff' }
-    await tokens.settle(tokenDigest, { outcome, registrations: [credential(tokenDigest)], uses: [] }, NOW)
+    await tokens.settle(tokenDigest, { outcome, registrations: [key], uses: [] }, NOW)
   }
   await tokens.revoke(settledAndRevoked.tokenDigest, NOW)
-  await tokens.redeem(expired.tokenDigest, 'registration', NOW)
-  const used = { credential: credential(settled.tokenDigest), algorithm: 1, signCounter: 8 }
+  await tokens.redeem(authenticated.tokenDigest, 'registration', NOW)
+  const used = { credential: LATER_KEY, algorithm: 1, signCounter: 8 }
   const settlement = { outcome: { settledAt: NOW, statusCode: 1200 }, registrations: [], uses: [used] }
-  await tokens.settle(expired.tokenDigest, settlement, NOW)
+  await tokens.settle(authenticated.tokenDigest, settlement, NOW)
   for (const _ of [1, 2]) await uses.count('used twice', 3, NOW + MINUTE, NOW)
   await uses.touch([{ tokenId: 'seen', usedAt: NOW, expires: NOW + MINUTE }], NOW)
   await revocations.add({ subject: 'user jeff', issuedUntil: NOW, expires: NOW + MINUTE }, NOW)
@@ -111,7 +91,7 @@ async function fill({ tokens, uses, revocations, failures, replicas }: Stores) {
   await failures.add('account psc from everywhere', MINUTE, NOW)
   await failures.block('account psc from everywhere', NOW + 2 * MINUTE, NOW)
   await replicas.leave('gone', new Map([['a-fingerprint', NOW + MINUTE]]))
-  return { fresh, records }
+  return { fresh, anonymous, records }
 }
 
 /** Reads everything that {@link fill} has written. */
@@ -125,7 +105,7 @@ async function read(stores: Stores, records: readonly TokenRecord[]) {
     revocations: (await revocations.since(undefined)).revocations,
     failures: await failures.list(NOW, { blocks: 10, counts: 10 }),
     neededUntil: await replicas.neededUntil(),
-    credentials: (await credentials.list(10)).toSorted((a, b) => a.keyId.localeCompare(b.keyId)),
+    credentials: await credentials.findByUser('jeff'),
   }
 }
 
@@ -145,7 +125,7 @@ describe.each(targets)('trimint store copy to $target', ({ create }) => {
     expect(await read(target, records)).toEqual(before)
     expect((await target.tokens.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
     expect(await target.uses.count('used twice', 3, NOW + MINUTE, NOW)).toBe(3)
-    expect(await target.tokens.create(createRecord({ client: undefined }), { ...ANONYMOUS, maxRecords: 1 })).toBe(false)
+    expect(await target.tokens.create(createNow({ client: undefined }), { ...ANONYMOUS, maxRecords: 1 })).toBe(false)
     await target.close()
   })
 
@@ -153,7 +133,7 @@ describe.each(targets)('trimint store copy to $target', ({ create }) => {
     const [from, to] = [newFile(), await create()]
     const source = await openStores(from)
     const target = await openStores(to)
-    const { fresh, records } = await fill(source)
+    const { fresh, anonymous, records } = await fill(source)
     const announcement = { id: 'a', instance: 'a', keys: [], expires: Date.now() + MINUTE }
     await target.replicas.announce(announcement, new Map())
     expect(await run('store', 'copy', from, to)).toEqual({
@@ -164,6 +144,13 @@ describe.each(targets)('trimint store copy to $target', ({ create }) => {
     await target.replicas.leave('a', new Map())
     // What a copy that was interrupted leaves behind.
     await target.tokens.create(fresh)
+    await target.tokens.create(anonymous, ANONYMOUS)
+    const session = createNow()
+    await target.tokens.create(session)
+    await target.tokens.redeem(session.tokenDigest, 'registration', NOW)
+    const outcome = { settledAt: NOW, statusCode: 1200 }
+    const removed = createCredential({ username: 'jeff' })
+    await target.tokens.settle(session.tokenDigest, { outcome, registrations: [removed], uses: [] }, NOW)
     await target.failures.add('lifted meanwhile', MINUTE, NOW)
     await source.tokens.redeem(fresh.tokenDigest, 'registration', NOW)
     expect(await run('store', 'copy', from, to)).toMatchObject({ code: 0, err: '' })
@@ -171,6 +158,42 @@ describe.each(targets)('trimint store copy to $target', ({ create }) => {
     expect((await target.tokens.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
     expect(await target.failures.list(NOW, { blocks: 10, counts: 10 })).toHaveLength(2)
     expect((await read(target, records)).credentials).toHaveLength(2)
+    expect(await target.tokens.create(createNow({ client: undefined }), { ...ANONYMOUS, maxRecords: 2 })).toBe(true)
+    await target.close()
+  })
+
+  test('copies what has changed between its passes', async () => {
+    const [from, to] = [newFile(), await create()]
+    const path = from.slice('sqlite:'.length)
+    const stores = await openStores(from)
+    const { fresh, records } = await fill(stores)
+    await stores.close()
+    const target = await openStores(to)
+    const source = openSqliteSource(path)
+    using changing = new DatabaseSync(path)
+    const passes: number[] = []
+    function onPass(changes: number): void {
+      passes.push(changes)
+      if (passes.length > 1) return
+      changing.exec(`
+        UPDATE tokens SET redeemed_at = ${NOW} WHERE token_digest = '${fresh.tokenDigest}';
+        UPDATE uses SET count = 3 WHERE token_id = 'used twice';
+        UPDATE revocations SET issued_until = ${NOW + 1};
+        DELETE FROM failures WHERE key = 'address 192.0.2.1';
+        UPDATE failures SET failures = 2;
+        DELETE FROM credentials WHERE key_id = '${EARLIER_KEY.keyId}';
+        UPDATE credentials SET sign_counter = 9, last_used_at = ${NOW + 1}`)
+    }
+    await moveStore(source, target, { clock: systemClock, randomness: systemRandomness, onPass })
+    source.close()
+    expect(passes).toEqual([expect.any(Number), 7])
+    expect(await read(target, records)).toMatchObject({
+      counted: 3,
+      revocations: [{ issuedUntil: NOW + 1 }],
+      failures: [{ key: 'account psc from everywhere', failures: 2 }],
+      credentials: [{ keyId: LATER_KEY.keyId, signCounter: 9, lastUsedAt: NOW + 1 }],
+    })
+    expect((await target.tokens.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('spent')
     await target.close()
   })
 
@@ -217,6 +240,7 @@ test.each([
   [['redis://127.0.0.1:1/0', 'sqlite:other.db'], 'only an SQLite file can be copied'],
   [['sqlite:a.db', 'sqlite:./a.db'], 'cannot be copied to itself'],
   [['sqlite:missing.db', 'sqlite:other.db'], 'missing.db does not exist'],
+  [['sqlite:a.db', 'sqlite::memory:'], 'store: in the memory of this command'],
   [['sqlite:a.db', 'file:missing'], 'missing cannot be read (ENOENT)'],
   [['sqlite:a.db', 'postgres://user:secret-password@/x'], 'store: invalid host or port'],
 ])('rejects store copy %j', async (words, message) => {

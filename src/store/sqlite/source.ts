@@ -18,12 +18,16 @@ export interface UsageRecord {
   readonly expires: number
 }
 
+export interface FailureRecord extends FailureCount {
+  readonly isBlock: boolean
+}
+
 /** Reads the records of a store. Each iteration reads a table as it is then. */
 export interface StoreRecords {
   tokens(): Iterable<TokenRecord>
   uses(): Iterable<UsageRecord>
   revocations(): Iterable<Revocation>
-  failures(): Iterable<FailureCount & { readonly isBlock: boolean }>
+  failures(): Iterable<FailureRecord>
   credentials(): Iterable<Credential>
   neededUntil(): NeededUntil
 }
