@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { createClient } from 'redis'
 import { describe, expect, test } from 'vitest'
 import type { TokenRecord } from '../../src/core/ports/token-store.ts'
@@ -6,6 +5,7 @@ import { openStores, type Stores } from '../../src/store/open-stores.ts'
 import { checkBws, issueBws, RESOURCE_SERVERS, revoke } from '../support/lifecycle.ts'
 import { CLIENT, codeOf, create, createToken, OPEN, redeem } from '../support/nevisfido.ts'
 import { hasProgram } from '../support/programs.ts'
+import { createRecord } from '../support/records.ts'
 import { startRedis } from '../support/redis.ts'
 import { APP, type Reply, type Service, startService } from '../support/service.ts'
 
@@ -52,25 +52,8 @@ async function expectRevocationAndTries(service: Service): Promise<void> {
 }
 
 /** The record of a token for a transaction of 46 KB. */
-function largeRecord(): TokenRecord {
-  const id = randomUUID()
-  const createdAt = Date.now()
-  return {
-    tokenDigest: id,
-    sessionDigest: `session-${id}`,
-    operation: 'authentication',
-    username: undefined,
-    client: undefined,
-    uafRequest: 'x'.repeat(46_000),
-    createdAt,
-    knownRevocation: 0,
-    expiresAt: createdAt + 300_000,
-    responseLifetime: 120_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-  }
-}
+const largeRecord = (): TokenRecord =>
+  createRecord({ username: undefined, client: undefined, uafRequest: 'x'.repeat(46_000), createdAt: Date.now() })
 
 const asClient = { as: CLIENT } as const
 const createWithCredentials = (service: Service): Promise<Reply> => create(service, 'registration', asClient)

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Credential } from '../../../src/core/ports/credential-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { runTrimint } from '../../support/command.ts'
+import { createCredential, createRecord } from '../../support/records.ts'
 import { KEY } from '../../support/service.ts'
 import { FROZEN_TIME } from '../../support/time.ts'
 
@@ -20,35 +21,12 @@ afterAll(async () => {
 
 const run = (words: string) => runTrimint(words, { variables: { TRIMINT_CONFIG: file } })
 
-const credential = (username: string, keyId: string, aaid: string): Credential => ({
-  aaid,
-  keyId,
-  username,
-  publicKey: 'MFkw',
-  algorithm: 1,
-  signCounter: 7,
-  authenticatorVersion: 1,
-  registeredAt: FROZEN_TIME,
-  lastUsedAt: undefined,
-})
+const credential = (username: string, keyId: string, aaid: string): Credential =>
+  createCredential({ aaid, keyId, username, signCounter: 7, registeredAt: FROZEN_TIME })
 
 beforeAll(async () => {
   stores = await openStores(`sqlite:${join(folder, 'trimint.db')}`)
-  await stores.tokens.create({
-    tokenDigest: 'token',
-    sessionDigest: 'session',
-    operation: 'registration',
-    username: 'jeff',
-    client: undefined,
-    uafRequest: '[]',
-    createdAt: FROZEN_TIME,
-    knownRevocation: 0,
-    expiresAt: FROZEN_TIME + 1_000,
-    responseLifetime: 1_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-  })
+  await stores.tokens.create(createRecord({ tokenDigest: 'token', createdAt: FROZEN_TIME }))
   await stores.tokens.redeem('token', 'registration', FROZEN_TIME)
   const registrations = [
     credential('jeff', 'a', 'F1D0#0001'),

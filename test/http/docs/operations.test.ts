@@ -21,6 +21,7 @@ import { bodyFor, OPEN, UAF } from '../../support/nevisfido.ts'
 import { replaceOnce, runNginx } from '../../support/nginx.ts'
 import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { createRecord } from '../../support/records.ts'
 import { APP, APP_SECRET, basic, KEY, startService } from '../../support/service.ts'
 
 // Runs the configurations and commands of the pages for operators, and compares their tables with the code.
@@ -203,21 +204,7 @@ describe('back up and restore', { timeout: TIMEOUT_MS }, () => {
 
   /** Stores a token with the given digest. */
   function create({ tokens }: Stores, tokenDigest: string): Promise<boolean> {
-    return tokens.create({
-      tokenDigest,
-      sessionDigest: `session of ${tokenDigest}`,
-      operation: 'registration',
-      username: 'jeff',
-      client: undefined,
-      uafRequest: '[]',
-      createdAt: 1_000,
-      knownRevocation: 0,
-      expiresAt: 2_000,
-      responseLifetime: 1_000,
-      redeemedAt: undefined,
-      revokedAt: undefined,
-      outcome: undefined,
-    })
+    return tokens.create(createRecord({ tokenDigest, createdAt: 1_000 }))
   }
 
   const open = (store: string) => openStores(store, { onError: () => undefined, onFatal: () => undefined })

@@ -1,39 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { ACCOUNT, login } from '../../support/idscan.ts'
 import { codeOf, create, OPEN } from '../../support/nevisfido.ts'
 import { hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
+import { createRecord, NOW } from '../../support/records.ts'
 import { startService } from '../../support/service.ts'
-
-const NOW = Date.UTC(2026, 0, 1)
-const EXPIRY = NOW + 300_000
 
 /** Between a fault and the first write that succeeds again. */
 const RECOVERY_MS = 5_000
-
-let made = 0
-
-function createRecord(): TokenRecord {
-  made += 1
-  return {
-    tokenDigest: `token-${made}`,
-    sessionDigest: `session-${made}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: 'backend',
-    uafRequest: '[]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: EXPIRY,
-    responseLifetime: 120_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-  }
-}
 
 /** A primary, a standby that every write waits for, and two instances that know both. */
 async function startPair() {

@@ -7,12 +7,9 @@ import type { Settlement, TokenRecord } from '../../../src/core/ports/token-stor
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { createCredential, createRecord, LIFETIME_MS, NOW, RESPONSE_MS } from '../../support/records.ts'
 import { startRedis } from '../../support/redis.ts'
 import { createStoreFolder } from '../../support/stores.ts'
-
-const NOW = Date.UTC(2026, 0, 1)
-const LIFETIME_MS = 300_000
-const RESPONSE_MS = 120_000
 
 const folder = createStoreFolder('credentials')
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -27,45 +24,6 @@ if (hasPostgres()) {
   const postgres = await startPostgres()
   afterAll(() => postgres.stop())
   kinds.push({ kind: 'postgres', store: await postgres.createDatabase() })
-}
-
-let made = 0
-
-function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
-  made += 1
-  return {
-    tokenDigest: `token-${made}`,
-    sessionDigest: `session-${made}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: undefined,
-    uafRequest: '[]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: NOW + LIFETIME_MS,
-    responseLifetime: RESPONSE_MS,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-    ...changes,
-  }
-}
-
-/** Returns a key that no other test has. */
-function createCredential(changes: Partial<Credential> = {}): Credential {
-  made += 1
-  return {
-    aaid: 'F1D0#0001',
-    keyId: `key-${made}`,
-    username: `user-${made}`,
-    publicKey: 'MFkw',
-    algorithm: 1,
-    signCounter: 1,
-    authenticatorVersion: 2,
-    registeredAt: NOW,
-    lastUsedAt: undefined,
-    ...changes,
-  }
 }
 
 const registering = (...registrations: Credential[]): Settlement => ({
@@ -240,7 +198,7 @@ describe.each(kinds)('$kind', ({ store: name }) => {
     ['no key', [{ aaid: '0000#0000', keyId: '' }], []],
   ])('U6: a redemption deletes %s, once, and returns them', async (_, selectors, removed) => {
     const [stores, others] = await opened
-    const username = `dereg-${made++}`
+    const { username } = createCredential()
     const prefix = `${username}-`
     const keys = ['a', 'b', 'c'].map((keyId) =>
       createCredential({ keyId: prefix + keyId, username, aaid: keyId === 'c' ? 'F1D0#000C' : 'F1D0#000A' }),

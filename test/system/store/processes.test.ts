@@ -9,38 +9,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { createRecord, NOW } from '../../support/records.ts'
 import { canMount, mountSmallDisk } from '../../support/small-disk.ts'
 import type { StoreAnswer, StoreCall } from '../../support/store-process.ts'
 import { createStoreFolder, openStore } from '../../support/stores.ts'
 
 // The SQLite store in several processes, under another user, and on a failing disk.
 
-const NOW = Date.UTC(2026, 0, 1)
 const folder = createStoreFolder('processes')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let made = 0
 const open = (store: string) => openStore('tokens', store)
 const newFile = () => join(folder, `${made++}.db`)
-
-function createRecord(): TokenRecord {
-  const number = made++
-  return {
-    tokenDigest: `token-${number}`,
-    sessionDigest: `session-${number}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: 'backend',
-    uafRequest: '[{"header":{"op":"Reg"}}]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: NOW + 300_000,
-    responseLifetime: 120_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-  }
-}
 
 const revocationOf = (token: string) => ({ subject: `token ${token}`, issuedUntil: NOW, expires: NOW + 300_000 })
 

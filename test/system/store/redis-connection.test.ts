@@ -8,40 +8,18 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { COMMANDS } from '../../../src/store/redis/rights.ts'
 import { startDurableRedis } from '../../support/durable-redis.ts'
 import { startNetwork } from '../../support/network.ts'
 import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { createCredential, createRecord, NOW } from '../../support/records.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
 
 // The connections of the Redis store: which server they lead to, what the server must allow, and what it may do.
 
-const NOW = Date.UTC(2026, 0, 1)
 const nothing = () => undefined
-
-let made = 0
-function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
-  const number = made++
-  return {
-    tokenDigest: `token-${number}`,
-    sessionDigest: `session-${number}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: 'backend',
-    uafRequest: '[]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: NOW + 300_000,
-    responseLifetime: 120_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-    ...changes,
-  }
-}
 
 const revocation = (token: string) => ({ subject: `token ${token}`, issuedUntil: NOW, expires: NOW + 300_000 })
 
@@ -214,31 +192,6 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis behind a fixed address', (
     await stores.close()
   })
 
-  test('gets no further steps before they would time out, under more load than it can take', async () => {
-    await using redis = await startRedis()
-    const stores = await openStores(redis.url, { onError: nothing })
-    await stores.tokens.create(createRecord())
-    // Another client keeps Redis busy: one step in 60 ms is left.
-    const client = createClient({ url: redis.url })
-    await client.connect()
-    let isOver = false
-    const busy = (async () => {
-      const script = `local n = 0 for i = 1, 4000000 do n = n + i end return n`
-      while (!isOver) await client.eval(script)
-    })()
-    const outcomes: Promise<string>[] = []
-    for (let at = 0; at < 150; at++) {
-      outcomes.push(outcomeOf(stores.uses.count(`use-${at}`, 1, NOW + 1_000, NOW)))
-      await sleep(20)
-    }
-    const counts = Object.groupBy(await Promise.all(outcomes), (outcome) => outcome)
-    isOver = true
-    await busy
-    client.destroy()
-    expect(Object.keys(counts).filter((outcome) => !/^done$|too slow/.test(outcome))).toEqual([])
-    await stores.close()
-  })
-
   test('gets an answer through although the machine pauses for longer than the time limit', async () => {
     await using redis = await startRedis()
     // The network is in this process, so it pauses too, and its answer comes some turns of the event loop later.
@@ -288,17 +241,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis with access control lists'
     await stores.close()
   })
 
-  const CREDENTIAL = {
-    aaid: 'F1D0#0001',
-    keyId: 'key',
-    username: 'jeff',
-    publicKey: 'MFkw',
-    algorithm: 1,
-    signCounter: 1,
-    authenticatorVersion: 2,
-    registeredAt: NOW,
-    lastUsedAt: undefined,
-  }
+  const CREDENTIAL = createCredential({ username: 'jeff' })
 
   async function exercise(stores: Stores): Promise<void> {
     const record = createRecord({ client: undefined })

@@ -4,10 +4,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, test } from 'vitest'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { MIGRATIONS } from '../../../src/store/sqlite/migrations.ts'
+import { createRecord, LIFETIME_MS, NOW } from '../../support/records.ts'
 import { createStoreFolder } from '../../support/stores.ts'
 
-const NOW = Date.UTC(2026, 0, 1)
-const EXPIRY = NOW + 300_000
+const EXPIRY = NOW + LIFETIME_MS
 const folder = createStoreFolder('migration')
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -101,21 +101,7 @@ test('counts tokens without a client: those in the file, and those that version 
   old.create.run('before', 'session before')
   const stores = await openStores(`sqlite:${old.file}`)
   old.create.run('after', 'session after')
-  const record = {
-    tokenDigest: 'third',
-    sessionDigest: 'session third',
-    operation: 'registration',
-    username: undefined,
-    client: undefined,
-    uafRequest: '[]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: EXPIRY,
-    responseLifetime: 1_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-  } as const
+  const record = createRecord({ username: undefined, client: undefined, uafRequest: '[]' })
   expect(await stores.tokens.create(record, { maxRecords: 2, maxBytes: 100 })).toBe(false)
   expect(await stores.tokens.create(record, { maxRecords: 3, maxBytes: 100 })).toBe(true)
   await stores.close()

@@ -10,13 +10,12 @@ import type { StoreOptions } from '../../../src/store/open-stores.ts'
 import { createRedisClient, type RedisClient } from '../../../src/store/redis/client.ts'
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
+import { createRecord, LIFETIME_MS, NOW } from '../../support/records.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
 import { createStoreFolder, fewAtATime, openStore } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
-const NOW = Date.UTC(2026, 0, 1)
-const LIFETIME = 300_000
-const EXPIRY = NOW + LIFETIME
+const EXPIRY = NOW + LIFETIME_MS
 const FORGOTTEN = EXPIRY + RETENTION_MS
 
 /** Milliseconds to wait for the lock of another process. */
@@ -28,26 +27,6 @@ afterAll(() => rmSync(folder, { recursive: true }))
 let made = 0
 const open = (store: string, options?: StoreOptions) => openStore('tokens', store, options)
 const newFile = () => join(folder, `${made++}.db`)
-
-function createRecord(changes: Partial<TokenRecord> = {}): TokenRecord {
-  const number = made++
-  return {
-    tokenDigest: `token-${number}`,
-    sessionDigest: `session-${number}`,
-    operation: 'registration',
-    username: 'jeff',
-    client: 'backend',
-    uafRequest: '[{"header":{"op":"Reg"}}]',
-    createdAt: NOW,
-    knownRevocation: 0,
-    expiresAt: EXPIRY,
-    responseLifetime: 120_000,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-    ...changes,
-  }
-}
 
 /** A separate store for each test. Its name can be opened more than once, as several processes would. */
 interface Kind {
@@ -759,7 +738,7 @@ describe.skipIf(!hasProgram('redis-server'))('Redis', () => {
       await store.revoke(record.tokenDigest, NOW)
       for (const key of keys) {
         const left = await client.pTTL(key)
-        const longest = LIFETIME + record.responseLifetime + RETENTION_MS
+        const longest = LIFETIME_MS + record.responseLifetime + RETENTION_MS
         expect(left).toBeGreaterThan(longest - 10_000)
         expect(left).toBeLessThanOrEqual(longest)
       }

@@ -1,22 +1,9 @@
 import { expect, test } from 'vitest'
 import { type SessionStatus, statusOf } from '../../../../src/core/fido/status.ts'
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
+import { createRecord } from '../../../support/records.ts'
 
-const RECORD: TokenRecord = {
-  tokenDigest: '',
-  sessionDigest: '',
-  operation: 'registration',
-  username: 'jeff',
-  client: undefined,
-  uafRequest: '',
-  createdAt: 1_000,
-  knownRevocation: 0,
-  expiresAt: 5_000,
-  responseLifetime: 2_000,
-  redeemedAt: undefined,
-  revokedAt: undefined,
-  outcome: undefined,
-}
+const RECORD = createRecord({ createdAt: 1_000, expiresAt: 5_000, responseLifetime: 2_000 })
 const REDEEMED = { redeemedAt: 3_000 }
 const WAITING: SessionStatus = { status: 'clientRegistering', changedAt: 3_000, tokenResult: 'tokenRedeemed' }
 const TIMED_OUT = { status: 'failed', changedAt: 5_000, uafStatusCode: 1408 } as const

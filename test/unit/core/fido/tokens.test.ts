@@ -5,6 +5,7 @@ import { createFidoTokens, type FidoTokens, isRedeemable } from '../../../../src
 import type { TokenRecord } from '../../../../src/core/ports/token-store.ts'
 import { createRevocations, MAX_STALENESS_MS } from '../../../../src/core/revocations.ts'
 import { openStores } from '../../../../src/store/open-stores.ts'
+import { createRecord } from '../../../support/records.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
 
 const LIFETIME = 300_000 // milliseconds
@@ -61,22 +62,7 @@ test.each<[what: string, changed: Partial<TokenRecord>, now: number, redeemable:
   ['a redeemed token', { redeemedAt: FROZEN_TIME }, FROZEN_TIME, false],
   ['a revoked token', { revokedAt: FROZEN_TIME }, FROZEN_TIME, false],
 ])('isRedeemable tells whether %s can be redeemed', (_what, changed, now, redeemable) => {
-  const record: TokenRecord = {
-    tokenDigest: '',
-    sessionDigest: '',
-    operation: 'registration',
-    username: undefined,
-    client: undefined,
-    uafRequest: '',
-    createdAt: FROZEN_TIME,
-    knownRevocation: 0,
-    expiresAt: FROZEN_TIME + LIFETIME,
-    responseLifetime: 0,
-    redeemedAt: undefined,
-    revokedAt: undefined,
-    outcome: undefined,
-    ...changed,
-  }
+  const record = createRecord({ createdAt: FROZEN_TIME, expiresAt: FROZEN_TIME + LIFETIME, ...changed })
   expect(isRedeemable(record, now)).toBe(redeemable)
 })
 
