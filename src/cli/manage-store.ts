@@ -73,8 +73,7 @@ function readStoreUrl(name: string): string {
   const text = name.startsWith('file:') ? readText(name.slice('file:'.length)) : name
   const syntaxIssue = storeUrlIssue(text)
   if (syntaxIssue) throw new CommandError(`store: ${syntaxIssue}`)
-  if (text === IN_MEMORY_STORE)
-    throw new CommandError('store: in the memory of this command; expected one that servers use')
+  if (text === IN_MEMORY_STORE) throw new CommandError('store: in memory; expected one that servers share')
   const url = resolveStoreUrl(text, resolve())
   const fileIssue = storeFileIssue(url)
   if (fileIssue) throw new CommandError(`store: ${fileIssue}`)

@@ -240,7 +240,7 @@ test.each([
   [['redis://127.0.0.1:1/0', 'sqlite:other.db'], 'only an SQLite file can be copied'],
   [['sqlite:a.db', 'sqlite:./a.db'], 'cannot be copied to itself'],
   [['sqlite:missing.db', 'sqlite:other.db'], 'missing.db does not exist'],
-  [['sqlite:a.db', 'sqlite::memory:'], 'store: in the memory of this command'],
+  [['sqlite:a.db', 'sqlite::memory:'], 'store: in memory; expected one that servers share'],
   [['sqlite:a.db', 'file:missing'], 'missing cannot be read (ENOENT)'],
   [['sqlite:a.db', 'postgres://user:secret-password@/x'], 'store: invalid host or port'],
 ])('rejects store copy %j', async (words, message) => {
