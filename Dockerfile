@@ -13,7 +13,7 @@ RUN npm pkg set --json 'devDependencies={"rolldown":"*"}' && \
 COPY package.json tsconfig.json rolldown.config.ts ./
 COPY bin ./bin
 COPY src ./src
-COPY openapi/openapi.json ./openapi/
+COPY openapi/*.json ./openapi/
 RUN node_modules/.bin/rolldown --config rolldown.config.ts && npm pack --ignore-scripts --silent
 
 FROM packages AS build

