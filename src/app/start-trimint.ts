@@ -47,8 +47,27 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
   const connectionLimits = { ...DEFAULT_CONNECTION_LIMITS, ...options.connectionLimits }
   const load = options.load ?? createLoader(options, () => clock(), randomness)
 
+  /** What is open, the last first. */
+  const open: [step: string, close: () => Promise<unknown> | undefined][] = [
+    ['tracing', () => options.tracing?.close()],
+  ]
+  const closeAll = () => runShutdownSteps(Object.fromEntries(open), logger)
+
+  /** Leaves nothing open where a step of the start fails. */
+  async function orCloseAll<Result>(step: Promise<Result>): Promise<Result> {
+    try {
+      return await step
+    } catch (error) {
+      await closeAll()
+      throw error
+    }
+  }
+
   const loaded = load()
-  if ('issues' in loaded) throw new StartError(loaded.issues)
+  if ('issues' in loaded) {
+    await closeAll()
+    throw new StartError(loaded.issues)
+  }
   const { configuration, file } = loaded
 
   const metrics = options.metrics ?? createMetrics(() => clock())
@@ -71,7 +90,8 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     uptime,
   )
   const given = options.stores
-  const opened = hasEveryStore(given) ? undefined : await openStoresOf(configuration, file, options, logger)
+  const opened = hasEveryStore(given) ? undefined : await orCloseAll(openStoresOf(configuration, file, options, logger))
+  open.unshift(['store', () => opened?.close()])
   const stores = { ...opened, ...given } as Stores
   const revocations = createRevocations({ store: stores.revocations, clock, uptime })
   let isDraining = false
@@ -97,23 +117,6 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     isDraining: () => isDraining,
   }
   const build = (next: Configuration) => buildReadyServer(next, dependencies)
-
-  /** What is open, the last first. */
-  const open: [step: string, close: () => Promise<unknown> | undefined][] = [
-    ['store', () => opened?.close()],
-    ['tracing', () => options.tracing?.close()],
-  ]
-  const closeAll = () => runShutdownSteps(Object.fromEntries(open), logger)
-
-  /** Leaves nothing open where a step of the start fails. */
-  async function orCloseAll<Result>(step: Promise<Result>): Promise<Result> {
-    try {
-      return await step
-    } catch (error) {
-      await closeAll()
-      throw error
-    }
-  }
 
   const metricsServer =
     metricsPort === undefined ? undefined : await orCloseAll(createMetricsServer(renderMetrics, connectionLimits))

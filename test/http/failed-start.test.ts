@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
@@ -42,6 +42,18 @@ describe('a start that fails leaves nothing open', () => {
   test('where the server cannot be built', async () => {
     await expect(start({}, new Error('a plugin fails'))).rejects.toThrow('a plugin fails')
     expectClosed()
+  })
+
+  test.each([
+    ['the configuration is invalid', '', /store: path of a folder/],
+    ['the store cannot be opened', '/no.db', /store: cannot be opened/],
+  ])('where %s', async (_what, name, message) => {
+    const noDatabase = join(folder, 'no.db')
+    writeFileSync(noDatabase, 'text')
+    const configuration = { publicUrl: 'https://a.example', keys: [{ secret: KEY }], store: `sqlite:${folder}${name}` }
+    await expect(start({ configuration })).rejects.toThrow(message)
+    rmSync(noDatabase)
+    expect(isTracingClosed).toBe(true)
   })
 
   test.each(['port', 'metricsPort'] as const)('where %s is in use', async (option) => {
