@@ -48,23 +48,27 @@ interface Described {
   readonly status?: number
   readonly type?: string
   readonly parameters?: ZodOpenApiOperationObject['requestParams']
+  readonly usesStore?: boolean
 }
 
 function operation(operationId: string, summary: string, described: Described = {}): ZodOpenApiOperationObject {
-  const { body, reply, status = reply ? 200 : 204, type = 'application/json', parameters } = described
+  const { body, reply, status = reply ? 200 : 204, type = 'application/json', parameters, usesStore } = described
+  const error = (description: string) => ({ description, content: { 'application/json': { schema: serviceError } } })
   return {
     operationId,
     summary,
     ...(parameters ? { requestParams: parameters } : {}),
-    ...(body ? { requestBody: { content: { 'application/json': { schema: body } } } } : {}),
+    ...(body ? { requestBody: describeBody(body) } : {}),
     responses: {
       [status]: { description: summary, ...(reply ? { content: { [type]: { schema: reply } } } : {}) },
-      '4XX': {
-        description: 'A refusal, which says what is allowed.',
-        content: { 'application/json': { schema: serviceError } },
-      },
+      '4XX': error('A refusal, which says what is allowed.'),
+      ...(usesStore ? { 503: error('The store is unavailable.') } : {}),
     },
   }
+}
+
+function describeBody(schema: z.ZodType) {
+  return { required: !schema.safeParse(undefined).success, content: { 'application/json': { schema } } }
 }
 
 const STANDARD_TYPES: readonly unknown[] = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null']
@@ -128,13 +132,20 @@ export function createControlOpenApi(): string {
       '/sessions': {
         get: operation('listSessions', 'nevisFIDO sessions since the start', {
           reply: z.object({ sessions: z.array(sessionView) }),
+          usesStore: true,
         }),
       },
       '/guard': {
-        get: operation('listGuard', 'Counts of failed attempts', { reply: z.object({ counts: z.array(guardCount) }) }),
+        get: operation('listGuard', 'Counts of failed attempts', {
+          reply: z.object({ counts: z.array(guardCount) }),
+          usesStore: true,
+        }),
       },
       '/guard/{key}': {
-        delete: operation('liftBlock', 'Deletes a count', { parameters: { path: z.object({ key: z.string() }) } }),
+        delete: operation('liftBlock', 'Deletes a count', {
+          parameters: { path: z.object({ key: z.string() }) },
+          usesStore: true,
+        }),
       },
       '/authenticator': {
         get: operation('listKeys', 'Keys of the software authenticator', {
@@ -151,7 +162,9 @@ export function createControlOpenApi(): string {
         put: operation('setOutcomes', 'Chooses what the stand-ins answer', { body: outcomesInput, reply: outcomes }),
         delete: operation('clearOutcomes', 'Forgets the chosen outcomes'),
       },
-      '/decode': { post: operation('decodeToken', 'Decodes a token', { body: decodeInput, reply: decoded }) },
+      '/decode': {
+        post: operation('decodeToken', 'Decodes a token', { body: decodeInput, reply: decoded, usesStore: true }),
+      },
       '/reasons': {
         get: operation('listReasons', 'What each reason means', {
           reply: z.object({ reasons: z.record(z.string(), reason) }),
@@ -159,7 +172,8 @@ export function createControlOpenApi(): string {
       },
       '/reset': {
         post: operation('reset', 'Restores the state of the start', {
-          body: z.object({ only: z.array(z.string()).optional() }),
+          body: z.object({ only: z.array(z.string()).optional() }).optional(),
+          usesStore: true,
         }),
       },
     },

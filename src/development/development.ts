@@ -114,7 +114,7 @@ export function createDevelopment(options: DevelopmentOptions): DevelopmentTools
     repeat: timers.repeat,
     replaceStores: (stores) => parts.sessions.watchStores(outage.coverStores(stores)),
     replaceRevocations: outage.coverRevocations,
-    replaceAudit: observeDecisions,
+    replaceAudit: (audit) => observeDecisions(audit, settings.journal > 0),
     watch(app) {
       decorateRequests(app)
       injection.watch(app)

@@ -6,7 +6,7 @@ import type { JournalRecord } from './schema.ts'
 
 /** The decision about a request, as the audit log has it. */
 export interface Decided {
-  readonly outcome: Exclude<JournalRecord['outcome'], 'answered'>
+  readonly outcome: JournalRecord['outcome']
   readonly contract: NonNullable<JournalRecord['contract']>
   readonly reason?: JournalRecord['reason'] | undefined
   readonly tokenId?: string | undefined

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../core/clock.ts'
 import { clientIp } from '../../http/client-ip.ts'
-import type { Explain } from '../../http/refusal.ts'
 import { type AuditLog, type Decision, requestOf } from '../../observability/audit-log.ts'
 import { explainRefusal } from '../../observability/reasons.ts'
+import type { Fault } from '../faults/list.ts'
 import { isExempt } from '../paths.ts'
 import { stateOf } from '../request-state.ts'
 import type { Decided, Entry } from './entry.ts'
@@ -59,8 +59,18 @@ function keepBody(body: unknown): unknown {
   return Buffer.isBuffer(body) && body.length > MAX_BODY_BYTES ? `[${body.length} bytes]` : body
 }
 
-/** Keeps each decision for the journal, and marks the refusals that a fault caused (L14, L16). */
-export function observeDecisions(audit: AuditLog): AuditLog {
+/**
+ * Marks the refusals that a fault caused, and keeps each decision for the journal (L14, L15, L16).
+ *
+ * @param hasJournal without one, no decision is kept.
+ */
+export function observeDecisions(audit: AuditLog, hasJournal: boolean): AuditLog {
+  function refused(...[decision, explain]: Parameters<AuditLog['refused']>): void {
+    const fault = decision[requestOf]?.development?.fault
+    if (hasJournal) note('refused', decision, fault ? explainFault(fault) : explainRefusal(decision.reason, explain))
+    audit.refused(fault ? { ...decision, injected: true } : decision)
+  }
+
   function note(outcome: Decided['outcome'], decision: Decision & Partial<Decided>, explanation?: string): void {
     const request = decision[requestOf]
     if (!request) return
@@ -81,8 +91,10 @@ export function observeDecisions(audit: AuditLog): AuditLog {
     }
   }
 
+  if (!hasJournal) return { ...audit, refused }
   return {
     ...audit,
+    refused,
     issued(decision) {
       note('issued', decision)
       audit.issued(decision)
@@ -90,6 +102,10 @@ export function observeDecisions(audit: AuditLog): AuditLog {
     redeemed(decision) {
       note('redeemed', decision)
       audit.redeemed(decision)
+    },
+    answered(decision) {
+      note('answered', decision)
+      audit.answered(decision)
     },
     checked(decision) {
       note('checked', decision)
@@ -103,13 +119,9 @@ export function observeDecisions(audit: AuditLog): AuditLog {
       note('revoked', decision)
       audit.revoked(decision)
     },
-    refused(decision, explain?: Explain) {
-      const fault = decision[requestOf]?.development?.fault
-      const explanation = fault
-        ? `Fault ${fault.id} was injected; DELETE /_trimint/faults/${fault.id} ends it.`
-        : explainRefusal(decision.reason, explain)
-      note('refused', decision, explanation)
-      audit.refused(fault ? { ...decision, injected: true } : decision)
-    },
   }
+}
+
+function explainFault({ id }: Fault): string {
+  return `Fault ${id} was injected; DELETE /_trimint/faults/${id} ends it.`
 }

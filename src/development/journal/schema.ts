@@ -43,7 +43,9 @@ export const journalRecord = z.object({
   replyHeaders: json,
   duration: z.number().meta({ description: 'Milliseconds.' }),
   contract: oneOf(CONTRACTS).optional(),
-  outcome: oneOf(OUTCOMES).meta({ description: '`answered` where no token was decided about.' }),
+  outcome: oneOf(OUTCOMES).meta({
+    description: '`answered` where no token was decided about, or a FIDO client completed its session.',
+  }),
   reason: oneOf(REFUSAL_REASONS).optional(),
   explanation: z.string().optional().meta({ description: 'What was wrong in this request, and what to change.' }),
   tokenId: z.string().optional(),

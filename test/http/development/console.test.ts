@@ -170,9 +170,12 @@ describe('L25: POST /_trimint/decode', () => {
       ['POST', '/reset', { only: ['guard'] }],
       ['POST', '/reset', { only: ['credentials'] }],
     ]
+    const { paths } = (await control(away, 'GET', '/openapi.json')).json as { paths: Record<string, object> }
     for (const [method, path, body] of calls) {
       const { status, json } = await control(away, method, path, body)
       expect([path, status, json.error]).toEqual([path, 503, 'temporarily_unavailable'])
+      const described = paths[path.replace(/(?<=guard\/).*/, '{key}')]
+      expect(described, path).toHaveProperty([method.toLowerCase(), 'responses', '503'])
     }
   })
 })

@@ -351,3 +351,10 @@ test('L14: an injected fault is marked in the audit line, the journal and the me
   expect(body).toMatch(/trimint_requests_refused_total\{contract="bws",reason="bad_secret"\} [1-9]/)
   expect(body).toMatch(/trimint_faults_injected_total\{effect="reason"\} [1-9]/)
 })
+
+test('L14: an injected fault is marked in the audit line without a journal, too', async () => {
+  await using none = await startDevelopment({ configuration: { control: { journal: 0 } } })
+  await control(none, 'POST', '/faults', { then: { reason: 'bad_secret' } })
+  await getToken(none, QUERY)
+  expect(none.log.findLast(({ event }) => event === 'token.refused')).toMatchObject({ injected: true })
+})

@@ -44,6 +44,18 @@ test('L15: keeps a request whole, with the decision', async () => {
   })
 })
 
+test('L15: keeps the decision about the response of a FIDO client', async () => {
+  const { token } = await createToken(service, 'registration')
+  await service.trimint.authenticator.register(token)
+  expect(await query('outcome=answered&contract=nevisfido')).toMatchObject([
+    {
+      path: '/nevisfido/uaf/1.1/registration',
+      operation: 'registration',
+      tokenId: expect.stringMatching(/^[\w-]{43}$/),
+    },
+  ])
+})
+
 test('L15: keeps the last `control.journal` requests, not its own and not health', async () => {
   await using small = await startDevelopment({ configuration: { control: { journal: 3 } } })
   for (const id of ['1', '2', '3', '4', '5'])
