@@ -16,35 +16,24 @@ type Step = (...values: unknown[]) => Promise<unknown>
 export function createStoreOutage(): StoreOutage {
   const outage = new AsyncLocalStorage<true>()
 
-  function failWhileAway(): void {
-    if (outage.getStore()) throw new Error('injected fault: the store is unavailable')
+  function cover<Values extends unknown[], Result>(step: (...values: Values) => Promise<Result>) {
+    return (...values: Values): Promise<Result> =>
+      outage.getStore() ? Promise.reject(new Error('injected fault: the store is unavailable')) : step(...values)
   }
 
-  function cover(store: object): object {
-    const steps = Object.entries(store as Record<string, Step>).map(([name, step]): [string, Step] => [
-      name,
-      async (...values) => {
-        failWhileAway()
-        return step(...values)
-      },
-    ])
+  function coverStore(store: object): object {
+    const steps = Object.entries(store as Record<string, Step>).map(([name, step]) => [name, cover(step)])
     return Object.fromEntries(steps)
   }
 
   return {
     run: (step) => outage.run(true, step),
-    coverStores({ close, isInPlace, ...stores }) {
-      const covered = Object.entries(stores).map(([name, store]) => [name, cover(store)])
+    coverStores({ close, isInPlace, warnings: _, ...stores }) {
+      const covered = Object.entries(stores).map(([name, store]) => [name, coverStore(store)])
       return { ...(Object.fromEntries(covered) as Stores), ...(isInPlace ? { isInPlace } : {}), close }
     },
     coverRevocations(revocations) {
-      return {
-        ...revocations,
-        async refreshIfStale() {
-          failWhileAway()
-          await revocations.refreshIfStale()
-        },
-      }
+      return { ...revocations, refreshIfStale: cover(revocations.refreshIfStale) }
     },
   }
 }
