@@ -1,5 +1,6 @@
-// What the candidates of one scenario share: cores, a folder, the load generator and a Redis.
+// What the candidates of one scenario share: cores, a folder, the load generator, a Redis and a PostgreSQL.
 
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -7,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findFreePort } from '../test/support/ports.ts'
+import { type StartedPostgres, startPostgres } from '../test/support/postgres.ts'
 import { type Generator, startGenerator } from './load/client.ts'
 import type { Cores } from './machine.ts'
 import { type ProcessOptions, startProcess } from './process.ts'
@@ -18,8 +20,8 @@ export interface BenchEnvironment extends AsyncDisposable {
   /** Each process gets a folder below it. */
   readonly folder: string
   readonly generator: Generator
-  /** Returns the URL of a Redis database that no other candidate uses. */
-  redisDatabase(): Promise<string>
+  /** Returns the URL of a database that no other candidate uses. */
+  openDatabase(kind: 'redis' | 'postgres'): Promise<string>
 }
 
 export async function createBenchEnvironment(cores: Cores): Promise<BenchEnvironment> {
@@ -30,12 +32,17 @@ export async function createBenchEnvironment(cores: Cores): Promise<BenchEnviron
   const redisOptions = { core: cores.generator, folder: join(folder, 'redis') }
   let redis: Promise<number> | undefined
   let databases = 0
+  let postgres: Promise<StartedPostgres> | undefined
   const owned = stack.move()
   return {
     cores,
     folder,
     generator,
-    async redisDatabase() {
+    async openDatabase(kind) {
+      if (kind === 'postgres') {
+        postgres ??= startDurablePostgres(cores.generator, owned)
+        return (await postgres).createDatabase()
+      }
       redis ??= startDurableRedis(redisOptions, owned)
       databases += 1
       return `redis://127.0.0.1:${await redis}/${databases}`
@@ -54,6 +61,16 @@ async function startDurableRedis(options: ProcessOptions, owner: AsyncDisposable
   owner.use(startProcess(['redis-server', ...words, ...durable], options))
   await waitUntilListening(port)
   return port
+}
+
+/** Starts a PostgreSQL that syncs every commit to the disk. */
+async function startDurablePostgres(core: number | undefined, owner: AsyncDisposableStack): Promise<StartedPostgres> {
+  const server = owner.use(await startPostgres({ fsync: 'on' }))
+  const [row] = await server.query("SELECT pg_read_file('postmaster.pid') AS file")
+  const [pid = ''] = String(row?.file).split('\n')
+  // Sessions inherit the core.
+  if (core !== undefined) execFileSync('taskset', ['--pid', '--cpu-list', String(core), pid])
+  return server
 }
 
 export async function waitUntilListening(port: number): Promise<void> {

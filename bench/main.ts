@@ -1,11 +1,11 @@
 // Benchmarks of Trimint, each a comparison within one run on one machine; every answer is checked.
 //
-//   npm run bench                    throughput of every workload and peer, live tokens, workers
+//   npm run bench                    throughput of every workload and peer, growth, workers
 //   npm run bench -- --quick         throughput of the five headline workloads
-//   --scenario NAME,NAME             throughput, live-tokens, workers, verifications, start, chart
+//   --scenario NAME,NAME             throughput, growth, workers, verifications, start, chart
 //   --only NAME,NAME                 candidates of throughput
 //   --seconds N  --rounds N          length and number of measurements
-//   --tokens N                       live-tokens; a million by default
+//   --tokens N                       live tokens of growth; a million by default
 //   --workers N  --connections N     workers; 2 and 64 by default
 //   --chart                          updates bench/results.json and docs/performance.svg with this run's ratios
 
@@ -16,7 +16,7 @@ import { drawChart, updateResults } from './chart.ts'
 import { readCount } from './command-line.ts'
 import { createBenchEnvironment } from './environment.ts'
 import { chooseCores, describeMachine, UNBOUND } from './machine.ts'
-import { runLiveTokens } from './scenarios/live-tokens.ts'
+import { runGrowth } from './scenarios/growth.ts'
 import { runStart } from './scenarios/start.ts'
 import { runThroughput } from './scenarios/throughput.ts'
 import { runVerifications } from './scenarios/verifications.ts'
@@ -48,9 +48,9 @@ const candidates = selectNames(
 
 const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   throughput: measureThroughput,
-  'live-tokens': async () => {
+  growth: async () => {
     await using environment = await createBenchEnvironment(bound)
-    await runLiveTokens(environment, { tokens: readCount(values.tokens, 10_000_000), seconds, rounds })
+    await runGrowth(environment, { tokens: readCount(values.tokens, 10_000_000), seconds, rounds })
   },
   workers: async () => {
     const workers = readCount(values.workers, 64)
@@ -68,7 +68,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   },
   chart: drawChart,
 }
-const byDefault = quick ? 'throughput' : 'throughput,live-tokens,workers'
+const byDefault = quick ? 'throughput' : 'throughput,growth,workers'
 
 process.stdout.write(`${describeMachine(bound)}\n`)
 for (const [, run] of selectNames(Object.entries(SCENARIOS), values.scenario ?? byDefault, ([name]) => name))

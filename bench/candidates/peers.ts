@@ -21,21 +21,20 @@ const GET: Requests = {
   expect: { status: 200, body: '^([\\w-]+\\.){2}[\\w-]+$' },
 }
 
-const passwordGrant = (body: string): Requests => ({
+const BASIC = `Basic ${Buffer.from('shop:the secret of the shop').toString('base64')}`
+
+const grant = (form: Readonly<Record<string, string>>, body: string, path = '/token'): Requests => ({
   request: formatRequest({
     method: 'POST',
-    path: '/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'password',
-      username: 'anna',
-      password: 'right-password',
-      client_id: 'shop',
-      client_secret: 'the secret of the shop',
-    }).toString(),
+    path,
+    headers: { authorization: BASIC, 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
   }),
   expect: { status: 200, body },
 })
+
+const passwordGrant = (body: string): Requests =>
+  grant({ grant_type: 'password', username: 'anna', password: 'right-password' }, body)
 
 const OPAQUE = '"access_token":"[\\w.-]+"'
 const SIGNED = '"access_token":"[\\w-]+\\.[\\w-]+\\.[\\w-]+"'
@@ -88,6 +87,8 @@ const nginx: Candidate = {
   },
 }
 
+const CLIENT_CREDENTIALS = { grant_type: 'client_credentials', scope: 'scanning' }
+
 const isNginxInstalled = findProgram('nginx') !== undefined && existsSync(NGINX_MODULE)
 
 export const PEERS: readonly Candidate[] = [
@@ -99,6 +100,23 @@ export const PEERS: readonly Candidate[] = [
   nodePeer('oidc-jwt', 'oidc-provider, JWT', 'oidc-provider.ts', passwordGrant(SIGNED), { JWT_TOKENS: '1' }),
   nodePeer('oidc-opaque', 'oidc-provider, opaque', 'oidc-provider.ts', passwordGrant(OPAQUE)),
   nodePeer('oauth2-server', '@node-oauth/oauth2-server', 'oauth2-server.ts', passwordGrant(OPAQUE)),
+  nodePeer('ts-oauth2-server', '@jmondi/oauth2-server, JWT', 'ts-oauth2-server.ts', passwordGrant(SIGNED)),
+  nodePeer(
+    'oauth2-mock-server',
+    'oauth2-mock-server, signs ES256',
+    'oauth2-mock-server.ts',
+    grant(CLIENT_CREDENTIALS, SIGNED),
+  ),
+  ...(findProgram('glewlwyd') === undefined
+    ? []
+    : [
+        nodePeer(
+          'glewlwyd',
+          'glewlwyd, JWT, SQLite',
+          'glewlwyd.ts',
+          grant(CLIENT_CREDENTIALS, SIGNED, '/api/oauth2/token'),
+        ),
+      ]),
   // Debian: nginx and libnginx-mod-http-js.
   ...(isNginxInstalled ? [nginx] : []),
 ]

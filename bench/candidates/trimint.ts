@@ -29,30 +29,32 @@ const digest = (secret: string): string => `sha256:${createHash('sha256').update
 /** The secrets of the callers; the configuration contains only their digests. */
 export const SECRETS = { app: makeSecret(), client: makeSecret(), resourceServer: makeSecret() }
 
+export const APP = { id: 'shop', client: 'Shop', secret: digest(SECRETS.app), bcids: ['bws/112'] }
+
+export const createAccount = async () => ({
+  username: ACCOUNT.username,
+  password: await hash(ACCOUNT.password, ARGON2),
+  fullName: 'Anna Example',
+  role: 'SuperAdministrator',
+  areas: ['scanning' as const, 'investigation' as const],
+  memberOf: ['Users'],
+  tenant: 'Example',
+})
+
+export const NEVISFIDO = {
+  appId: 'https://fido.example.com/nevisfido/uaf/1.1/facets',
+  clients: [{ id: 'backend', secret: digest(SECRETS.client), users: '*' as const }],
+  users: '*' as const,
+}
+
 async function configure(store: string, key: string): Promise<ConfigurationInput> {
   return {
     publicUrl: 'https://tokens.example.com',
     store,
     keys: [{ id: 'key-1', secret: `file:${key}` }],
-    bws: { apps: [{ id: 'shop', client: 'Shop', secret: digest(SECRETS.app), bcids: ['bws/112'] }] },
-    idscan: {
-      accounts: [
-        {
-          username: ACCOUNT.username,
-          password: await hash(ACCOUNT.password, ARGON2),
-          fullName: 'Anna Example',
-          role: 'SuperAdministrator',
-          areas: ['scanning', 'investigation'],
-          memberOf: ['Users'],
-          tenant: 'Example',
-        },
-      ],
-    },
-    nevisfido: {
-      appId: 'https://fido.example.com/nevisfido/uaf/1.1/facets',
-      clients: [{ id: 'backend', secret: digest(SECRETS.client), users: '*' }],
-      users: '*',
-    },
+    bws: { apps: [APP] },
+    idscan: { accounts: [await createAccount()] },
+    nevisfido: NEVISFIDO,
     resourceServers: [{ id: 'verify-api', secret: digest(SECRETS.resourceServer) }],
     trustProxy: ['loopback'],
   }
@@ -61,7 +63,7 @@ async function configure(store: string, key: string): Promise<ConfigurationInput
 export interface TrimintOptions extends ProcessOptions {
   readonly store: string
   /** Sections of the configuration that replace the default ones. */
-  readonly sections?: Partial<ConfigurationInput>
+  readonly sections?: Partial<ConfigurationInput> | undefined
 }
 
 export async function startTrimintProcess({ store, sections, env, ...options }: TrimintOptions) {

@@ -26,7 +26,7 @@ const bwsRequest = (query: string): string =>
 
 export const BWS: Requests = { request: bwsRequest(''), expect: ok(`^(${JWS})$`) }
 
-const LOGIN: Requests = {
+export const LOGIN: Requests = {
   request: formatRequest({
     method: 'POST',
     path: '/idscanenterprisesvc/token',
@@ -59,15 +59,17 @@ const check = (path: string): Requests => ({
   expect: ok('^$'),
 })
 
-const introspect: Requests = {
-  request: formatRequest({
+const asResourceServer = (path: string): string =>
+  formatRequest({
     method: 'POST',
-    path: '/introspect',
+    path,
     headers: { authorization: basic('verify-api', SECRETS.resourceServer), 'content-type': FORM },
     body: `token=${TOKEN_PLACE}`,
-  }),
-  expect: ok('^\\{"active":true,'),
-}
+  })
+
+const introspect: Requests = { request: asResourceServer('/introspect'), expect: ok('^\\{"active":true,') }
+
+export const REVOKE: Requests = { request: asResourceServer('/revoke'), expect: ok('^$') }
 
 const redeem: Requests = {
   request: formatRequest({
@@ -81,9 +83,9 @@ const redeem: Requests = {
 
 const UNLIMITED_USES = 1e9
 
-type Traffic = Pick<Target, 'requests' | 'tokens'>
+export type Traffic = Pick<Target, 'requests' | 'tokens'>
 
-const idscanCheck: Traffic = { requests: { ...check('idscan/scanning'), uses: UNLIMITED_USES }, tokens: LOGIN }
+export const idscanCheck: Traffic = { requests: { ...check('idscan/scanning'), uses: UNLIMITED_USES }, tokens: LOGIN }
 const countedCheck: Traffic = {
   requests: { ...check('bws/verify'), uses: TRIES },
   tokens: { ...BWS, request: bwsRequest(`&maxtries=${TRIES}`) },
@@ -91,10 +93,10 @@ const countedCheck: Traffic = {
 const introspection: Traffic = { requests: { ...introspect, uses: UNLIMITED_USES }, tokens: LOGIN }
 const redemption: Traffic = { requests: redeem, tokens: CREATE }
 
-export type StoreKind = 'sqlite' | 'redis'
+export type StoreKind = 'sqlite' | 'redis' | 'postgres'
 
 export function openStoreUrl(kind: StoreKind, folder: string, environment: BenchEnvironment): string | Promise<string> {
-  return kind === 'sqlite' ? `sqlite:${join(folder, 'trimint.db')}` : environment.redisDatabase()
+  return kind === 'sqlite' ? `sqlite:${join(folder, 'trimint.db')}` : environment.openDatabase(kind)
 }
 
 interface Workload extends Candidate {
@@ -112,7 +114,7 @@ function workload(name: string, title: string, kind: StoreKind, traffic: Traffic
       const folder = join(environment.folder, name, env?.WORKERS ?? '')
       const store = await openStoreUrl(kind, folder, environment)
       const started = await startTrimintProcess({ core: environment.cores.server, folder, store, env })
-      return { ...started, ...traffic, sharesGeneratorCore: kind === 'redis' }
+      return { ...started, ...traffic, sharesGeneratorCore: kind !== 'sqlite' }
     },
   }
 }
@@ -132,5 +134,7 @@ export const WORKLOADS: readonly Workload[] = [
   workload('check-counted-redis', 'gateway check, counted, Redis', 'redis', countedCheck),
   workload('introspect', 'introspection, IDscan', 'sqlite', introspection),
   workload('redeem-sqlite', 'nevisFIDO redeem, SQLite', 'sqlite', redemption),
+  workload('create-postgres', 'nevisFIDO create, PostgreSQL', 'postgres', { requests: CREATE }, 0.2),
+  workload('redeem-postgres', 'nevisFIDO redeem, PostgreSQL', 'postgres', redemption),
   workload('redeem-redis', 'nevisFIDO redeem, Redis', 'redis', redemption),
 ]

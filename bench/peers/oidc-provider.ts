@@ -13,7 +13,7 @@ const provider = new Provider('http://127.0.0.1', {
       grant_types: ['password'],
       redirect_uris: [],
       response_types: [],
-      token_endpoint_auth_method: 'client_secret_post',
+      token_endpoint_auth_method: 'client_secret_basic',
     },
   ],
   cookies: { keys: ['cookie key'] },

@@ -12,7 +12,14 @@ import { median, spread } from '../statistics.ts'
 /** For each worker: long enough for V8 to optimise its code. */
 const WARM_UP_S = 5
 
-const MEASURED: readonly Candidate['name'][] = ['bws', 'create-sqlite', 'create-redis']
+const MEASURED: readonly Candidate['name'][] = [
+  'bws',
+  'check-idscan',
+  'login',
+  'create-sqlite',
+  'create-redis',
+  'create-postgres',
+]
 
 export interface WorkersOptions extends Repetition {
   readonly workers: number
