@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MAX_KEYS_PER_USER } from '../../../../src/core/ports/credential-store.ts'
 import type { Authenticator } from '../../../../src/development/authenticator/authenticator.ts'
 import { TAG } from '../../../../src/development/authenticator/tlv.ts'
 import { openStores, type Stores } from '../../../../src/store/open-stores.ts'
@@ -155,6 +156,30 @@ describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
       const codes = await sendAtOnce('registration', sessions)
       expect(codes.filter((code) => code === 1200)).toHaveLength(1)
       expect(codes.filter((code) => code === 1494)).toHaveLength(5)
+    },
+  )
+
+  test.skipIf(isMissing)(
+    'U38: of registrations of a user at once, as many hold as the limit allows, and the others get 1403',
+    async () => {
+      const username = newUser()
+      const sessions = await Promise.all(
+        Array.from({ length: MAX_KEYS_PER_USER + 4 }, async (_, index) => {
+          const { uafRequest, sessionId } = await startSession(at(index), 'registration', { username })
+          const { body } = await createPhone(at(index)).answer(uafRequest)
+          return { sessionId, body }
+        }),
+      )
+      const codes = await sendAtOnce(
+        'registration',
+        sessions.map(({ body }) => body),
+      )
+      expect(codes.filter((code) => code === 1200)).toHaveLength(MAX_KEYS_PER_USER)
+      expect(codes.filter((code) => code === 1403)).toHaveLength(4)
+      const { sessionId = '' } = sessions[codes.indexOf(1403)] ?? {}
+      expect(await statusOf(at(1), sessionId)).toMatchObject({ status: 'failed', uafStatusCode: 1403 })
+      await startSession(at(0), 'deregistration', { username })
+      expect((await attempt(at(2), createPhone(at(2)), 'registration', {}, { username })).code).toBe(1200)
     },
   )
 
