@@ -6,6 +6,7 @@ import type { Authenticator } from '../../../../src/development/authenticator/au
 import { TAG } from '../../../../src/development/authenticator/tlv.ts'
 import { openStores, type Stores } from '../../../../src/store/open-stores.ts'
 import { codeOf, OPEN, UAF } from '../../../support/nevisfido.ts'
+import { hasPostgres, type StartedPostgres, startPostgres } from '../../../support/postgres.ts'
 import { hasProgram } from '../../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../../support/redis.ts'
 import { type Service, startService } from '../../../support/service.ts'
@@ -28,17 +29,21 @@ const COPIES = 200
 
 const folder = createStoreFolder('uaf')
 let redis: StartedRedis | undefined
+let postgres: StartedPostgres | undefined
 beforeAll(async () => {
   if (hasProgram('redis-server')) redis = await startRedis()
+  if (hasPostgres()) postgres = await startPostgres()
 })
 afterAll(async () => {
   await redis?.stop()
+  await postgres?.stop()
   rmSync(folder, { recursive: true })
 })
 
 const kinds = [
   { kind: 'SQLite', urlOf: () => `sqlite:${join(folder, 'uaf.db')}`, isMissing: false },
   { kind: 'Redis', urlOf: () => redis?.url ?? '', isMissing: !hasProgram('redis-server') },
+  { kind: 'PostgreSQL', urlOf: async () => (await postgres?.createDatabase()) ?? '', isMissing: !hasPostgres() },
 ]
 
 describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
@@ -47,8 +52,9 @@ describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
   const opened: Stores[] = []
   beforeAll(async () => {
     if (isMissing) return
+    const url = await urlOf()
     for (let count = 0; count < INSTANCES; count++) {
-      const stores = await openStores(urlOf(), {})
+      const stores = await openStores(url, {})
       opened.push(stores)
       instances.push(await startService({ clock, stores, configuration: { nevisfido: OPEN } }))
     }
