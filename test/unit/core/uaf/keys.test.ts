@@ -200,13 +200,13 @@ describe('U25', () => {
   })
 
   test('U25: rejects a chain before its dates', () => {
-    expect(isValid([PLAIN_LEAF], [ROOT], Date.UTC(2026, 0, 1))).toBe(false)
+    expect(isValid([PLAIN_LEAF], [ROOT], Date.UTC(2025, 11, 31))).toBe(false)
   })
 
   test('U25: parses certificates in DER, and nothing else', () => {
     const der = Buffer.from(LEAF, 'base64')
-    expect(parseCertificate(der)?.subject).toBe('CN=Authenticator F1D0#0001')
-    expect(parseCertificate(Buffer.from(ED25519_LEAF, 'base64'))?.subject).toBe('CN=Ed')
+    expect(parseCertificate(der)?.subject).toBe('CN=Authenticator')
+    expect(parseCertificate(Buffer.from(ED25519_LEAF, 'base64'))?.publicKey.asymmetricKeyType).toBe('ed25519')
     expect(parseCertificate(Buffer.concat([der, Buffer.alloc(1)]))).toBeUndefined()
     expect(parseCertificate(Buffer.from(new X509Certificate(der).toString()))).toBeUndefined()
     expect(parseCertificate(Buffer.from('3003020101', 'hex'))).toBeUndefined()
