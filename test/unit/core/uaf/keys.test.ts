@@ -101,6 +101,17 @@ describe('U21', () => {
     expect(restorePublicKey(exportPublicKey(key)).equals(expected)).toBe(true)
   })
 
+  test('restores a key once, and remembers a limited number of them', () => {
+    const [text, ...others] = Array.from({ length: 1_001 }, () => exportPublicKey(createAuthenticatorKey(1).publicKey))
+    const key = restorePublicKey(text ?? '')
+    expect(restorePublicKey(text ?? '')).toBe(key)
+    const last = others.map(restorePublicKey).at(-1)
+    expect(restorePublicKey(others.at(-1) ?? '')).toBe(last)
+    const again = restorePublicKey(text ?? '')
+    expect(again).not.toBe(key)
+    expect(again.equals(key)).toBe(true)
+  })
+
   const explicit = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     paramEncoding: 'explicit',
