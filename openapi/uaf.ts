@@ -24,7 +24,7 @@ const UAF_RESPONSE = JSON.stringify([
 const CODES = {
   1400: 'invalid body or form',
   1401: 'key of another user',
-  1403: 'the owner of the key is no longer known',
+  1403: 'the owner of the key is no longer known, or the user would have too many keys',
   1408: 'too late',
   1480: 'authenticator without metadata',
   1481: 'unknown key',
@@ -112,7 +112,7 @@ export const uafPaths: ZodOpenApiPathsObject = {
     },
   },
   '/nevisfido/uaf/1.1/registration': {
-    post: takeResponse('registration', [1400, 1408, 1480, 1491, 1492, 1494, 1495, 1496, 1498, 1500]),
+    post: takeResponse('registration', [1400, 1403, 1408, 1480, 1491, 1492, 1494, 1495, 1496, 1498, 1500]),
   },
   '/nevisfido/uaf/1.1/authentication': {
     post: takeResponse('authentication', [1400, 1401, 1403, 1408, 1480, 1481, 1491, 1492, 1495, 1498, 1500]),

@@ -12,13 +12,25 @@ export interface Reply {
   readonly status: number
   readonly headers: string[]
   readonly body: string
+  /** A signature to verify for each request. */
+  readonly verification?: Verification | undefined
+}
+
+export interface Verification {
+  /** A public key in PEM. */
+  readonly key: string
+  /** Options of node:crypto's `verify`. */
+  readonly options: object
+  readonly text: string
+  /** In base64. */
+  readonly signature: string
 }
 
 export interface BareServer extends AsyncDisposable {
   readonly port: number
   readonly process: MeasuredProcess
   /** Makes it send this answer from now on. */
-  imitate(answer: Answer): Promise<void>
+  imitate(answer: Answer, verification?: Verification): Promise<void>
 }
 
 /** The headers that node:http adds itself, and Content-Length, which is computed. */
@@ -31,9 +43,9 @@ export async function startBare({ cores, folder }: BenchEnvironment): Promise<Ba
   return {
     port,
     process: server,
-    async imitate(answer) {
+    async imitate(answer, verification) {
       const ready = once(server.child, 'message')
-      server.child.send(toReply(answer))
+      server.child.send({ ...toReply(answer), verification })
       await ready
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),

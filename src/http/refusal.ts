@@ -46,6 +46,7 @@ export const REFUSAL_REASONS = [
   'foreign_key',
   'policy_mismatch',
   'key_rejected',
+  'too_many_keys',
   'algorithm_rejected',
   'wrong_challenge_hash',
   'bad_attestation',

@@ -201,6 +201,10 @@ export const REASONS: Readonly<Record<RefusalReason, Words>> = {
     meaning: 'the key has an unacceptable format, or another user has it',
     action: 'check the authenticator',
   },
+  too_many_keys: {
+    meaning: 'the user would have more than 32 keys; nothing was registered',
+    action: 'remove keys that are not used any more: `trimint credentials list --user`, then `remove`',
+  },
   algorithm_rejected: {
     meaning: 'the algorithm is unknown, does not fit the key, or is not the registered one',
     action: 'check the authenticator',

@@ -4,7 +4,7 @@ import { digestSecret, matchSecret } from '../crypto/secrets.ts'
 import type { CredentialStore } from '../ports/credential-store.ts'
 import type { SessionOutcome, Settlement, TokenRecord, TokenStore } from '../ports/token-store.ts'
 import { type OpenedAuthentication, openAuthentication, verifyAuthentication } from '../uaf/authentication.ts'
-import { UAF_FAILURES, UafError, type UafFailure } from '../uaf/failure.ts'
+import { demand, UAF_FAILURES, UafError, type UafFailure } from '../uaf/failure.ts'
 import { type OpenedRegistration, openRegistration, verifyRegistration } from '../uaf/registration.ts'
 import type { UafResponse } from '../uaf/response.ts'
 import type { UafRules } from '../uaf/verdict.ts'
@@ -127,6 +127,7 @@ export function createFidoResponses(dependencies: FidoResponsesDependencies): Fi
         const { outcome, ...changes } = await verify()
         const settlement = { ...changes, outcome: { ...told, ...outcome, statusCode: SUCCESS } }
         const result = await available(store.settle(record.tokenDigest, settlement, now))
+        demand(result !== 'full', 'too_many_keys')
         if (result !== 'conflict') return { outcome: result === 'settled' ? 'succeeded' : 'ended', record }
       }
       throw new Error(`the keys of a response changed ${MAX_ATTEMPTS} times while it was verified`)

@@ -1,5 +1,8 @@
 import type { KeyName } from '../uaf/aaid.ts'
 
+/** A user who registers again and again, or a caller without credentials, must not fill the store (U38). */
+export const MAX_KEYS_PER_USER = 32
+
 /** A registered key of a user's authenticator. All times are milliseconds since the epoch. */
 export interface Credential extends KeyName {
   readonly username: string

@@ -1,6 +1,6 @@
 import type { FidoOperation } from '../fido/operation.ts'
 import type { KeyName } from '../uaf/aaid.ts'
-import type { Credential, CredentialUse } from './credential-store.ts'
+import type { Credential, CredentialUse, MAX_KEYS_PER_USER } from './credential-store.ts'
 import { RETENTION_MS } from './retention.ts'
 
 /**
@@ -57,9 +57,10 @@ export interface Settlement {
 
 /**
  * `conflict`: a key to register is registered, or a used one has changed since it was read. `ended`: the session is
- * unknown, not redeemed, revoked or settled. Neither has written anything.
+ * unknown, not redeemed, revoked or settled. `full`: the user would have more than {@link MAX_KEYS_PER_USER} keys.
+ * None of them has written anything.
  */
-export type SettlementResult = 'settled' | 'conflict' | 'ended'
+export type SettlementResult = 'settled' | 'conflict' | 'ended' | 'full'
 
 /** Selects keys of a user: an empty `keyId` all keys of the AAID, an empty `aaid` all keys. */
 export type KeySelector = KeyName

@@ -23,6 +23,8 @@ export const UAF_FAILURES = {
   policy_mismatch: 1492,
   /** U21, U27 */
   key_rejected: 1494,
+  /** U38 */
+  too_many_keys: 1403,
   /** U20, U30 */
   algorithm_rejected: 1495,
   /** U23 */

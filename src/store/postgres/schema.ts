@@ -77,6 +77,13 @@ const MIGRATIONS: readonly string[] = [
 
   -- Written beside each reading of revocations, one row for each connection.
   CREATE TABLE trimint_beats (backend integer PRIMARY KEY, at timestamptz NOT NULL) WITH (fillfactor = 50);`,
+  // Numbers the keys of a user from 1: the index makes the limit on them exact across instances.
+  `ALTER TABLE trimint_credentials ADD COLUMN slot integer;
+  UPDATE trimint_credentials AS known SET slot = numbered.slot FROM (
+    SELECT aaid, key_id, row_number() OVER (PARTITION BY username ORDER BY registered_at, key_id) AS slot
+    FROM trimint_credentials
+  ) AS numbered WHERE known.aaid = numbered.aaid AND known.key_id = numbered.key_id;
+  CREATE UNIQUE INDEX trimint_credentials_slot ON trimint_credentials (username, slot);`,
 ]
 
 /** Identifies the lock of migrations among the advisory locks of the database. */

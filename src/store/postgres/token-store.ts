@@ -1,4 +1,5 @@
 import type { FidoOperation } from '../../core/fido/operation.ts'
+import { MAX_KEYS_PER_USER } from '../../core/ports/credential-store.ts'
 import { RETENTION_MS } from '../../core/ports/retention.ts'
 import {
   type AnonymousLimit,
@@ -106,7 +107,11 @@ const REDEEM_AND_REMOVE: Statement = {
     FROM locked LEFT JOIN redeemed ON token_digest = digest`,
 }
 
-/** Writes all or nothing. A key that another session registers at the same time violates the primary key. */
+/**
+ * Writes all or nothing. A key that another session registers at the same time violates the primary key. Each new key
+ * takes a free slot of its user, of which there are as many as keys are allowed: two sessions that take the same one at
+ * the same time violate its index. Random slots make that rare.
+ */
 const SETTLE: Statement = {
   name: 'settle',
   text: `WITH input AS MATERIALIZED (
@@ -119,25 +124,38 @@ const SETTLE: Statement = {
     ), known AS MATERIALIZED (
       SELECT aaid, key_id, details FROM trimint_credentials
       WHERE (aaid, key_id) IN (SELECT aaid, key_id FROM input) ORDER BY aaid, key_id FOR UPDATE
+    ), fresh AS MATERIALIZED (
+      SELECT *, row_number() OVER (ORDER BY aaid, key_id) AS at FROM input WHERE before IS NULL
+    ), taken AS MATERIALIZED (
+      SELECT slot FROM trimint_credentials WHERE username = (SELECT username FROM fresh LIMIT 1) AND slot IS NOT NULL
+    ), free AS MATERIALIZED (
+      SELECT slot, row_number() OVER (ORDER BY random()) AS at FROM generate_series(1, ${MAX_KEYS_PER_USER}) AS slot
+      WHERE slot NOT IN (SELECT slot FROM taken)
     ), verdict AS MATERIALIZED (
-      SELECT EXISTS (SELECT FROM session) AS waits,
-        NOT EXISTS (
-          SELECT FROM input LEFT JOIN known USING (aaid, key_id) WHERE before IS DISTINCT FROM known.details
-        ) AS fits
+      SELECT *, unchanged AND room AS fits FROM (
+        SELECT EXISTS (SELECT FROM session) AS waits,
+          NOT EXISTS (
+            SELECT FROM input LEFT JOIN known USING (aaid, key_id) WHERE before IS DISTINCT FROM known.details
+          ) AS unchanged,
+          (SELECT count(*) FROM fresh) <= (SELECT count(*) FROM free) AS room
+      ) AS checks
     ), registered AS (
-      INSERT INTO trimint_credentials (aaid, key_id, username, details, registered_at)
-      SELECT aaid, key_id, username, after, registered FROM input, verdict
-      WHERE waits AND fits AND before IS NULL ORDER BY aaid, key_id
+      INSERT INTO trimint_credentials (aaid, key_id, username, details, registered_at, slot)
+      SELECT aaid, key_id, username, after, registered, slot FROM fresh JOIN free USING (at), verdict
+      WHERE waits AND fits ORDER BY aaid, key_id
     ), used AS (
       UPDATE trimint_credentials AS known SET details = after, last_used_at = $4 FROM input, verdict
       WHERE waits AND fits AND before IS NOT NULL AND known.aaid = input.aaid AND known.key_id = input.key_id
     ), settled AS (
       UPDATE trimint_tokens SET outcome = $2 FROM verdict WHERE waits AND fits AND token_digest = $1
     )
-    SELECT waits, fits FROM verdict`,
+    SELECT waits, unchanged, room FROM verdict`,
 }
 
 const UNIQUE_VIOLATION = '23505'
+
+/** Each attempt after the first follows a registration of the same key, or by the same user. */
+const MAX_SETTLE_ATTEMPTS = 10
 
 const REVOKE: Statement = {
   name: 'revoke',
@@ -223,14 +241,18 @@ export function createPostgresTokenStore({ run, gather }: Pick<Primary, 'run' | 
     },
     async settle(tokenDigest, { outcome, ...changes }, now) {
       const values = [tokenDigest, JSON.stringify(outcome), JSON.stringify(toChanges(changes)), now, now - RETENTION_MS]
-      try {
-        const [row] = await run(SETTLE, values)
-        if (row?.waits !== true) return 'ended'
-        return row.fits === true ? 'settled' : 'conflict'
-      } catch (error) {
-        if (sqlStateOf(error) === UNIQUE_VIOLATION) return 'conflict'
-        throw error
+      for (let attempts = 0; attempts < MAX_SETTLE_ATTEMPTS; attempts++) {
+        try {
+          const [row] = await run(SETTLE, values)
+          if (row?.waits !== true) return 'ended'
+          if (row.unchanged !== true) return 'conflict'
+          return row.room === true ? 'settled' : 'full'
+        } catch (error) {
+          // The next attempt sees what the other session has registered.
+          if (sqlStateOf(error) !== UNIQUE_VIOLATION) throw error
+        }
       }
+      return 'conflict'
     },
     async revoke(tokenDigest, now) {
       return (await run(REVOKE, [tokenDigest, now, now - RETENTION_MS])).length > 0

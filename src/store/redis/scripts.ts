@@ -1,5 +1,6 @@
 import { type CommandParser, defineScript } from 'redis'
 import type { FidoOperation } from '../../core/fido/operation.ts'
+import { MAX_KEYS_PER_USER } from '../../core/ports/credential-store.ts'
 import {
   type AnonymousLimit,
   CLOCK_LEEWAY_MS,
@@ -336,11 +337,14 @@ return reply`,
   settleSession: defineScript({
     SCRIPT: `${LOAD_RECORD}
 if not isKnown or redeemed == '${NEVER}' or revoked ~= '${NEVER}' or outcome ~= '' then return 'ended' end
+local new = 0
 for at = 4, #ARGV, 3 do
   local stored = redis.call('HGET', KEYS[2], ARGV[at])
   local identity = stored and string.match(stored, '^%S+ (.*)$') or ''
   if identity ~= ARGV[at + 1] then return 'conflict' end
+  if identity == '' then new = new + 1 end
 end
+if new > 0 and redis.call('ZCARD', KEYS[3]) + new > ${MAX_KEYS_PER_USER} then return 'full' end
 for at = 4, #ARGV, 3 do
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 2])
   if ARGV[at + 1] == '' then redis.call('ZADD', KEYS[3], ARGV[1], ARGV[at]) end

@@ -1,12 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Credential } from '../../core/ports/credential-store.ts'
-import type { KeyRemoval, Settlement } from '../../core/ports/token-store.ts'
+import { type Credential, MAX_KEYS_PER_USER } from '../../core/ports/credential-store.ts'
+import type { KeyRemoval, Settlement, SettlementResult } from '../../core/ports/token-store.ts'
 import { CREDENTIAL_COLUMNS, toCredential } from './credential-row.ts'
 
 /** What redemptions and settlements change of keys, in the transaction of the token's change. */
 export interface SessionChanges {
-  /** Registers and updates keys, all of them or none. Returns false where one is registered already, or has changed. */
-  apply(changes: Pick<Settlement, 'registrations' | 'uses'>, now: number): boolean
+  /** Registers and updates keys, all of them or none. */
+  apply(changes: Pick<Settlement, 'registrations' | 'uses'>, now: number): Exclude<SettlementResult, 'ended'>
   /** Deletes the selected keys of a user, and returns them. */
   remove(removal: KeyRemoval): Credential[]
 }
@@ -15,6 +15,7 @@ export function prepareSessionChanges(database: DatabaseSync): SessionChanges {
   const find = database.prepare(
     `SELECT ${CREDENTIAL_COLUMNS} FROM main.credentials WHERE aaid = $aaid AND key_id = $keyId`,
   )
+  const count = database.prepare('SELECT count(*) AS keys FROM main.credentials WHERE username = $username')
   const insert = database.prepare(
     `INSERT INTO main.credentials (aaid, key_id, username, public_key, algorithm, sign_counter, authenticator_version,
        registered_at)
@@ -34,16 +35,24 @@ export function prepareSessionChanges(database: DatabaseSync): SessionChanges {
     return toCredential(find.get({ aaid, keyId }))
   }
 
+  function hasRoom(registrations: Settlement['registrations']): boolean {
+    const [first] = registrations
+    if (!first) return true
+    const { keys } = count.get({ username: first.username }) as { keys: number }
+    return keys + registrations.length <= MAX_KEYS_PER_USER
+  }
+
   return {
     apply({ registrations, uses }, now) {
       const isUnchanged = uses.every(({ credential }) => isSame(credential, findCredential(credential)))
-      if (!isUnchanged || registrations.some(findCredential)) return false
+      if (!isUnchanged || registrations.some(findCredential)) return 'conflict'
+      if (!hasRoom(registrations)) return 'full'
       for (const { algorithm = null, lastUsedAt: _, ...columns } of registrations) insert.run({ ...columns, algorithm })
       for (const { credential, algorithm, signCounter } of uses) {
         const { aaid, keyId } = credential
         update.run({ aaid, keyId, algorithm, signCounter, now })
       }
-      return true
+      return 'settled'
     },
     remove({ username, selectors }) {
       const removed = selectors.flatMap(({ aaid, keyId }) => remove.all({ username, aaid, keyId }).map(toCredential))

@@ -101,9 +101,9 @@ export function prepareTokenOperations(database: DatabaseSync) {
     settle(tokenDigest: string, { outcome, ...changes }: Settlement, now: number): SettlementResult {
       lookup.catchUp()
       if (!isWaiting.get({ tokenDigest, cutoff: now - RETENTION_MS })) return 'ended'
-      if (!credentials.apply(changes, now)) return 'conflict'
-      settle.run({ tokenDigest, outcome: JSON.stringify(outcome) })
-      return 'settled'
+      const result = credentials.apply(changes, now)
+      if (result === 'settled') settle.run({ tokenDigest, outcome: JSON.stringify(outcome) })
+      return result
     },
     revoke(tokenDigest: string, now: number): boolean {
       lookup.catchUp()

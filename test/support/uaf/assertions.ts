@@ -1,4 +1,4 @@
-import { constants, createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { constants, createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { TAG } from '../../../src/core/uaf/assertion/tags.ts'
 import { LEAF_KEY } from './certificates.ts'
 
@@ -40,8 +40,6 @@ export function createAuthenticatorKey(algorithm = 1): AuthenticatorKey {
     : generateKeyPairSync('ec', { namedCurve: algorithm < 5 ? 'P-256' : 'secp256k1' })
   return { algorithm, ...pair }
 }
-
-const attestationKey = createPrivateKey(LEAF_KEY)
 
 /** Signs as an authenticator with an algorithm of ALG_SIGN does. */
 export function signAs(algorithm: number, key: KeyObject, data: Buffer): Buffer {
@@ -93,7 +91,7 @@ export interface RegistrationParts extends CommonParts {
   readonly signer?: KeyObject
 }
 
-/** Returns a registration assertion, signed by the key itself or by {@link attestationKey}. */
+/** Returns a registration assertion, signed by the key itself or by {@link LEAF_KEY}. */
 export function buildRegistration(parts: RegistrationParts): Buffer {
   const { key, certificates, aaid = AAID, keyId = KEY_ID, fcParams = encodeFcParams(), mode = 1, version = 1 } = parts
   const { counter = 1, more = Buffer.alloc(0) } = parts
@@ -110,7 +108,7 @@ export function buildRegistration(parts: RegistrationParts): Buffer {
     tlv(TAG.PUB_KEY, publicKey),
     more,
   )
-  const signer = parts.signer ?? (certificates ? attestationKey : key.privateKey)
+  const signer = parts.signer ?? (certificates ? LEAF_KEY : key.privateKey)
   const signature = tlv(TAG.SIGNATURE, signAs(algorithm, signer, krd))
   const chain = certificates?.map((base64) => tlv(TAG.ATTESTATION_CERT, Buffer.from(base64, 'base64'))) ?? []
   const attestation = tlv(certificates ? TAG.BASIC_FULL : TAG.BASIC_SURROGATE, signature, ...chain)

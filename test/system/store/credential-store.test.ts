@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Credential } from '../../../src/core/ports/credential-store.ts'
+import { type Credential, MAX_KEYS_PER_USER } from '../../../src/core/ports/credential-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { Settlement, TokenRecord } from '../../../src/core/ports/token-store.ts'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
@@ -181,6 +181,46 @@ describe.each(kinds)('$kind', ({ store: name }) => {
     )
     expect(results.filter((result) => result === 'settled')).toHaveLength(1)
     expect(results.filter((result) => result === 'conflict')).toHaveLength(19)
+  })
+
+  test('U38: refuses keys beyond the limit of a user, all or none, until one is removed', async () => {
+    const [stores, others] = await opened
+    const { username } = createCredential()
+    const keys = Array.from({ length: MAX_KEYS_PER_USER }, () => createCredential({ username }))
+    const [first, ...further] = keys
+    if (!first) throw new Error('the limit is 0')
+    await registered(stores, first)
+    const session = await redeemed(stores)
+    expect(
+      await others.tokens.settle(session.tokenDigest, registering(...further, createCredential({ username })), NOW),
+    ).toBe('full')
+    expect(await others.credentials.findByUser(username)).toStrictEqual([first])
+    expect(await others.tokens.settle(session.tokenDigest, registering(...further), NOW)).toBe('settled')
+
+    const { tokenDigest } = await redeemed(stores)
+    const next = registering(createCredential({ username }))
+    expect(await stores.tokens.settle(tokenDigest, next, NOW)).toBe('full')
+    expect((await others.tokens.findByToken(tokenDigest, NOW))?.outcome).toBeUndefined()
+    const uses = await redeemed(stores, { operation: 'authentication' })
+    expect(await stores.tokens.settle(uses.tokenDigest, using(first, 2), NOW)).toBe('settled')
+    await registered(others)
+    await others.credentials.remove(first)
+    expect(await stores.tokens.settle(tokenDigest, next, NOW)).toBe('settled')
+    expect(await others.credentials.findByUser(username)).toHaveLength(MAX_KEYS_PER_USER)
+  })
+
+  test('U38: of many registrations of a user at the same time, as many hold as the limit allows', async () => {
+    const [stores, others] = await opened
+    const { username } = createCredential()
+    const sessions = await Promise.all(Array.from({ length: MAX_KEYS_PER_USER + 8 }, () => redeemed(stores)))
+    const results = await Promise.all(
+      sessions.map(({ tokenDigest }, at) =>
+        (at % 2 ? stores : others).tokens.settle(tokenDigest, registering(createCredential({ username })), NOW),
+      ),
+    )
+    expect(results.filter((result) => result === 'settled')).toHaveLength(MAX_KEYS_PER_USER)
+    expect(results.filter((result) => result === 'full')).toHaveLength(8)
+    expect(await others.credentials.findByUser(username)).toHaveLength(MAX_KEYS_PER_USER)
   })
 
   test.each([

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/app/system-clock.ts'
+import { MAX_KEYS_PER_USER } from '../../../src/core/ports/credential-store.ts'
 import type { Revocation } from '../../../src/core/ports/revocation-store.ts'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { runTrimint } from '../../support/command.ts'
 import { findFreePort } from '../../support/ports.ts'
 import { giveToPostgres, hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
-import { createRecord, LIFETIME_MS, NOW } from '../../support/records.ts'
+import { createCredential, createRecord, LIFETIME_MS, NOW } from '../../support/records.ts'
 
 const EXPIRY = NOW + LIFETIME_MS
 
@@ -83,6 +84,28 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     await Promise.all(all.map((stores) => stores.close()))
   })
 
+  test('U38: counts the keys of a user that version 1 has registered', async () => {
+    const url = await server.createDatabase()
+    await (await openStores(url)).close()
+    await server.query(
+      `ALTER TABLE trimint_credentials DROP COLUMN slot;
+       UPDATE trimint_schema SET version = 1;
+       INSERT INTO trimint_credentials (aaid, key_id, username, details, registered_at)
+         SELECT 'F1D0#0001', at::text, '"jeff"', '{}', at FROM generate_series(1, ${MAX_KEYS_PER_USER - 1}) AS at`,
+      url,
+    )
+    const { tokens, close } = await openStores(url)
+    const register = async () => {
+      const { tokenDigest, ...record } = createRecord()
+      await tokens.create({ tokenDigest, ...record })
+      await tokens.redeem(tokenDigest, 'registration', NOW)
+      const registrations = [createCredential({ username: 'jeff' })]
+      return tokens.settle(tokenDigest, { outcome: { settledAt: NOW, statusCode: 1200 }, registrations, uses: [] }, NOW)
+    }
+    expect([await register(), await register()]).toEqual(['settled', 'full'])
+    await close()
+  })
+
   const refusals: [string, (url: string) => string | Promise<string>, RegExp][] = [
     ['a wrong password', (url) => url.replace(/:[^:@]*@/, ':wrong-password@'), /password authentication failed/],
     ['a database that does not exist', (url) => `${url}-none`, /database "[^"]*-none" does not exist/],
@@ -93,7 +116,7 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
         await server.query('UPDATE trimint_schema SET version = 99', url)
         return url
       },
-      /the store is of version 99, this release knows versions up to 1/,
+      /the store is of version 99, this release knows versions up to 2/,
     ],
     [
       'a database in another encoding',

@@ -432,6 +432,21 @@ describe('SQLite', () => {
     await store.close()
   })
 
+  test('answers each of many reads and writes of one turn of the event loop with its own result', async () => {
+    const store = await open(`sqlite:${newFile()}`)
+    const records = Array.from({ length: 64 }, () => createRecord())
+    await Promise.all(records.map((record) => store.create(record)))
+    const [found, redeemed, missing] = await Promise.all([
+      Promise.all(records.map(({ sessionDigest }) => store.findBySession(sessionDigest, NOW))),
+      Promise.all(records.map(({ tokenDigest }) => store.redeem(tokenDigest, 'registration', NOW))),
+      store.findByToken('unknown', NOW),
+    ])
+    expect(found.map((record) => record?.tokenDigest)).toEqual(records.map(({ tokenDigest }) => tokenDigest))
+    expect(redeemed).toMatchObject(records.map(({ tokenDigest }) => ({ outcome: 'redeemed', record: { tokenDigest } })))
+    expect(missing).toBeUndefined()
+    await store.close()
+  })
+
   // What a failed read or write of the disk does: SQLite rolls the transaction back, or rejects its commit.
   test.each([
     ['a statement', `SELECT RAISE(ROLLBACK, 'the disk is broken')`],

@@ -30,16 +30,19 @@ test('answers each call with its own result', async () => {
   await writer.close()
 })
 
-test('gathers the writes of one callback of the event loop, promises included', async () => {
-  const { writer } = openWriter()
-  const seen: string[] = []
-  const first = writer.write(ADD).then(() => seen.push('answered'))
-  await undefined
-  seen.push('later in the same callback')
-  await Promise.all([first, writer.write(ADD)])
-  expect(seen).toEqual(['later in the same callback', 'answered'])
-  await writer.close()
-})
+test.each(['write', 'read'] as const)(
+  'gathers each %s of one callback of the event loop, promises included',
+  async (kind) => {
+    const { writer } = openWriter()
+    const seen: string[] = []
+    const first = writer[kind](ADD).then(() => seen.push('answered'))
+    await undefined
+    seen.push('later in the same callback')
+    await Promise.all([first, writer[kind](ADD)])
+    expect(seen).toEqual(['later in the same callback', 'answered'])
+    await writer.close()
+  },
+)
 
 test.each(['write', 'read'] as const)(
   'reports an I/O error of a %s once, and rejects every call from then on',
@@ -57,8 +60,8 @@ test.each(['write', 'read'] as const)(
 
 test('rejects the other writes of the transaction in which an I/O error occurs, and those that were gathered', async () => {
   const { writer, onFatal } = openWriter(failOn)
-  const gathered = writer.write(ADD)
-  await Promise.all([expect(writer.read(FAIL)).rejects.toBe(IO_ERROR), expect(gathered).rejects.toBe(IO_ERROR)])
+  const [failed, gathered] = [writer.read(FAIL), writer.write(ADD)]
+  await Promise.all([expect(failed).rejects.toBe(IO_ERROR), expect(gathered).rejects.toBe(IO_ERROR)])
   const { writer: another } = openWriter(failOn)
   const results = await Promise.allSettled([another.write(ADD), another.write(FAIL)])
   expect(results).toMatchObject(Array(2).fill({ status: 'rejected', reason: IO_ERROR }))

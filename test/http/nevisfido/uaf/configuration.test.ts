@@ -7,8 +7,8 @@ import { startTrimint } from '../../../../src/app/start-trimint.ts'
 import type { Trimint } from '../../../../src/app/trimint.ts'
 import { OPEN } from '../../../support/nevisfido.ts'
 import { KEY, startService } from '../../../support/service.ts'
+import { issueCertificate } from '../../../support/uaf/issue-certificate.ts'
 import { attempt, createPhone } from '../../../support/uaf.ts'
-import { issueCertificate } from '../../../support/uaf-certificates.ts'
 import { ATTESTATION_TYPE, createStatement } from '../../../support/uaf-metadata.ts'
 
 const root = issueCertificate({ subject: 'Root' })

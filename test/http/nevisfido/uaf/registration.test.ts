@@ -7,6 +7,7 @@ import { TAG, type Tlv } from '../../../../src/development/authenticator/tlv.ts'
 import { OPEN } from '../../../support/nevisfido.ts'
 import { startService } from '../../../support/service.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../../support/time.ts'
+import { type CertificateOptions, type Issued, issueCertificate } from '../../../support/uaf/issue-certificate.ts'
 import {
   attempt,
   createPhone,
@@ -17,7 +18,6 @@ import {
   withReplaced,
   withValue,
 } from '../../../support/uaf.ts'
-import { type CertificateOptions, type Issued, issueCertificate } from '../../../support/uaf-certificates.ts'
 import { ATTESTATION_TYPE, createStatement } from '../../../support/uaf-metadata.ts'
 
 /** Without a statement. */

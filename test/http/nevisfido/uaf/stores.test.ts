@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MAX_KEYS_PER_USER } from '../../../../src/core/ports/credential-store.ts'
 import type { Authenticator } from '../../../../src/development/authenticator/authenticator.ts'
 import { TAG } from '../../../../src/development/authenticator/tlv.ts'
 import { openStores, type Stores } from '../../../../src/store/open-stores.ts'
 import { codeOf, OPEN, UAF } from '../../../support/nevisfido.ts'
+import { hasPostgres, type StartedPostgres, startPostgres } from '../../../support/postgres.ts'
 import { hasProgram } from '../../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../../support/redis.ts'
 import { type Service, startService } from '../../../support/service.ts'
@@ -27,17 +29,21 @@ const COPIES = 200
 
 const folder = createStoreFolder('uaf')
 let redis: StartedRedis | undefined
+let postgres: StartedPostgres | undefined
 beforeAll(async () => {
   if (hasProgram('redis-server')) redis = await startRedis()
+  if (hasPostgres()) postgres = await startPostgres()
 })
 afterAll(async () => {
   await redis?.stop()
+  await postgres?.stop()
   rmSync(folder, { recursive: true })
 })
 
 const kinds = [
   { kind: 'SQLite', urlOf: () => `sqlite:${join(folder, 'uaf.db')}`, isMissing: false },
   { kind: 'Redis', urlOf: () => redis?.url ?? '', isMissing: !hasProgram('redis-server') },
+  { kind: 'PostgreSQL', urlOf: async () => (await postgres?.createDatabase()) ?? '', isMissing: !hasPostgres() },
 ]
 
 describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
@@ -46,8 +52,9 @@ describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
   const opened: Stores[] = []
   beforeAll(async () => {
     if (isMissing) return
+    const url = await urlOf()
     for (let count = 0; count < INSTANCES; count++) {
-      const stores = await openStores(urlOf(), {})
+      const stores = await openStores(url, {})
       opened.push(stores)
       instances.push(await startService({ clock, stores, configuration: { nevisfido: OPEN } }))
     }
@@ -155,6 +162,30 @@ describe.each(kinds)('$kind', ({ kind, urlOf, isMissing }) => {
       const codes = await sendAtOnce('registration', sessions)
       expect(codes.filter((code) => code === 1200)).toHaveLength(1)
       expect(codes.filter((code) => code === 1494)).toHaveLength(5)
+    },
+  )
+
+  test.skipIf(isMissing)(
+    'U38: of registrations of a user at once, as many hold as the limit allows, and the others get 1403',
+    async () => {
+      const username = newUser()
+      const sessions = await Promise.all(
+        Array.from({ length: MAX_KEYS_PER_USER + 4 }, async (_, index) => {
+          const { uafRequest, sessionId } = await startSession(at(index), 'registration', { username })
+          const { body } = await createPhone(at(index)).answer(uafRequest)
+          return { sessionId, body }
+        }),
+      )
+      const codes = await sendAtOnce(
+        'registration',
+        sessions.map(({ body }) => body),
+      )
+      expect(codes.filter((code) => code === 1200)).toHaveLength(MAX_KEYS_PER_USER)
+      expect(codes.filter((code) => code === 1403)).toHaveLength(4)
+      const { sessionId = '' } = sessions[codes.indexOf(1403)] ?? {}
+      expect(await statusOf(at(1), sessionId)).toMatchObject({ status: 'failed', uafStatusCode: 1403 })
+      await startSession(at(0), 'deregistration', { username })
+      expect((await attempt(at(2), createPhone(at(2)), 'registration', {}, { username })).code).toBe(1200)
     },
   )
 

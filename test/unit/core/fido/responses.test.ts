@@ -242,3 +242,18 @@ test('U34: answers a response that lost the race, and gives up where keys keep c
     'changed 10 times',
   )
 })
+
+test('U38: fails a session whose user would have too many keys', async () => {
+  await using parts = await start()
+  const { tokens, credentials } = parts.stores
+  const full = parts.createResponses({
+    ...tokens,
+    settle: async (digest, settlement, now) =>
+      settlement.registrations.length > 0 ? 'full' : tokens.settle(digest, settlement, now),
+  })
+  const request = await parts.askToRegister()
+  const result = await full.take('registration', answerRegistration(request), undefined)
+  expect(result).toMatchObject({ outcome: 'failed', failure: 'too_many_keys' })
+  expect((await parts.tokens.find(request.token))?.outcome).toMatchObject({ statusCode: 1403 })
+  expect(await credentials.findByUser('jeff')).toEqual([])
+})

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Credential } from '../../../../src/core/ports/credential-store.ts'
 import { TAG } from '../../../../src/core/uaf/assertion/tags.ts'
@@ -267,7 +267,7 @@ describe('a registration', () => {
         key,
         algorithm: 8,
         certificates: [LARGE_EXPONENT_LEAF],
-        signer: createPrivateKey(LARGE_EXPONENT_KEY),
+        signer: LARGE_EXPONENT_KEY,
       }),
       {},
     ],

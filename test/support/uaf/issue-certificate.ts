@@ -13,7 +13,9 @@ export interface CertificateOptions {
   readonly notAfter?: number
   /** Value of id-fido-gen-ce-aaid. */
   readonly aaid?: string
-  /** A key on P-256, a new one by default. */
+  /** The same without the inner layer of DER. */
+  readonly rawAaid?: string
+  /** A new key on P-256 by default. Of another kind only with an issuer, as its signature is ECDSA. */
   readonly privateKey?: KeyObject
   /** Signs with this key in place of the issuer's. */
   readonly signer?: KeyObject
@@ -43,6 +45,7 @@ export function issueCertificate({
   notBefore = VALID_FROM,
   notAfter = VALID_TO,
   aaid,
+  rawAaid,
   privateKey: given,
   signer,
 }: CertificateOptions): Issued {
@@ -50,6 +53,7 @@ export function issueCertificate({
   const publicKey = createPublicKey(privateKey)
   const extensions = [extension(OID.BASIC_CONSTRAINTS, true, sequence(ca ? [boolean(true)] : []))]
   if (aaid !== undefined) extensions.push(extension(OID.FIDO_AAID, false, der(0x04, Buffer.from(aaid))))
+  if (rawAaid !== undefined) extensions.push(extension(OID.FIDO_AAID, false, Buffer.from(rawAaid)))
   const algorithm = sequence([oid(OID.ECDSA_SHA256)])
   const content = sequence([
     der(0xa0, integer(2)),
