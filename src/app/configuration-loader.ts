@@ -1,6 +1,6 @@
 import { createDemoConfiguration } from '../config/demo-config.ts'
 import { readEnvironment } from '../config/environment.ts'
-import { type LoadResult, loadConfiguration, parseConfiguration } from '../config/load.ts'
+import { createConfigurationLoader, type LoadResult, parseConfiguration } from '../config/load.ts'
 import type { Clock } from '../core/clock.ts'
 import { MIN_KEY_BYTES } from '../core/crypto/keyring.ts'
 import type { Randomness } from '../core/randomness.ts'
@@ -12,7 +12,8 @@ export function createLoader(options: TrimintOptions, clock: Clock, randomness: 
   if (configFile !== undefined) {
     const NODE_ENV = production ? 'production' : 'development'
     const { environment } = readEnvironment({ NODE_ENV, WORKERS: String(workers), TRIMINT_CONFIG: configFile })
-    return () => loadConfiguration(environment, variables, clock())
+    const load = createConfigurationLoader(environment, variables)
+    return () => load(clock())
   }
   const publicUrl = `http://127.0.0.1:${options.port || 8080}`
   const input = configuration ?? {

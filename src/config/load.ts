@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Randomness } from '../core/randomness.ts'
 import { type ConfigIssue, check, formatPath } from './config-issue.ts'
@@ -8,6 +7,7 @@ import { type Environment, isProduction, type Variables } from './environment.ts
 import { type FileVersions, readFileVersion } from './file-version.ts'
 import { checkValidity } from './pem.ts'
 import { findUnsafeSecrets } from './production-secrets.ts'
+import { type ReadFile, readAnyFile, readRegularFile } from './read-file.ts'
 import {
   type Configuration,
   type ConfigurationInput,
@@ -50,11 +50,27 @@ export function loadConfiguration(
   variables: Variables,
   now: number,
   randomness?: Randomness,
+  readFile: ReadFile = readAnyFile,
 ): LoadResult {
   const file = environment.TRIMINT_CONFIG ?? DEFAULT_FILE
   const version = readFileVersion(file)
-  const loaded = loadFile(file, environment, variables, now, randomness)
+  const loaded = loadFile(file, environment, variables, now, randomness, readFile)
   return { ...loaded, files: new Map([[file, version], ...(loaded.files ?? [])]) }
+}
+
+/**
+ * Creates a loader for a process that serves. It reads pipes and devices the first time only: a reload must not wait for
+ * them, since no request is answered meanwhile.
+ *
+ * @see loadConfiguration
+ */
+export function createConfigurationLoader(environment: Environment, variables: Variables, randomness?: Randomness) {
+  let readFile = readAnyFile
+  return (now: number): LoadResult => {
+    const loaded = loadConfiguration(environment, variables, now, randomness, readFile)
+    readFile = readRegularFile
+    return loaded
+  }
 }
 
 function loadFile(
@@ -63,10 +79,11 @@ function loadFile(
   variables: Variables,
   now: number,
   randomness: Randomness | undefined,
+  readFile: ReadFile,
 ): LoadResult {
   let bytes: Uint8Array
   try {
-    bytes = readFileSync(file)
+    bytes = readFile(file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const isAbsent = code === 'ENOENT' && environment.TRIMINT_CONFIG === undefined
@@ -77,7 +94,7 @@ function loadFile(
     return { issues: [{ file, path: '', message }] }
   }
   const content = decodeUtf8(bytes)
-  if ('text' in content) return checkConfiguration(file, content.text, environment, variables, now)
+  if ('text' in content) return checkConfiguration(file, content.text, environment, variables, now, readFile)
   return {
     issues: [
       { file, line: content.invalidLine, column: 1, path: '', message: 'invalid UTF-8; expected text in UTF-8' },
@@ -127,9 +144,10 @@ export function checkConfiguration(
   environment: Environment,
   variables: Variables,
   now: number,
+  readFile: ReadFile = readAnyFile,
 ): LoadResult {
   const folder = dirname(file)
-  const document = readDocument(source, folder, variables)
+  const document = readDocument(source, folder, variables, readFile)
   const issues: ConfigIssue[] = document.issues.map((issue) => ({ file, ...issue, path: formatPath(issue.path) }))
   const known = new Set(issues.map(({ path }) => path).filter(Boolean))
   const findings = document.value === undefined ? NO_FINDINGS : examine(document.value, folder, environment, now)

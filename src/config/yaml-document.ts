@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import {
   type Alias,
@@ -19,6 +18,7 @@ import {
 } from 'yaml'
 import type { Variables } from './environment.ts'
 import { type FileVersions, readFileVersion } from './file-version.ts'
+import type { ReadFile } from './read-file.ts'
 import { decodeUtf8 } from './utf8.ts'
 
 /** A place in a file, counted from 1. */
@@ -53,7 +53,12 @@ const MAX_ALIASED_VALUES = 250_000
  *
  * @param folder what a relative `file:` is relative to.
  */
-export function readDocument(source: string, folder: string, variables: Variables): ConfigurationDocument {
+export function readDocument(
+  source: string,
+  folder: string,
+  variables: Variables,
+  readFile: ReadFile,
+): ConfigurationDocument {
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
   const positionAt = (offset: number): Position => {
@@ -78,7 +83,7 @@ export function readDocument(source: string, folder: string, variables: Variable
   const readNamed = (path: string): Expanded => {
     // Before the content: a change in between then differs from this version.
     files.set(path, readFileVersion(path))
-    return readFile(path)
+    return readText(path, readFile)
   }
 
   let isReadable = isSound
@@ -227,9 +232,9 @@ function expand(
   return written.startsWith('file:') ? readNamed(resolve(folder, value.slice('file:'.length))) : { value }
 }
 
-function readFile(path: string): Expanded {
+function readText(path: string, readFile: ReadFile): Expanded {
   try {
-    const content = decodeUtf8(readFileSync(path))
+    const content = decodeUtf8(readFile(path))
     if ('text' in content) return { value: content.text.replace(/\r?\n$/, '') }
     return { failure: `invalid UTF-8 in line ${content.invalidLine} of the file; expected text in UTF-8` }
   } catch (error) {

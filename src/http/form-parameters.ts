@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { Refusal } from './refusal.ts'
 
 export interface ReadParameters {
-  /** By lower-case name: every known name, and no other. Undefined where the value is absent or malformed. */
+  /** By lower-case name: every known name, and no other. The first value; undefined where it is absent or malformed. */
   readonly values: Readonly<Record<string, string | undefined>>
   /** Names given more than once (B5, I13). */
   readonly repeated: readonly string[]
@@ -33,17 +33,21 @@ export function createParameterReader(names: readonly string[]): ParameterReader
     const values: Record<string, string | undefined> = { ...absent }
     const repeated: string[] = []
     const malformed: string[] = []
-    const decode = ENCODED.test(text) ? decodeText : keep
+    const isEncoded = ENCODED.test(text)
     // Scans from `=` to `=`, so that every character is read once and pairs without `=` are skipped.
     let equals = text.indexOf('=')
     while (equals !== -1) {
       const ampersand = text.indexOf('&', equals)
       const end = ampersand === -1 ? text.length : ampersand
-      const name = lowerCase(decode(text.slice(text.lastIndexOf('&', equals) + 1, equals)) ?? '')
+      const written = text.slice(text.lastIndexOf('&', equals) + 1, equals)
+      const name = lowerCase(isEncoded ? decodeName(written) : written)
       if (known.has(name)) {
-        if (values[name] !== undefined && !repeated.includes(name)) repeated.push(name)
-        values[name] = decode(text.slice(equals + 1, end))
-        if (values[name] === undefined) malformed.push(name)
+        const isRepeated = values[name] !== undefined || malformed.includes(name)
+        if (!isRepeated) {
+          const value = text.slice(equals + 1, end)
+          values[name] = isEncoded ? decodeText(value) : value
+          if (values[name] === undefined) malformed.push(name)
+        } else if (!repeated.includes(name)) repeated.push(name)
       }
       equals = text.indexOf('=', end)
     }
@@ -99,8 +103,13 @@ function lowerCase(name: string): string {
   return UPPER_CASE.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name
 }
 
-function keep(text: string): string {
+const ENCODED_ASCII = /%([0-7][0-9A-Fa-f])/g
+
+/** Decodes ASCII only, which cannot fail: each of thousands of exceptions would cost microseconds. Known names are ASCII. */
+function decodeName(text: string): string {
   return text
+    .replaceAll('+', ' ')
+    .replace(ENCODED_ASCII, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
 const BEYOND_ASCII = /[\u0080-\u{10ffff}]+/gu

@@ -5,7 +5,7 @@ import { systemClock } from '../app/system-clock.ts'
 import { systemRandomness } from '../app/system-randomness.ts'
 import { enabledContracts } from '../app/token-services.ts'
 import { readEnvironment } from '../config/environment.ts'
-import { loadConfiguration } from '../config/load.ts'
+import { createConfigurationLoader } from '../config/load.ts'
 import { type LogOptions, openLog } from '../observability/log-destination.ts'
 import { createLogger } from '../observability/logger.ts'
 import { createMetrics } from '../observability/metrics.ts'
@@ -31,7 +31,8 @@ export async function serve(limits: ServingLimits, primary?: PrimaryLink): Promi
   const { environment, issues } = readEnvironment(process.env)
   /** The control API replaces it. */
   let clock = systemClock
-  const load = () => loadConfiguration(environment, process.env, clock(), systemRandomness)
+  const loadAt = createConfigurationLoader(environment, process.env, systemRandomness)
+  const load = () => loadAt(clock())
   if (issues.length > 0) {
     const loaded = load()
     exitWith(new StartError([...issues, ...('issues' in loaded ? loaded.issues : [])]))

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -154,6 +155,22 @@ describe('a reload', () => {
     expect((await getToken(service)).status).toBe(200)
     expect(await service.reload({})).toMatchObject({ event: 'configuration.reloaded', changed: [] })
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'changes nothing for a pipe that nobody writes to, and does not wait for it',
+    async () => {
+      await using service = await startSignalled()
+      execFileSync('mkfifo', [join(service.folder, 'pipe')])
+      const refused = await service.reload({ bws: { apps: [{ ...APP, secret: 'file:pipe' }] } })
+      expect(refused.faults).toEqual([expect.stringContaining('a pipe or device, which only a start reads')])
+      const file = join(service.folder, 'trimint.yaml')
+      rmSync(file)
+      execFileSync('mkfifo', [file])
+      service.child.kill('SIGHUP')
+      await service.sees(/trimint\.yaml: unreadable file \(a pipe/)
+      expect((await getToken(service)).status).toBe(200)
+    },
+  )
 
   test('settings that need a restart are logged and stay unchanged', async () => {
     await using service = await start()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { AAID_PATTERN } from '../uaf/aaid.ts'
 import { decodeBase64url } from '../uaf/base64url.ts'
-import { parseJson } from '../uaf/response.ts'
+import { parseJson, readValid } from '../uaf/response.ts'
 import type { FidoOperation } from './operation.ts'
 import { ALL_KEYS, type DeregisteredAuthenticator, type PngCharacteristics, type Transaction } from './uaf-request.ts'
 
@@ -96,13 +96,13 @@ export function readContext(
   policies: ReadonlySet<string>,
 ): FidoContext | undefined {
   const json = parseJson(text)
-  const { data } = members.safeParse(json)
+  const data = readValid(members, json)
   if (!data || (data.policy !== undefined && !policies.has(data.policy))) return undefined
   const { username, policy, transaction } = data
   if (operation === 'authentication') return { operation, username, policy, transaction }
   if (username === undefined) return undefined
   if (operation === 'registration') return { operation, username, policy }
-  const { data: authenticators } = selection.safeParse(json)
+  const authenticators = readValid(selection, json)
   return authenticators && { operation, username, policy, authenticators }
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { decodeBase64url } from './base64url.ts'
 import { demand } from './failure.ts'
-import { parseJson } from './response.ts'
+import { parseJson, readValid } from './response.ts'
 
 /** FinalChallengeParams (FIDO UAF 1.1 protocol, section 3.1.8). Unknown members are ignored. */
 const finalChallenge = z.compile(
@@ -32,7 +32,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  */
 export function verifyFinalChallenge(fcParams: string, { appId, challenge, facets }: ExpectedChallenge): void {
   const bytes = decodeBase64url(fcParams)
-  const { data } = finalChallenge.safeParse(bytes && parseJson(decodeText(bytes)))
+  const data = readValid(finalChallenge, bytes && parseJson(decodeText(bytes)))
   demand(data?.appID === appId, 'bad_final_challenge')
   demand(facets.has(foldFacet(data.facetID)), 'unknown_facet')
   demand(data.challenge === challenge, 'wrong_challenge')

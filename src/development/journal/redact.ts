@@ -1,6 +1,9 @@
 import querystring from 'node:querystring'
 import { decodeJws } from '../../core/crypto/jws.ts'
 import { digestId } from '../../core/fido/issue.ts'
+import { parseJson } from '../../core/uaf/response.ts'
+import { isShallow } from '../json-depth.ts'
+import { idIn } from '../shown-token.ts'
 
 /** Tells whether a text is a configured secret or password. */
 export type IsSecret = (text: string) => boolean
@@ -17,13 +20,14 @@ type Json = Readonly<Record<string, unknown>>
 
 /** Redacts named values, such as a query or a form. A name that was given more than once has a list. */
 export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret: IsSecret): Json {
-  const redacted: Record<string, unknown> = Object.create(null)
+  const shown = new Map<string, string[]>()
   for (const [name, value] of pairs) {
     const shownName = redactValue('', name, isSecret)
-    const shown = redactValue(name, value, isSecret)
-    redacted[shownName] = shownName in redacted ? [redacted[shownName], shown].flat() : shown
+    const values = shown.get(shownName) ?? []
+    values.push(redactValue(name, value, isSecret))
+    shown.set(shownName, values)
   }
-  return redacted
+  return Object.fromEntries([...shown].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 /** Redacts a value by its name, and by what it looks like. */
@@ -52,7 +56,7 @@ function hasToken(word: string): boolean {
 /** Returns the id of a token: of a signed one its claim, of an opaque one its digest, as in the audit log. */
 function describeToken(token: string): string {
   const claims = decodeJws(token)?.claims
-  return String(claims?.jti ?? claims?.tokenid ?? digestId(token))
+  return (claims && idIn(claims)) ?? digestId(token)
 }
 
 /** @param caller the id of an authenticated caller, or of one with a wrong secret. */
@@ -94,11 +98,9 @@ export function redactBody(body: unknown, isSecret: IsSecret): unknown {
     const given = Object.entries(values).filter((pair): pair is [string, string] => pair[1] !== undefined)
     return { ...redactPairs(given, isSecret), ...(repeated.length > 0 ? { repeated } : {}) }
   }
-  try {
-    return redactJson('', JSON.parse(body.toString()), isSecret)
-  } catch {
-    return `[${body.length} bytes that are not JSON]`
-  }
+  const json = parseJson(body.toString())
+  if (json === undefined) return `[${body.length} bytes that are not JSON]`
+  return isShallow(json) ? redactJson('', json, isSecret) : `[${body.length} bytes of JSON that is too deep to show]`
 }
 
 function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {

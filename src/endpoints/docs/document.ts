@@ -34,10 +34,13 @@ export function sendDocument({ bytes, headers }: Document, request: FastifyReque
   const known = request.headers['if-none-match']?.split(',').map((etag) => etag.trim().replace(/^W\//, '')) ?? []
   if (known.includes('*') || known.includes(String(headers.etag))) return reply.code(304).send()
   if (sending >= MAX_SENDING) throw new Refusal('overloaded', { retryAfterMs: OVERLOAD_RETRY_AFTER_MS })
-  sending += 1
-  reply.raw.once('close', () => {
-    sending -= 1
-  })
+  // A client may have left while the document was loaded: nothing would end its share.
+  if (!reply.raw.closed) {
+    sending += 1
+    reply.raw.once('close', () => {
+      sending -= 1
+    })
+  }
   return reply.header('content-length', bytes.byteLength).send(Readable.from(cut(bytes)))
 }
 

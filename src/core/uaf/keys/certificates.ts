@@ -26,11 +26,13 @@ export function isValidChain(
   now: number,
 ): boolean {
   if (!chain.every((certificate) => isInForce(certificate, now))) return false
-  const isLinked = chain.every((certificate, at) => {
-    const issuer = chain[at + 1]
-    return issuer === undefined || (issuer.ca && isIssuedBy(certificate, issuer))
+  if (roots !== undefined && !isAnchored(chain.at(-1), roots)) return false
+  // From the anchor down: the first signature that a stranger did not get from a trusted key ends the work.
+  const descending = chain.toReversed()
+  return descending.every((issuer, at) => {
+    const issued = descending[at + 1]
+    return issued === undefined || (issuer.ca && isIssuedBy(issued, issuer))
   })
-  return isLinked && (roots === undefined || isAnchored(chain.at(-1), roots))
 }
 
 function isInForce({ validFromDate, validToDate }: X509Certificate, now: number): boolean {

@@ -154,7 +154,7 @@ const ACTIONS: Readonly<Record<BwsTask, string>> = {
 function toResult({ task, bcid, success, error, matches }: Attempt) {
   const result = { Action: ACTIONS[task], BCID: bcid, Success: success, Error: error }
   if (task !== 'identify') return result
-  const partition = bcid.replace(/[^/]*$/, '0')
+  const partition = `${bcid.slice(0, bcid.lastIndexOf('/') + 1)}0`
   return { ...result, BCID: partition, Matches: matches.map(({ bcid: BCID, score: Score }) => ({ BCID, Score })) }
 }
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   fitsKey,
   kindNeededBy,
@@ -15,6 +15,7 @@ import {
   importPublicKey,
   kindsOfFormat,
   restorePublicKey,
+  verifiesQuickly,
 } from '../../../../src/core/uaf/keys/public-key.ts'
 import { createAuthenticatorKey, rawPoint, signAs } from '../../../support/uaf/assertions.ts'
 import {
@@ -208,6 +209,29 @@ describe('U25', () => {
     ['an expired leaf', [EXPIRED_LEAF], [ROOT]],
   ])('U25: rejects %s', (_, chain, roots) => {
     expect(isValid(chain, roots)).toBe(false)
+  })
+
+  test('U25: verifies no signature within a chain that no root has issued', () => {
+    const verify = vi.spyOn(X509Certificate.prototype, 'verify')
+    expect(isValid([LEAF, INTERMEDIATE], [OTHER_ROOT])).toBe(false)
+    expect(verify).not.toHaveBeenCalled()
+    verify.mockRestore()
+  })
+
+  test.each([
+    ['P-256', true],
+    ['secp256k1', true],
+    ['P-384', true],
+    ['P-521', true],
+    ['sect571r1', false],
+    ['brainpoolP512r1', false],
+  ])('U25: takes keys of certificates on %s: %s', (namedCurve, isTaken) => {
+    expect(verifiesQuickly(generateKeyPairSync('ec', { namedCurve }).publicKey)).toBe(isTaken)
+  })
+
+  test('U25: takes no key of a certificate on a curve with explicit parameters', () => {
+    const spki = generateKeyPairSync('ec', { namedCurve: 'sect571r1', paramEncoding: 'explicit' }).publicKey
+    expect(verifiesQuickly(spki)).toBe(false)
   })
 
   test('U25: rejects a chain before its dates', () => {

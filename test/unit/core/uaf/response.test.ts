@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { decodeBase64url } from '../../../../src/core/uaf/base64url.ts'
 import { foldFacet, verifyFinalChallenge } from '../../../../src/core/uaf/final-challenge.ts'
-import { readAsmStatusCode, readUafResponse, requiresExtension } from '../../../../src/core/uaf/response.ts'
+import { readAsmStatusCode, readUafResponse, readValid, requiresExtension } from '../../../../src/core/uaf/response.ts'
 import { APP_ID, buildResponse, CHALLENGE, encodeFcParams, FACET } from '../../../support/uaf/assertions.ts'
 
 const valid = buildResponse({ op: 'Reg', assertions: [Buffer.from('x')] })
@@ -125,4 +126,13 @@ test('decodes base64url without padding alone', () => {
     }),
   )
   for (const text of ['QQ==', 'QR', 'Q', 'a+/a', 'QUI\n', ' QUI']) expect(decodeBase64url(text)).toBeUndefined()
+})
+
+test('stops at the first fault of a list, and reads none of the entries after it', () => {
+  const unread = {
+    get name(): string {
+      throw new Error('was read')
+    },
+  }
+  expect(readValid(z.array(z.object({ name: z.string() })), [{ name: 1 }, unread])).toBeUndefined()
 })
