@@ -153,12 +153,10 @@ function scheduleJobs(
     await heartbeat.announce()
   })
   schedule(intervals.sweepMs, async () => {
-    const now = jumpResistantClock()
-    await revocations.sweep(now)
-    await stores.failures.sweep(now)
-    await stores.tokens.sweep(now)
-    await stores.uses.sweep(now)
-    await stores.replicas.sweep(now)
+    // Each at its own time: after the clock was set back, an earlier one would delete what was created since.
+    for (const store of [revocations, stores.failures, stores.tokens, stores.uses, stores.replicas]) {
+      await store.sweep(jumpResistantClock())
+    }
   })
   app.addHook('onClose', () => heartbeat.leave().catch(onStoreError))
   if (!idleTimeout) return

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { storeFileIssue } from '../config/store-file.ts'
 import { IN_MEMORY_STORE, redactStoreUrl, resolveStoreUrl, sqlitePath, storeUrlIssue } from '../config/store-url.ts'
@@ -42,7 +42,7 @@ export async function copyStore(io: CommandIo, from: string, to: string): Promis
   const path = sqlitePath(readStoreUrl(from))
   if (path === undefined) throw new CommandError('only an SQLite file can be copied; expected sqlite:path')
   const url = readStoreUrl(to)
-  if (sqlitePath(url) === path) throw new CommandError('the store cannot be copied to itself')
+  if (isSameFile(path, sqlitePath(url))) throw new CommandError('the store cannot be copied to itself')
   const source = openSource(path)
   try {
     await withStoresAt(url, { create: true }, (target) =>
@@ -58,6 +58,14 @@ export async function copyStore(io: CommandIo, from: string, to: string): Promis
     source.close()
   }
   io.stdout.write(`moved to ${redactStoreUrl(url)}; configure this store, and restart every server\n`)
+}
+
+/** Compares the files, not the paths: a copy deletes keys from its target, and links lead to the same file. */
+function isSameFile(source: string, target: string | undefined): boolean {
+  if (target === undefined) return false
+  if (source === target) return true
+  const [one, other] = [source, target].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino
 }
 
 function openSource(path: string): SqliteSource {

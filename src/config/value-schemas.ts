@@ -140,7 +140,11 @@ function isSecure(url: URL): boolean {
 
 function parseAbsoluteUrl(value: string): URL | undefined {
   const url = /^https?:\/\/[^\s?#]+$/.test(value) ? parseHttpUrl(value) : undefined
-  return url && !url.username && !url.password ? url : undefined
+  return url && !hasCredentials(url) ? url : undefined
+}
+
+function hasCredentials({ username, password }: URL): boolean {
+  return username !== '' || password !== ''
 }
 
 /** Accepts an absolute http or https URL without credentials, query and fragment; keeps it as written. */
@@ -168,10 +172,10 @@ export const origin = readText('an origin such as https://app.example.com, no pa
   return url?.origin === value && !url.hostname.includes('*') ? value : undefined
 })
 
-/** Accepts the URL of an issuer's public keys; keeps it as written. */
-export const jwksUrl = readText('an absolute https URL (http for localhost only)', (value) => {
+/** Accepts the URL of an issuer's public keys; keeps it as written. `fetch` would put credentials into its error. */
+export const jwksUrl = readText('an absolute https URL without credentials (http for localhost only)', (value) => {
   const url = parseHttpUrl(value)
-  return url && isSecure(url) ? value : undefined
+  return url && isSecure(url) && !hasCredentials(url) ? value : undefined
 })
 
 /** Accepts an HS256 key in base64url and returns its bytes. */

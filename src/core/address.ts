@@ -19,7 +19,8 @@ export function normaliseAddress(address: string): string {
 
 /**
  * Returns the network that an address is counted under: an IPv4 address, or the first 64 bits of an IPv6 address,
- * because one customer usually has that many. Reads the address like {@link normaliseAddress}.
+ * because one customer usually has that many. An address of a translator (NAT64) stands for one IPv4 address, and is
+ * counted whole. Reads the address like {@link normaliseAddress}.
  *
  * @param address undefined once the caller has closed the connection.
  */
@@ -28,7 +29,7 @@ export function clientNetwork(address: string | undefined): string {
   if (isIPv4(address)) return address
   const parsed = parse(address)
   if (parsed === undefined) return UNREADABLE
-  if (parsed.kind() === 'ipv4') return parsed.toString()
+  if (parsed.kind() === 'ipv4' || parsed.range() === 'rfc6052') return parsed.toString()
   const network = ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toNormalizedString()}/64`)
   return `${network.toString()}/64`
 }

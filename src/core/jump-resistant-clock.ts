@@ -29,6 +29,7 @@ export function createJumpResistantClock(clock: Clock, uptime: Clock): Clock {
       offset = currentOffset
       aheadSince = undefined
     }
-    return offset + elapsed
+    // Uptime has parts of milliseconds. Stores take whole ones.
+    return Math.round(offset + elapsed)
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { linkSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -24,6 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 let files = 0
 const newFile = () => `sqlite:${join(folder, `${files++}.db`)}`
+const pathOf = (store: string) => store.slice('sqlite:'.length)
 
 const targets: { target: string; create(): Promise<string> }[] = [{ target: 'SQLite', create: async () => newFile() }]
 if (hasProgram('redis-server')) {
@@ -225,7 +226,7 @@ test.each(['before', 'during'])('a copy that fails %s the last pass leaves the f
     const { code, err } = await run('store', 'copy', from, 'redis://127.0.0.1:1/0')
     expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^not moved, servers continue with the old/) })
   } else {
-    const source = openSqliteSource(from.slice('sqlite:'.length))
+    const source = openSqliteSource(pathOf(from))
     const fail = async () => {
       throw new Error('the target is away')
     }
@@ -234,6 +235,22 @@ test.each(['before', 'during'])('a copy that fails %s the last pass leaves the f
   }
   expect((await stores.tokens.redeem(fresh.tokenDigest, 'registration', NOW)).outcome).toBe('redeemed')
   await stores.close()
+})
+
+test.each([
+  ['a symbolic link to it', symlinkSync],
+  ['another name of it', linkSync],
+])('refuses to copy a file to %s, and keeps its keys', async (_, link) => {
+  const [from, to] = [newFile(), newFile()]
+  const stores = await openStores(from)
+  await fill(stores)
+  await stores.close()
+  link(pathOf(from), pathOf(to))
+  const { code, err } = await run('store', 'copy', from, to)
+  expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('cannot be copied to itself') })
+  const again = await openStores(from)
+  expect(await again.credentials.findByUser('jeff')).toHaveLength(2)
+  await again.close()
 })
 
 test.each([

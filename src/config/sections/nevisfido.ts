@@ -41,6 +41,8 @@ const publicKey = z.looseObject({ kty: oneOf('RSA', 'EC', 'OKP') }).superRefine(
 })
 
 function parsePublicKey(jwk: Readonly<Record<string, unknown>>): KeyObject | undefined {
+  // Node would derive the public key of a private one, which verifies no JWT.
+  if (jwk.d !== undefined) return undefined
   try {
     return createPublicKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })
   } catch {

@@ -26,11 +26,21 @@ export class KeysUnavailableError extends Error {
  * besides {@link KeysUnavailableError} is due to the JWT, or to the key that it names.
  */
 export function createIssuerKeys(url: string, clock: Clock): JWTVerifyGetKey {
-  return createRemoteJWKSet(new URL(url), {
-    timeoutDuration: FETCH_TIMEOUT_MS,
-    cooldownDuration: UNKNOWN_KEY_COOLDOWN_MS,
-    [customFetch]: pauseAfterFailure(fetchKeys, clock),
-  })
+  const create = () =>
+    createRemoteJWKSet(new URL(url), {
+      timeoutDuration: FETCH_TIMEOUT_MS,
+      cooldownDuration: UNKNOWN_KEY_COOLDOWN_MS,
+      [customFetch]: pauseAfterFailure(fetchKeys, clock),
+    })
+  let getKey = create()
+  let lastUsedAt = Number.NEGATIVE_INFINITY
+  return (header, token) => {
+    const now = clock()
+    // Keys that were fetched at a wrong time in the future would count as fresh until that time.
+    if (now < lastUsedAt) getKey = create()
+    lastUsedAt = now
+    return getKey(header, token)
+  }
 }
 
 const fetchKeys: FetchImplementation = async (url, options) => {

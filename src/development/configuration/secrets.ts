@@ -11,7 +11,7 @@ export function redactConfiguration(value: unknown, name = ''): unknown {
   }
   if (SECRET_KEYS.includes(name)) return REDACTED
   // The credentials of a store.
-  return typeof value === 'string' ? value.replace(/\/\/[^/@\s]*@/, `//${REDACTED}@`) : value
+  return typeof value === 'string' ? value.replace(/\/\/[^/?]*@/, `//${REDACTED}@`) : value
 }
 
 const SECRET_KEYS = ['secret', 'password', 'token', 'key']

@@ -75,9 +75,14 @@ export function redactHeaders(
 
 function redactHeader(name: string, value: string, isSecret: IsSecret, caller: string | undefined): string {
   if (name === 'authorization' || name === 'proxy-authorization') return redactAuthorization(value, caller)
-  if (name === 'cookie') return value.replace(/=[^;]*/g, `=${REDACTED}`).replace(/^[^=;]+$/, REDACTED)
+  if (name === 'cookie') return value.split(/; */).map(redactCookie).join('; ')
   if (name === 'set-cookie') return value.replace(/=[^;]*/, `=${REDACTED}`)
   return redactValue(name, value, isSecret)
+}
+
+/** Keeps the name of a cookie. One without a name is all value (I28). */
+function redactCookie(pair: string): string {
+  return pair.includes('=') ? pair.replace(/=.*/s, `=${REDACTED}`) : REDACTED
 }
 
 function redactAuthorization(value: string, caller: string | undefined): string {

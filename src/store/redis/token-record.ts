@@ -15,8 +15,12 @@ export const SESSION_KEY = 'trimint:session:'
 /** Marks a record as not redeemed, or as not revoked. */
 export const NEVER = '-'
 
-/** Splits a record into its fields. `scripts.ts` holds the same pattern in Lua. */
-const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{.*)(?:\n(\{.*))?$/
+/**
+ * Splits a record into its fields. `scripts.ts` holds the same pattern in Lua.
+ *
+ * Not `.`, which excludes two more line breaks: JSON does not escape U+2028 and U+2029.
+ */
+const RECORD_PATTERN = /^(\S+) (\S+) (\d+) ([A-Za-z]+) (\{[^\n]*)(?:\n(\{[^\n]*))?$/
 
 type ImmutableFields = Pick<
   TokenRecord,

@@ -80,6 +80,9 @@ describe('L4: no secret leaves by it', () => {
     await introspect(service, bws)
     await create(service, 'registration', { as: CLIENT })
     await service.request('/authz/idscan/scanning', { headers: { cookie: `other=1; token=${idscan}` } })
+    // Beside named cookies, I28 also allows one without a name.
+    await service.request('/authz/idscan/scanning', { headers: { cookie: `other=1; ${idscan}` } })
+    await service.request('/authz/idscan/scanning', { headers: { cookie: `${idscan}; other=1` } })
     await service.request('/authz/idscan/scanning', { headers: { authorization: idscan } })
     // Secrets in wrong places.
     await getToken(service, `id=${encodeURIComponent(APP_SECRET)}&bcid=${bws}&password=${encodeURIComponent(PASSWORD)}`)

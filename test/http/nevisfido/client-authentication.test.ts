@@ -226,6 +226,30 @@ describe('credentials', () => {
     vi.useRealTimers()
   })
 
+  test('N8: uses the present keys of the issuer once a clock that was a year ahead is set right', async () => {
+    const keys: object[] = [jwk]
+    const year = 365 * 24 * 3_600_000
+    await using issuer = await startIssuer(keys)
+    await using remote = await startRemote(issuer.url)
+    await using failing = await startRemote(issuer.url)
+    const askWith = async (key = privateKey, kid = 'k1', at = remote) =>
+      ask(await bearer({}, key, { alg: 'ES256', kid }), 'registration', undefined, at)
+    const right = Date.now()
+    vi.useFakeTimers({ toFake: ['Date'], now: right + year })
+    clock.advance(year)
+    expect(await askWith()).toBe(1200)
+    issuer.answer = { status: 500 }
+    expect(await askRemote(failing)).toBe(1500)
+    issuer.answer = {}
+    vi.setSystemTime(right)
+    clock.advance(-year)
+    keys.splice(0, 1, { ...(await exportJWK(foreign.publicKey)), kid: 'k2', alg: 'ES256' })
+    expect(await askWith(foreign.privateKey, 'k2'), 'a new key').toBe(1200)
+    expect(await askWith(), 'a key that the issuer has withdrawn').toBe(1401)
+    expect(await askWith(foreign.privateKey, 'k2', failing), 'after a failure in the future').toBe(1200)
+    vi.useRealTimers()
+  })
+
   test.each(UNUSABLE_KEYS)(
     "N8: returns 1401 for a JWT that names the issuer's %s, and goes on accepting others",
     async (_what, key, alg, signature) => {

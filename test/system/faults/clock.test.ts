@@ -10,6 +10,7 @@ import { runTrimint } from '../../support/command.ts'
 import { ACCOUNT, LOGIN, login } from '../../support/idscan.ts'
 import { checkBws, introspect, issueBws, RESOURCE_SERVERS, revoke } from '../../support/lifecycle.ts'
 import { codeOf, createToken, OPEN, redeem } from '../../support/nevisfido.ts'
+import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
 import { APP, KEY, type Service, startService } from '../../support/service.ts'
@@ -34,6 +35,11 @@ if (hasProgram('redis-server')) {
   afterAll(() => redis.stop())
   kinds.push({ store: 'a Redis', name: redis.url })
 }
+if (hasPostgres()) {
+  const postgres = await startPostgres()
+  afterAll(() => postgres.stop())
+  kinds.push({ store: 'a PostgreSQL', name: await postgres.createDatabase() })
+}
 
 const JUMPS = [
   { jump: 'two hours ahead', by: 120 * MINUTE },
@@ -41,6 +47,9 @@ const JUMPS = [
   { jump: 'two hours back', by: -120 * MINUTE },
   { jump: 'a year back', by: -365 * DAY },
 ]
+
+/** A monotonic clock is between two milliseconds of the other clock, each time elsewhere. */
+const PART = 0.3
 
 const CONFIGURATION = {
   nevisfido: OPEN,
@@ -122,7 +131,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
     const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
     const pass = async (time: number) => {
       clock.advance(time)
-      uptime.advance(time)
+      uptime.advance(time + PART)
       await vi.advanceTimersByTimeAsync(time)
     }
     const stores = await openStores(name)
@@ -172,7 +181,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
       const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
       const pass = async (time: number) => {
         clock.advance(time)
-        uptime.advance(time)
+        uptime.advance(time + PART)
         await vi.advanceTimersByTimeAsync(time)
       }
       const stores = await openStores(name)
@@ -199,6 +208,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
         expect(await logIn()).toBe(429)
         await pass(11 * MINUTE + 1_000)
         expect(await logIn()).toBe(200)
+        expect(service.log.filter(({ event }) => event === 'store.failed')).toEqual([])
       }
       await stores.failures.remove('account psc from everywhere', 100)
       await stores.close()
@@ -211,7 +221,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
       const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
       const pass = async (time: number) => {
         clock.advance(time)
-        uptime.advance(time)
+        uptime.advance(time + PART)
         await vi.advanceTimersByTimeAsync(time)
       }
       const stores: Stores = await openStores(name, { onError: () => undefined, onFatal: () => undefined })
@@ -247,6 +257,7 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
         expect(await checkBws(service, 'verify', good)).toMatchObject({ status: 403 })
         await expectWorking(service)
         expect(service.log.filter(({ msg }) => msg === 'unexpected error')).toEqual([])
+        expect(service.log.filter(({ event }) => event === 'store.failed')).toEqual([])
       }
       await stores.close()
     },

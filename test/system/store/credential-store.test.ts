@@ -88,6 +88,36 @@ describe.each(kinds)('$kind', ({ store: name }) => {
     expect(await others.credentials.find([])).toEqual([])
   })
 
+  test.each(['a\0b', 'a\nb', '\u2028\u2029', 'e\u0301', 'STRASSE', ' jeff ', '*', 'trimint:credentials'])(
+    'N16: keeps keys and outcome of the user %j apart from those of similar names',
+    async (username) => {
+      const [stores, others] = await opened
+      const credential = await registered(stores, createCredential({ username }))
+      const session = await redeemed(stores, { operation: 'authentication', username })
+      const used = using(credential, 2)
+      expect(await stores.tokens.settle(session.tokenDigest, used, NOW)).toBe('settled')
+      expect((await others.tokens.findByToken(session.tokenDigest, NOW))?.outcome).toStrictEqual(used.outcome)
+      const stored = { ...credential, signCounter: 2, lastUsedAt: NOW }
+      expect(await others.credentials.findByUser(username)).toStrictEqual([stored])
+      const similar = [
+        username.split('\0')[0],
+        username.trim(),
+        username.toLowerCase(),
+        username.normalize(),
+        `${username}:`,
+      ]
+      for (const name of new Set(similar.flatMap((text) => (text === undefined || text === username ? [] : [text])))) {
+        expect(await others.credentials.findByUser(name)).toEqual([])
+        const record = createRecord({ operation: 'deregistration', username: name })
+        await others.tokens.create(record)
+        const removal = { username: name, selectors: [{ aaid: '', keyId: '' }] }
+        const redemption = await others.tokens.redeem(record.tokenDigest, record.operation, NOW, removal)
+        expect(redemption).toMatchObject({ outcome: 'redeemed', removed: [] })
+      }
+      expect(await stores.credentials.remove(credential)).toBe(true)
+    },
+  )
+
   test('U34: settles a failure once, with its codes', async () => {
     const [stores, others] = await opened
     const { tokenDigest } = await redeemed(stores)

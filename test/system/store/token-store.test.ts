@@ -120,6 +120,7 @@ describe.each(kinds)('$kind', ({ create }) => {
       '\\ \n\r\t',
       'a\0b',
       'ü ñ 漢字 😀 \u202e',
+      'line \u2028 and paragraph \u2029 separators',
       '__proto__',
       'null',
       '0',

@@ -349,6 +349,16 @@ describe('issues', () => {
       issue: /jwksUrl: invalid value; expected an absolute https/,
     },
     {
+      what: 'a jwksUrl with credentials',
+      text: 'nevisfido: { appId: https://f.example.com, users: "*", bearer: { issuer: i, audience: a, jwksUrl: "https://u:p@x.example.com/j" } }',
+      issue: /jwksUrl: invalid value; expected an absolute https URL without credentials/,
+    },
+    {
+      what: 'a private key of an issuer',
+      text: `nevisfido: { appId: https://f.example.com, users: "*", bearer: { issuer: i, audience: a, jwks: { keys: [{ kty: EC, crv: P-256, x: ${JWK.x}, y: ${JWK.y}, d: AAAA }] } } }`,
+      issue: /jwks\.keys\[0\]: malformed key; expected a public key/,
+    },
+    {
       what: 'a hash with invalid parameters',
       text: `idscan: { accounts: [{ username: a, password: "$argon2id$v=19$m=1,t=0,p=0$AAAAAAAAAAAAAAAAAAAAAA$${'A'.repeat(43)}" }] }`,
       issue: /password: invalid value; expected an argon2id hash/,

@@ -458,6 +458,10 @@ test.each([
   ['not an address', 'unreadable'],
   ['everywhere', 'unreadable'],
   ['', 'unreadable'],
+  // A translator of IPv4 addresses (RFC 6052, RFC 8215): all of its callers share the first 64 bits.
+  ['64:ff9b::192.0.2.1', '64:ff9b::c000:201'],
+  ['64:ff9b::192.0.2.2', '64:ff9b::c000:202'],
+  ['64:ff9b:1:fffe::192.0.2.1', '64:ff9b:1:fffe::c000:201'],
   // After the caller has closed the connection.
   [undefined, 'unreadable'],
 ])('counts the address %s as %s', (address, network) => {

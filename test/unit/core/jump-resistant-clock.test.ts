@@ -23,6 +23,20 @@ test('follows a clock without jumps', () => {
   expect(resistant()).toBe(FROZEN_TIME + HOUR)
 })
 
+test('returns whole milliseconds, which stores require, also during a jump', () => {
+  const [clock, uptime] = [createFrozenClock(), createFrozenClock(5.3)]
+  const resistant = createJumpResistantClock(clock, uptime)
+  clock.advance(2 * HOUR)
+  for (const [part, milliseconds] of [
+    [0.4, 0],
+    [0.9, 1],
+    [2.1, 3],
+  ] as const) {
+    uptime.advance(part)
+    expect(resistant()).toBe(FROZEN_TIME + milliseconds)
+  }
+})
+
 test('does not follow a jump ahead that is corrected within an hour', () => {
   const { clock, resistant, pass } = createTime()
   clock.advance(1_000 * HOUR)
