@@ -1,6 +1,6 @@
 import querystring from 'node:querystring'
-import { decodeJws } from '../../core/crypto/jws.ts'
 import { digestId } from '../../core/fido/issue.ts'
+import { readSignedToken } from '../signed-token.ts'
 
 /** Tells whether a text is a configured secret or password. */
 export type IsSecret = (text: string) => boolean
@@ -17,13 +17,14 @@ type Json = Readonly<Record<string, unknown>>
 
 /** Redacts named values, such as a query or a form. A name that was given more than once has a list. */
 export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret: IsSecret): Json {
-  const redacted: Record<string, unknown> = Object.create(null)
+  const redacted = new Map<string, string[]>()
   for (const [name, value] of pairs) {
     const shownName = redactValue('', name, isSecret)
-    const shown = redactValue(name, value, isSecret)
-    redacted[shownName] = shownName in redacted ? [redacted[shownName], shown].flat() : shown
+    const values = redacted.get(shownName) ?? []
+    values.push(redactValue(name, value, isSecret))
+    redacted.set(shownName, values)
   }
-  return redacted
+  return Object.fromEntries([...redacted].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 /** Redacts a value by its name, and by what it looks like. */
@@ -51,8 +52,7 @@ function hasToken(word: string): boolean {
 
 /** Returns the id of a token: of a signed one its claim, of an opaque one its digest, as in the audit log. */
 function describeToken(token: string): string {
-  const claims = decodeJws(token)?.claims
-  return String(claims?.jti ?? claims?.tokenid ?? digestId(token))
+  return readSignedToken(token)?.id ?? digestId(token)
 }
 
 /** @param caller the id of an authenticated caller, or of one with a wrong secret. */
@@ -78,10 +78,10 @@ function redactHeader(name: string, value: string, isSecret: IsSecret, caller: s
 
 function redactAuthorization(value: string, caller: string | undefined): string {
   const [scheme = '', ...rest] = value.trim().split(/ +/)
-  if (rest.length === 0) return decodeJws(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
+  if (rest.length === 0) return readSignedToken(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
   if (/^basic$/i.test(scheme)) return `${scheme} ${caller === undefined ? '' : `${caller}:`}${REDACTED}`
   const token = rest.at(-1) ?? ''
-  return /^(?:bearer|jwt)$/i.test(scheme) && decodeJws(token)
+  return /^(?:bearer|jwt)$/i.test(scheme) && readSignedToken(token)
     ? `${scheme} [token ${describeToken(token)}]`
     : `${scheme} ${REDACTED}`
 }

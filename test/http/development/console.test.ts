@@ -139,13 +139,20 @@ describe('L25: POST /_trimint/decode', () => {
     expect((await control(service, 'POST', '/decode', body)).status).toBe(400)
   })
 
-  test.each(['a.b.c', 'e30.e30.x', 'e30.eyJ0b2tlbmlkIjp7fSwidGFzayI6MS41LCJleHAiOjFlMzAwfQ.x', '…', '.', '  x '])(
-    'decodes %s without a failure',
-    async (token) => {
-      const { status, json } = await control(service, 'POST', '/decode', { token })
-      expect({ status, accepted: json.accepted }).toEqual({ status: 200, accepted: false })
-    },
-  )
+  test.each([
+    'a.b.c',
+    'e30.e30.x',
+    'e30.eyJ0b2tlbmlkIjp7fSwidGFzayI6MS41LCJleHAiOjFlMzAwfQ.x',
+    // {"jti":{"toString":null,"valueOf":null}}
+    'e30.eyJqdGkiOnsidG9TdHJpbmciOm51bGwsInZhbHVlT2YiOm51bGx9fQ.x',
+    `e30.${Buffer.from(`{"a":${'['.repeat(12_000)}${']'.repeat(12_000)}}`).toString('base64url')}.x`,
+    '…',
+    '.',
+    '  x ',
+  ])('decodes %.60s without a failure', async (token) => {
+    const { status, json } = await control(service, 'POST', '/decode', { token })
+    expect({ status, accepted: json.accepted }).toEqual({ status: 200, accepted: false })
+  })
 
   test('L21, L22: every call that needs the store answers 503 while it fails', async () => {
     const token = await issueBws(service)

@@ -69,6 +69,32 @@ test('L15: keeps the last `control.journal` requests, not its own and not health
   expect((await control(none, 'GET', '/requests')).json).toEqual({ requests: [] })
 })
 
+describe('L15: survives whatever a client sends', () => {
+  const encode = (json: string) => Buffer.from(json).toString('base64url')
+  const sign = (claims: string) => `${encode('{"alg":"HS256","typ":"JWT"}')}.${encode(claims)}.c2lnbmF0dXJl`
+
+  test.each([
+    ['a jti that is no text', '{"jti":{"toString":null,"valueOf":null}}'],
+    ['a tokenid that is no text', '{"tokenid":{"toString":null,"valueOf":null}}'],
+    ['claims too deep for JSON.stringify', `{"a":${'['.repeat(12_000)}${']'.repeat(12_000)}}`],
+  ])('and shows a token with %s, while the console follows too', async (_name, claims) => {
+    const request = get(`${service.url}/_trimint/requests/stream`)
+    const [stream] = (await once(request, 'response')) as [IncomingMessage]
+    const token = sign(claims)
+    expect((await checkBws(service, 'verify', token)).status).toBe(401)
+    const [data] = await once(stream, 'data')
+    expect(String(data)).toMatch(/^data: /)
+    stream.destroy()
+    expect(await query('')).toMatchObject([{ path: '/authz/bws/verify', reason: 'invalid_token' }])
+  })
+
+  // With quadratic time, it would take longer than a test may.
+  test('and lists a query that repeats a name 20,000 times', async () => {
+    for (let sent = 0; sent < 4; sent++) await service.request(`/nowhere?${'a&'.repeat(20_000)}`)
+    for (const { query: shown } of await query('')) expect(shown?.a).toHaveLength(20_000)
+  })
+})
+
 describe('L4: no secret leaves by it', () => {
   test('in no place of a request and its reply', async () => {
     const bws = await issueBws(service)
