@@ -7,11 +7,17 @@ export type IsSecret = (text: string) => boolean
 
 export const REDACTED = '[redacted]'
 
-const SECRET_NAME = /secret|password|passwd|assertion|credential|api[-_]?key|^code$/i
+const SECRET_NAME = /secret|password|passwd|assertion|credential|authorization|api[-_]?key|^code$/i
 const TOKEN_NAME = /token$|^(?:token|jwt)$/i
 const SESSION_NAME = /^session_?id$/i
 /** Whatever may be a signed token. A pattern of its three parts would take quadratic time for long text. */
 const WORD = /[\w.-]+/g
+/** A pair in a query or a matrix parameter, of a URL that is in a header or in another value. */
+const PAIR_IN_URL = /([?&;])([^=?&;#\s]+)=([^?&;#\s]+)/g
+/** The credentials of an absolute URL. */
+const USER_IN_URL = /:\/\/[^/?#\s]*@/g
+/** The name of an authentication scheme. Anything else in its place may be a secret. */
+const SCHEME = /^[a-z]{1,16}$/i
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -30,15 +36,29 @@ export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret
 /** Redacts a value by its name, and by what it looks like. */
 function redactValue(name: string, value: string, isSecret: IsSecret): string {
   if (value === '') return value
-  if (TOKEN_NAME.test(name)) return `[token ${describeToken(value)}]`
-  if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
-  if (SECRET_NAME.test(name) || isSecret(value)) return REDACTED
-  return value.replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
+  const hidden = hide(name, value, isSecret)
+  if (hidden !== undefined) return hidden
+  const isEncodedSecret = (text: string) => isSecret(text) || isSecret(querystring.unescape(text))
+  return value
+    .replaceAll(USER_IN_URL, `://${REDACTED}@`)
+    .replaceAll(PAIR_IN_URL, (pair, start: string, inner: string, text: string) => {
+      const shown = hide(inner, text, isEncodedSecret)
+      return shown === undefined ? pair : `${start}${inner}=${shown}`
+    })
+    .replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
 }
 
-/** Redacts secrets and signed tokens that were written into a path. */
+/** Returns what to show in place of a secret; undefined where neither name nor value is that of one. */
+function hide(name: string, value: string, isSecret: IsSecret): string | undefined {
+  if (TOKEN_NAME.test(name)) return `[token ${describeToken(value)}]`
+  if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
+  return SECRET_NAME.test(name) || isSecret(value) ? REDACTED : undefined
+}
+
+/** Redacts secrets and signed tokens that were written into a path, or into a whole URL in its place. */
 export function redactPath(path: string, isSecret: IsSecret): string {
   return path
+    .replace(USER_IN_URL, `://${REDACTED}@`)
     .split('/')
     .map((segment) => redactValue('', segment, (text) => isSecret(text) || isSecret(querystring.unescape(text))))
     .join('/')
@@ -70,15 +90,21 @@ export function redactHeaders(
 }
 
 function redactHeader(name: string, value: string, isSecret: IsSecret, caller: string | undefined): string {
-  if (name === 'authorization' || name === 'proxy-authorization') return redactAuthorization(value, caller)
-  if (name === 'cookie') return value.replace(/=[^;]*/g, `=${REDACTED}`).replace(/^[^=;]+$/, REDACTED)
+  if (name.includes('authorization')) return redactAuthorization(value, isSecret, caller)
+  if (name === 'cookie') return value.split(/; */).map(redactCookie).join('; ')
   if (name === 'set-cookie') return value.replace(/=[^;]*/, `=${REDACTED}`)
   return redactValue(name, value, isSecret)
 }
 
-function redactAuthorization(value: string, caller: string | undefined): string {
+/** A cookie may have no name. */
+function redactCookie(pair: string): string {
+  return pair.replace(/(?:^[^=]*$|(?<==).*)/s, REDACTED)
+}
+
+function redactAuthorization(value: string, isSecret: IsSecret, caller: string | undefined): string {
   const [scheme = '', ...rest] = value.trim().split(/ +/)
   if (rest.length === 0) return readSignedToken(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
+  if (!SCHEME.test(scheme) || isSecret(scheme)) return REDACTED
   if (/^basic$/i.test(scheme)) return `${scheme} ${caller === undefined ? '' : `${caller}:`}${REDACTED}`
   const token = rest.at(-1) ?? ''
   return /^(?:bearer|jwt)$/i.test(scheme) && readSignedToken(token)
@@ -103,10 +129,15 @@ export function redactBody(body: unknown, isSecret: IsSecret): unknown {
 
 function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {
   if (typeof value === 'string') return redactText(name, value, isSecret)
+  if (typeof value === 'number') return hide(name, String(value), isSecret) ?? value
   if (Array.isArray(value)) return value.map((entry) => redactJson(name, entry, isSecret))
   if (typeof value !== 'object' || value === null) return value
+  const isSecretName = [TOKEN_NAME, SESSION_NAME, SECRET_NAME].some((pattern) => pattern.test(name))
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [redactValue('', key, isSecret), redactJson(key, inner, isSecret)]),
+    Object.entries(value).map(([key, inner]) => [
+      redactValue('', key, isSecret),
+      redactJson(isSecretName ? name : key, inner, isSecret),
+    ]),
   )
 }
 

@@ -5,6 +5,7 @@ import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { CALLER, getToken, QUERY } from '../../support/bws.ts'
 import { control, latest, startDevelopment } from '../../support/development.ts'
 import { LOGIN, login, PASSWORD } from '../../support/idscan.ts'
+import { trackSecret } from '../../support/leak-recorder.ts'
 import { checkBws, introspect, issueBws, issueIdscan } from '../../support/lifecycle.ts'
 import { askStatus, CLIENT, create, createToken, redeem } from '../../support/nevisfido.ts'
 import { APP_SECRET, type Service } from '../../support/service.ts'
@@ -131,6 +132,46 @@ describe('L4: no secret leaves by it', () => {
       expect(body.includes(encodeURIComponent(secret)), secret).toBe(false)
       expect(body.includes(Buffer.from(`${CALLER.id}:${secret}`).toString('base64')), secret).toBe(false)
     }
+  })
+
+  test.each([
+    ['a cookie without a name', (secret: string) => ({ headers: { cookie: `${secret}; other=1` } })],
+    ['a cookie in quotes', (secret: string) => ({ headers: { cookie: `other="1;${secret}"` } })],
+    ['the place of the scheme', (secret: string) => ({ headers: { authorization: `${secret} Bearer` } })],
+    [
+      'an Authorization that a proxy renamed',
+      (secret: string) => ({ headers: { 'x-authorization': `Basic ${secret}` } }),
+    ],
+    ['the query of a Referer', (secret: string) => ({ headers: { referer: `http://a/b?c=d&password=${secret}` } })],
+    [
+      'a token in the query of X-Original-URI',
+      (secret: string) => ({ headers: { 'x-original-uri': `/?token=${secret}` } }),
+    ],
+    ['the credentials of a URL', (secret: string) => ({ headers: { origin: `http://id:${secret}@a` } })],
+    ['a matrix parameter', (secret: string) => ({ path: `/nowhere;secret=${secret}` })],
+    ['a URL in place of the path', (secret: string) => ({ path: `http://id:${secret}@localhost/nowhere` })],
+    [
+      'an unknown name in the query of a URL',
+      () => ({ headers: { referer: `/?x=${encodeURIComponent(APP_SECRET)}` } }),
+    ],
+  ])('L4: nor from %s', async (_name, put) => {
+    const secret = Buffer.from(`id:${APP_SECRET}`).toString('base64url')
+    trackSecret(secret)
+    const { path = '/nowhere', headers = {} } = put(secret) as { path?: string; headers?: Record<string, string> }
+    await service.request(path, { headers })
+    const { body } = await control(service, 'GET', '/requests')
+    expect(body).toContain('nowhere')
+    expect(body).not.toContain(secret)
+    expect(body).not.toContain(encodeURIComponent(APP_SECRET))
+  })
+
+  test('L4: nor from a number, or from what a member with the name of a secret contains', async () => {
+    await create(service, 'registration', { body: '{"password":12345678,"secret":{"value":"hidden"},"other":{"n":7}}' })
+    expect((await latest(service)).body).toEqual({
+      password: '[redacted]',
+      secret: { value: '[redacted]' },
+      other: { n: 7 },
+    })
   })
 
   test('a signed token is shown as its id and claims', async () => {
