@@ -15,7 +15,7 @@ const WORD = /[\w.-]+/g
 /** A pair in a query or a matrix parameter, of a URL that is in a header or in another value. */
 const PAIR_IN_URL = /([?&;])([^=?&;#\s]+)=([^?&;#\s]+)/g
 /** The credentials of an absolute URL. */
-const USER_IN_URL = /:\/\/[^/?#\s]*@/g
+const USER_IN_URL = /:\/\/[^/?#]*@/g
 /** The name of an authentication scheme. Anything else in its place may be a secret. */
 const SCHEME = /^[a-z]{1,16}$/i
 
@@ -34,7 +34,7 @@ export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret
 }
 
 /** Redacts a value by its name, and by what it looks like. */
-function redactValue(name: string, value: string, isSecret: IsSecret): string {
+export function redactValue(name: string, value: string, isSecret: IsSecret): string {
   if (value === '') return value
   const hidden = hide(name, value, isSecret)
   if (hidden !== undefined) return hidden

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { CALLER, getToken, QUERY } from '../../support/bws.ts'
@@ -182,6 +183,22 @@ describe('L4: no secret leaves by it', () => {
     expect(record.headers.authorization).toBe(`Bearer [token ${record.tokenId}]`)
   })
 
+  test('the configuration is shown without the credentials of its URLs', async () => {
+    await using other = await startDevelopment({
+      configuration: { store: 'redis://id:one@two three@127.0.0.1:1/0' },
+      stores: service.stores,
+    })
+    const bearer = { issuer: 'i', audience: 'a', jwksUrl: 'https://id:four@five@a.example/keys?x=1&token=six' }
+    expect((await control(other, 'PATCH', '/configuration', { nevisfido: { bearer } })).status).toBe(200)
+    const { json } = await control(other, 'GET', '/configuration')
+    expect(json).toMatchObject({
+      store: 'redis://[redacted]@127.0.0.1:1/0',
+      nevisfido: {
+        bearer: { jwksUrl: expect.stringMatching(/^https:\/\/\[redacted\]@a.example\/keys\?x=1&token=\[token /) },
+      },
+    })
+  })
+
   test('the configuration is shown without secrets', async () => {
     const { body, json } = await control(service, 'GET', '/configuration')
     expect(body).not.toContain(APP_SECRET)
@@ -269,12 +286,24 @@ describe('L19: streams requests', () => {
   test('as server-sent events, from the moment it is opened', async () => {
     await login(service)
     const stream = await open('contract=bws')
-    expect(stream.headers).toMatchObject({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    expect(stream.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    })
     await login(service)
     await getToken(service, QUERY, { headers: { 'x-request-id': 'streamed' } })
     const [data] = (await once(stream, 'data')) as [string]
     expect(data).toMatch(/^data: \{.*\}\n\n$/)
     expect(JSON.parse(data.slice('data: '.length))).toMatchObject({ id: 'streamed', contract: 'bws' })
     stream.destroy()
+  })
+
+  test('L19: ends its reply to HEAD, so that the connection answers further requests', async () => {
+    const request = (method: string, path: string) => `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n`
+    const socket = connect(service.port, '127.0.0.1').setEncoding('utf8')
+    const further = `${request('GET', '/_trimint/clock')}Connection: close\r\n\r\n`
+    socket.write(`${request('HEAD', '/_trimint/requests/stream')}\r\n${further}`)
+    expect((await socket.toArray()).join('')).toMatch(/^HTTP\/1.1 200 .*text\/event-stream.*HTTP\/1.1 200 .*"now"/s)
   })
 })
