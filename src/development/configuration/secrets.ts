@@ -1,7 +1,7 @@
 import type { Configuration } from '../../config/schema.ts'
 import { secretSlots } from '../../config/schema.ts'
 import { digestSecret } from '../../core/crypto/secrets.ts'
-import { type IsSecret, REDACTED } from '../journal/redact.ts'
+import { type IsSecret, REDACTED, redactValue } from '../journal/redact.ts'
 
 /** Returns a configuration as it was written, without its secrets. */
 export function redactConfiguration(value: unknown, name = ''): unknown {
@@ -10,8 +10,8 @@ export function redactConfiguration(value: unknown, name = ''): unknown {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redactConfiguration(inner, key)]))
   }
   if (SECRET_KEYS.includes(name)) return REDACTED
-  // The credentials of a store.
-  return typeof value === 'string' ? value.replace(/\/\/[^/?]*@/, `//${REDACTED}@`) : value
+  // The credentials of a store, and those in the URL of an issuer's keys.
+  return typeof value === 'string' ? redactValue('', value, () => false) : value
 }
 
 const SECRET_KEYS = ['secret', 'password', 'token', 'key']

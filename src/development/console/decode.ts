@@ -7,7 +7,7 @@ import { isRedeemable } from '../../core/fido/tokens.ts'
 import type { RefusalReason } from '../../http/refusal.ts'
 import { explainRefusal } from '../../observability/reasons.ts'
 import type { IssuedTokens } from '../part.ts'
-import { decodeShownToken, idIn } from '../shown-token.ts'
+import { readSignedToken } from '../signed-token.ts'
 import type { UseView } from '../stand-ins/part.ts'
 
 /** Whether Trimint accepts a token now, and why not. */
@@ -40,12 +40,11 @@ export type UsedToken = DecodedToken & { readonly use?: UseView }
  * @throws StoreUnavailableError while the store that has to be asked fails.
  */
 export async function decodeToken(token: string, tokens: IssuedTokens, now: number): Promise<DecodedToken> {
-  const decoded = decodeShownToken(token)
+  const decoded = readSignedToken(token)
   if (!decoded) return decodeFido(token, tokens, now)
-  const { header, claims } = decoded
+  const { header, claims, id: tokenId } = decoded
   const contract = 'tokenid' in claims ? 'bws' : 'idscan'
   const verdict = contract === 'bws' ? await verifyBws(token, tokens) : await verifyIdscan(token, tokens)
-  const tokenId = idIn(claims) ?? digestId(token)
   return { contract, tokenId, header, claims, ...explainClaims(claims), ...verdict }
 }
 

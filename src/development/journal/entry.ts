@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { contractOf, pathOf } from '../paths.ts'
-import { decodeShownToken, idIn } from '../shown-token.ts'
+import { readSignedToken } from '../signed-token.ts'
 import { type IsSecret, redactBody, redactHeaders, redactPairs, redactPath } from './redact.ts'
 import type { JournalRecord } from './schema.ts'
 
@@ -75,9 +75,8 @@ function withoutUndefined(decided: Decided | undefined): Partial<Decided> {
 function readToken({ authorization = '', cookie = '' }: IncomingHttpHeaders): JournalRecord['token'] {
   const candidates = [authorization.trim().split(/ +/).at(-1) ?? '', ...cookie.split(/[;=] */)]
   for (const candidate of candidates) {
-    const claims = candidate ? decodeShownToken(candidate)?.claims : undefined
-    const id = claims && idIn(claims)
-    if (claims) return { ...(id === undefined ? {} : { id }), claims: { ...claims } }
+    const token = readSignedToken(candidate)
+    if (token) return { id: token.id, claims: { ...token.claims } }
   }
   return undefined
 }

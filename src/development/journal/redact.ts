@@ -1,47 +1,66 @@
 import querystring from 'node:querystring'
-import { decodeJws } from '../../core/crypto/jws.ts'
 import { digestId } from '../../core/fido/issue.ts'
 import { parseJson } from '../../core/uaf/response.ts'
 import { isShallow } from '../json-depth.ts'
-import { idIn } from '../shown-token.ts'
+import { readSignedToken } from '../signed-token.ts'
 
 /** Tells whether a text is a configured secret or password. */
 export type IsSecret = (text: string) => boolean
 
 export const REDACTED = '[redacted]'
 
-const SECRET_NAME = /secret|password|passwd|assertion|credential|api[-_]?key|^code$/i
+const SECRET_NAME = /secret|password|passwd|assertion|credential|authorization|api[-_]?key|^code$/i
 const TOKEN_NAME = /token$|^(?:token|jwt)$/i
 const SESSION_NAME = /^session_?id$/i
 /** Whatever may be a signed token. A pattern of its three parts would take quadratic time for long text. */
 const WORD = /[\w.-]+/g
+/** A pair in a query or a matrix parameter, of a URL that is in a header or in another value. */
+const PAIR_IN_URL = /([?&;])([^=?&;#\s]+)=([^?&;#\s]+)/g
+/** The credentials of an absolute URL. */
+const USER_IN_URL = /:\/\/[^/?#]*@/g
+/** The name of an authentication scheme. Anything else in its place may be a secret. */
+const SCHEME = /^[a-z]{1,16}$/i
 
 type Json = Readonly<Record<string, unknown>>
 
 /** Redacts named values, such as a query or a form. A name that was given more than once has a list. */
 export function redactPairs(pairs: Iterable<readonly [string, string]>, isSecret: IsSecret): Json {
-  const shown = new Map<string, string[]>()
+  const redacted = new Map<string, string[]>()
   for (const [name, value] of pairs) {
     const shownName = redactValue('', name, isSecret)
-    const values = shown.get(shownName) ?? []
+    const values = redacted.get(shownName) ?? []
     values.push(redactValue(name, value, isSecret))
-    shown.set(shownName, values)
+    redacted.set(shownName, values)
   }
-  return Object.fromEntries([...shown].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
+  return Object.fromEntries([...redacted].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 /** Redacts a value by its name, and by what it looks like. */
-function redactValue(name: string, value: string, isSecret: IsSecret): string {
+export function redactValue(name: string, value: string, isSecret: IsSecret): string {
   if (value === '') return value
-  if (TOKEN_NAME.test(name)) return `[token ${describeToken(value)}]`
-  if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
-  if (SECRET_NAME.test(name) || isSecret(value)) return REDACTED
-  return value.replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
+  const hidden = hide(name, value, isSecret)
+  if (hidden !== undefined) return hidden
+  const isEncodedSecret = (text: string) => isSecret(text) || isSecret(querystring.unescape(text))
+  return value
+    .replaceAll(USER_IN_URL, `://${REDACTED}@`)
+    .replaceAll(PAIR_IN_URL, (pair, start: string, inner: string, text: string) => {
+      const shown = hide(inner, text, isEncodedSecret)
+      return shown === undefined ? pair : `${start}${inner}=${shown}`
+    })
+    .replaceAll(WORD, (word) => (hasToken(word) ? `[token ${describeToken(word)}]` : word))
 }
 
-/** Redacts secrets and signed tokens that were written into a path. */
+/** Returns what to show in place of a secret; undefined where neither name nor value is that of one. */
+function hide(name: string, value: string, isSecret: IsSecret): string | undefined {
+  if (TOKEN_NAME.test(name)) return `[token ${describeToken(value)}]`
+  if (SESSION_NAME.test(name)) return `[session ${digestId(value)}]`
+  return SECRET_NAME.test(name) || isSecret(value) ? REDACTED : undefined
+}
+
+/** Redacts secrets and signed tokens that were written into a path, or into a whole URL in its place. */
 export function redactPath(path: string, isSecret: IsSecret): string {
   return path
+    .replace(USER_IN_URL, `://${REDACTED}@`)
     .split('/')
     .map((segment) => redactValue('', segment, (text) => isSecret(text) || isSecret(querystring.unescape(text))))
     .join('/')
@@ -55,8 +74,7 @@ function hasToken(word: string): boolean {
 
 /** Returns the id of a token: of a signed one its claim, of an opaque one its digest, as in the audit log. */
 function describeToken(token: string): string {
-  const claims = decodeJws(token)?.claims
-  return (claims && idIn(claims)) ?? digestId(token)
+  return readSignedToken(token)?.id ?? digestId(token)
 }
 
 /** @param caller the id of an authenticated caller, or of one with a wrong secret. */
@@ -74,23 +92,24 @@ export function redactHeaders(
 }
 
 function redactHeader(name: string, value: string, isSecret: IsSecret, caller: string | undefined): string {
-  if (name === 'authorization' || name === 'proxy-authorization') return redactAuthorization(value, caller)
+  if (name.includes('authorization')) return redactAuthorization(value, isSecret, caller)
   if (name === 'cookie') return value.split(/; */).map(redactCookie).join('; ')
   if (name === 'set-cookie') return value.replace(/=[^;]*/, `=${REDACTED}`)
   return redactValue(name, value, isSecret)
 }
 
-/** Keeps the name of a cookie. One without a name is all value (I28). */
+/** A cookie may have no name. */
 function redactCookie(pair: string): string {
-  return pair.includes('=') ? pair.replace(/=.*/s, `=${REDACTED}`) : REDACTED
+  return pair.replace(/(?:^[^=]*$|(?<==).*)/s, REDACTED)
 }
 
-function redactAuthorization(value: string, caller: string | undefined): string {
+function redactAuthorization(value: string, isSecret: IsSecret, caller: string | undefined): string {
   const [scheme = '', ...rest] = value.trim().split(/ +/)
-  if (rest.length === 0) return decodeJws(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
+  if (rest.length === 0) return readSignedToken(scheme) ? `[token ${describeToken(scheme)}]` : REDACTED
+  if (!SCHEME.test(scheme) || isSecret(scheme)) return REDACTED
   if (/^basic$/i.test(scheme)) return `${scheme} ${caller === undefined ? '' : `${caller}:`}${REDACTED}`
   const token = rest.at(-1) ?? ''
-  return /^(?:bearer|jwt)$/i.test(scheme) && decodeJws(token)
+  return /^(?:bearer|jwt)$/i.test(scheme) && readSignedToken(token)
     ? `${scheme} [token ${describeToken(token)}]`
     : `${scheme} ${REDACTED}`
 }
@@ -110,10 +129,15 @@ export function redactBody(body: unknown, isSecret: IsSecret): unknown {
 
 function redactJson(name: string, value: unknown, isSecret: IsSecret): unknown {
   if (typeof value === 'string') return redactText(name, value, isSecret)
+  if (typeof value === 'number') return hide(name, String(value), isSecret) ?? value
   if (Array.isArray(value)) return value.map((entry) => redactJson(name, entry, isSecret))
   if (typeof value !== 'object' || value === null) return value
+  const isSecretName = [TOKEN_NAME, SESSION_NAME, SECRET_NAME].some((pattern) => pattern.test(name))
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [redactValue('', key, isSecret), redactJson(key, inner, isSecret)]),
+    Object.entries(value).map(([key, inner]) => [
+      redactValue('', key, isSecret),
+      redactJson(isSecretName ? name : key, inner, isSecret),
+    ]),
   )
 }
 

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ControlError } from '../control/errors.ts'
 import { queryOf, serveMethods } from '../control/routes.ts'
@@ -25,6 +26,8 @@ export function serveStream(app: FastifyInstance, url: string, { streams, follow
   serveMethods(app, url, {
     async GET(request, reply) {
       const isWanted = accept(queryOf(request))
+      // A reply to HEAD has to end: the connection waits for it.
+      if (request.method === 'HEAD') return reply.type('text/event-stream').send()
       if (streams.size >= MAX_STREAMS) {
         throw new ControlError(503, 'temporarily_unavailable', `too many streams; expected at most ${MAX_STREAMS}`)
       }
@@ -45,6 +48,7 @@ export function serveStream(app: FastifyInstance, url: string, { streams, follow
       if (request.raw.socket.destroyed) raw.emit('close')
       reply.hijack()
       raw.writeHead(200, {
+        ...(reply.getHeaders() as OutgoingHttpHeaders),
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
         'x-request-id': request.id,

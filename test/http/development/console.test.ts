@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { type StartedBrowser, startBrowser } from '../../support/browser.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { control, startDevelopment } from '../../support/development.ts'
@@ -139,13 +142,20 @@ describe('L25: POST /_trimint/decode', () => {
     expect((await control(service, 'POST', '/decode', body)).status).toBe(400)
   })
 
-  test.each(['a.b.c', 'e30.e30.x', 'e30.eyJ0b2tlbmlkIjp7fSwidGFzayI6MS41LCJleHAiOjFlMzAwfQ.x', '…', '.', '  x '])(
-    'decodes %s without a failure',
-    async (token) => {
-      const { status, json } = await control(service, 'POST', '/decode', { token })
-      expect({ status, accepted: json.accepted }).toEqual({ status: 200, accepted: false })
-    },
-  )
+  test.each([
+    'a.b.c',
+    'e30.e30.x',
+    'e30.eyJ0b2tlbmlkIjp7fSwidGFzayI6MS41LCJleHAiOjFlMzAwfQ.x',
+    // {"jti":{"toString":null,"valueOf":null}}
+    'e30.eyJqdGkiOnsidG9TdHJpbmciOm51bGwsInZhbHVlT2YiOm51bGx9fQ.x',
+    `e30.${Buffer.from(`{"a":${'['.repeat(12_000)}${']'.repeat(12_000)}}`).toString('base64url')}.x`,
+    '…',
+    '.',
+    '  x ',
+  ])('decodes %.60s without a failure', async (token) => {
+    const { status, json } = await control(service, 'POST', '/decode', { token })
+    expect({ status, accepted: json.accepted }).toEqual({ status: 200, accepted: false })
+  })
 
   test('L21, L22: every call that needs the store answers 503 while it fails', async () => {
     const token = await issueBws(service)
@@ -237,6 +247,41 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     expect(await row.innerText()).toContain(String(reply.headers['x-request-id']))
     const again = await run('sh', ['-c', copied.replace('SECRET', APP_SECRET)])
     expect(again.stdout).toMatch(/^HTTP\/1.1 200 /)
+  })
+
+  describe('L25: the curl line sends the same request again', () => {
+    const form = 'content-type: application/x-www-form-urlencoded'
+    const json = 'content-type: application/fido+uaf;charset=UTF-8\r\naccept: application/json'
+
+    test.each([
+      ['with a pattern of curl in its path', 'GET /nevisfido/{operation}/[1-3]?a={b,c}&d=[1-2]', '', ''],
+      ['with dot segments in its path', 'GET /nowhere/../token/./x', '', ''],
+      ['for a whole URL', 'GET http://localhost/nowhere?a=1', '', ''],
+      ['for a server', 'OPTIONS *', '', ''],
+      ['with a number sign in its path', 'GET /nowhere#x', '', ''],
+      ['with quotes', "POST /idscanenterprisesvc/token?it's", form, "username=it's&area=%22%5C'%5C"],
+      ['with the name of a file as JSON', 'POST /nevisfido/token/create/registration', json, '"@/etc/hostname"'],
+      [
+        'with control characters',
+        'POST /idscanenterprisesvc/token',
+        form,
+        'username=a%15touch+b%0A%0D%1B%C2%9B1%27%5Cn%7F',
+      ],
+      ['with DEL in JSON', 'POST /nevisfido/token/create/registration', json, '{"op":"\x7f\'\\\\"}'],
+    ])('%s', async (_name, start, headers, body) => {
+      const head = `${start} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n${headers ? `${headers}\r\n` : ''}`
+      await exchange(service, `${head}${body ? `content-length: ${Buffer.byteLength(body)}\r\n` : ''}\r\n${body}`)
+      await expect.poll(() => rows(page).count()).toBe(1)
+      await rows(page).first().locator('summary').click()
+      const line = await rows(page).first().locator('.curl').innerText()
+      // A terminal acts on a control character that is pasted.
+      expect(line).not.toMatch(/\p{Cc}/u)
+      await run('bash', ['-c', line])
+      const { requests } = (await control(service, 'GET', '/requests')).json as { requests: JournalRecord[] }
+      const [again, first] = requests.map(({ method, path, query, body: sent }) => ({ method, path, query, sent }))
+      expect(requests).toHaveLength(2)
+      expect(again).toEqual(first)
+    })
   })
 
   test('L25: filters requests by contract, outcome and text, and empties the journal', async () => {
@@ -499,6 +544,13 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     complaints.splice(0)
   })
 })
+
+/** Sends bytes, and resolves when the server has closed the connection. */
+async function exchange(service: Service, bytes: string): Promise<void> {
+  const socket = connect(service.port, '127.0.0.1')
+  socket.end(bytes).resume()
+  await once(socket, 'close')
+}
 
 /** Returns a script that sends a request and resolves to how many elements of the journal came and went. */
 function countChanges(url: string): string {

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { CALLER, getToken, QUERY } from '../../support/bws.ts'
 import { control, latest, startDevelopment } from '../../support/development.ts'
 import { LOGIN, login, PASSWORD } from '../../support/idscan.ts'
+import { trackSecret } from '../../support/leak-recorder.ts'
 import { checkBws, introspect, issueBws, issueIdscan } from '../../support/lifecycle.ts'
 import { askStatus, CLIENT, create, createToken, redeem } from '../../support/nevisfido.ts'
 import { APP_SECRET, type Service } from '../../support/service.ts'
@@ -69,6 +71,32 @@ test('L15: keeps the last `control.journal` requests, not its own and not health
   expect((await control(none, 'GET', '/requests')).json).toEqual({ requests: [] })
 })
 
+describe('L15: survives whatever a client sends', () => {
+  const encode = (json: string) => Buffer.from(json).toString('base64url')
+  const sign = (claims: string) => `${encode('{"alg":"HS256","typ":"JWT"}')}.${encode(claims)}.c2lnbmF0dXJl`
+
+  test.each([
+    ['a jti that is no text', '{"jti":{"toString":null,"valueOf":null}}'],
+    ['a tokenid that is no text', '{"tokenid":{"toString":null,"valueOf":null}}'],
+    ['claims too deep for JSON.stringify', `{"a":${'['.repeat(12_000)}${']'.repeat(12_000)}}`],
+  ])('and shows a token with %s, while the console follows too', async (_name, claims) => {
+    const request = get(`${service.url}/_trimint/requests/stream`)
+    const [stream] = (await once(request, 'response')) as [IncomingMessage]
+    const token = sign(claims)
+    expect((await checkBws(service, 'verify', token)).status).toBe(401)
+    const [data] = await once(stream, 'data')
+    expect(String(data)).toMatch(/^data: /)
+    stream.destroy()
+    expect(await query('')).toMatchObject([{ path: '/authz/bws/verify', reason: 'invalid_token' }])
+  })
+
+  // With quadratic time, it would take longer than a test may.
+  test('and lists a query that repeats a name 23,000 times', async () => {
+    for (let sent = 0; sent < 10; sent++) await service.request(`/nowhere?${'a&'.repeat(23_000)}`)
+    for (const { query: shown } of await query('')) expect(shown?.a).toHaveLength(23_000)
+  })
+})
+
 describe('L4: no secret leaves by it', () => {
   test('in no place of a request and its reply', async () => {
     const bws = await issueBws(service)
@@ -110,12 +138,68 @@ describe('L4: no secret leaves by it', () => {
     }
   })
 
+  test.each([
+    ['a cookie without a name', (secret: string) => ({ headers: { cookie: `${secret}; other=1` } })],
+    ['a cookie in quotes', (secret: string) => ({ headers: { cookie: `other="1;${secret}"` } })],
+    ['the place of the scheme', (secret: string) => ({ headers: { authorization: `${secret} Bearer` } })],
+    [
+      'an Authorization that a proxy renamed',
+      (secret: string) => ({ headers: { 'x-authorization': `Basic ${secret}` } }),
+    ],
+    ['the query of a Referer', (secret: string) => ({ headers: { referer: `http://a/b?c=d&password=${secret}` } })],
+    [
+      'a token in the query of X-Original-URI',
+      (secret: string) => ({ headers: { 'x-original-uri': `/?token=${secret}` } }),
+    ],
+    ['the credentials of a URL', (secret: string) => ({ headers: { origin: `http://id:${secret}@a` } })],
+    ['a matrix parameter', (secret: string) => ({ path: `/nowhere;secret=${secret}` })],
+    ['a URL in place of the path', (secret: string) => ({ path: `http://id:${secret}@localhost/nowhere` })],
+    [
+      'an unknown name in the query of a URL',
+      () => ({ headers: { referer: `/?x=${encodeURIComponent(APP_SECRET)}` } }),
+    ],
+  ])('L4: nor from %s', async (_name, put) => {
+    const secret = Buffer.from(`id:${APP_SECRET}`).toString('base64url')
+    trackSecret(secret)
+    const { path = '/nowhere', headers = {} } = put(secret) as { path?: string; headers?: Record<string, string> }
+    await service.request(path, { headers })
+    const { body } = await control(service, 'GET', '/requests')
+    expect(body).toContain('nowhere')
+    expect(body).not.toContain(secret)
+    expect(body).not.toContain(encodeURIComponent(APP_SECRET))
+  })
+
+  test('L4: nor from a number, or from what a member with the name of a secret contains', async () => {
+    await create(service, 'registration', { body: '{"password":12345678,"secret":{"value":"hidden"},"other":{"n":7}}' })
+    expect((await latest(service)).body).toEqual({
+      password: '[redacted]',
+      secret: { value: '[redacted]' },
+      other: { n: 7 },
+    })
+  })
+
   test('a signed token is shown as its id and claims', async () => {
     const token = await issueBws(service)
     await checkBws(service, 'verify', token)
     const record = await latest(service)
     expect(record.token).toMatchObject({ id: record.tokenId, claims: { app: 'app-1', iss: 'BWS' } })
     expect(record.headers.authorization).toBe(`Bearer [token ${record.tokenId}]`)
+  })
+
+  test('the configuration is shown without the credentials of its URLs', async () => {
+    await using other = await startDevelopment({
+      configuration: { store: 'redis://id:one@two three@127.0.0.1:1/0' },
+      stores: service.stores,
+    })
+    const bearer = { issuer: 'i', audience: 'a', jwksUrl: 'https://a.example/keys?x=1&token=six' }
+    expect((await control(other, 'PATCH', '/configuration', { nevisfido: { bearer } })).status).toBe(200)
+    const { json } = await control(other, 'GET', '/configuration')
+    expect(json).toMatchObject({
+      store: 'redis://[redacted]@127.0.0.1:1/0',
+      nevisfido: {
+        bearer: { jwksUrl: expect.stringMatching(/^https:\/\/a.example\/keys\?x=1&token=\[token /) },
+      },
+    })
   })
 
   test('the configuration is shown without secrets', async () => {
@@ -205,12 +289,24 @@ describe('L19: streams requests', () => {
   test('as server-sent events, from the moment it is opened', async () => {
     await login(service)
     const stream = await open('contract=bws')
-    expect(stream.headers).toMatchObject({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    expect(stream.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    })
     await login(service)
     await getToken(service, QUERY, { headers: { 'x-request-id': 'streamed' } })
     const [data] = (await once(stream, 'data')) as [string]
     expect(data).toMatch(/^data: \{.*\}\n\n$/)
     expect(JSON.parse(data.slice('data: '.length))).toMatchObject({ id: 'streamed', contract: 'bws' })
     stream.destroy()
+  })
+
+  test('L19: ends its reply to HEAD, so that the connection answers further requests', async () => {
+    const request = (method: string, path: string) => `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n`
+    const socket = connect(service.port, '127.0.0.1').setEncoding('utf8')
+    const further = `${request('GET', '/_trimint/clock')}Connection: close\r\n\r\n`
+    socket.write(`${request('HEAD', '/_trimint/requests/stream')}\r\n${further}`)
+    expect((await socket.toArray()).join('')).toMatch(/^HTTP\/1.1 200 .*text\/event-stream.*HTTP\/1.1 200 .*"now"/s)
   })
 })

@@ -6,12 +6,16 @@ import { SERVER_URL } from './api.js'
 
 const FORM = 'application/x-www-form-urlencoded'
 
+/** Paths that curl sends as they are: others have a pattern, a dot segment or a fragment for it, or are no path. */
+const PLAIN_PATH = /^(?!.*\/\.{1,2}(?:\/|$))\/[^[\]{}#]*$/
+
 /**
  * Returns a curl line. The journal has no secrets, so SECRET, TOKEN and SESSION stand where to insert them.
  *
  * @param {JournalRecord} record
  */
-export function toCurl({ method, path, query = {}, headers, body }) {
+export function toCurl({ method, path: shownPath, query = {}, headers, body }) {
+  const path = withPlaceholders(shownPath)
   const parts = ['curl', '-sS', '-i']
   if (method === 'HEAD') parts.push('-I')
   else if (method !== (body === undefined ? 'GET' : 'POST')) parts.push('-X', method)
@@ -23,11 +27,13 @@ export function toCurl({ method, path, query = {}, headers, body }) {
   const type = String(headers['content-type'] ?? '')
   if (body !== undefined) {
     if (type.startsWith(FORM) && isMembers(body)) parts.push(...formFields(body))
-    else parts.push('-H', quote(`content-type: ${type}`), '-d', quote(withPlaceholders(toText(body))))
+    else parts.push('-H', quote(`content-type: ${type}`), '--data-raw', quote(withPlaceholders(toText(body))))
   }
-  const search = pairsOf(query).map(([name, value]) => `${encode(name)}=${encode(value)}`)
-  const url = `${SERVER_URL}${path.slice(1)}${search.length > 0 ? `?${search.join('&')}` : ''}`
-  return [...parts, quote(url)].join(' ')
+  const pairs = pairsOf(query).map(([name, value]) => `${encode(name)}=${encode(value)}`)
+  const search = pairs.length > 0 ? `?${pairs.join('&')}` : ''
+  if (PLAIN_PATH.test(path)) return [...parts, quote(`${SERVER_URL}${path.slice(1)}${search}`)].join(' ')
+  const target = path.startsWith('/') ? `${new URL(SERVER_URL).pathname}${path.slice(1)}` : path
+  return [...parts, '--request-target', quote(`${target}${search}`), quote(SERVER_URL)].join(' ')
 }
 
 /** @param {string} authorization as the journal redacts it. */
@@ -66,14 +72,27 @@ function encode(text) {
   return encodeURIComponent(text).replaceAll(/%(2F|3A|2C)/g, decodeURIComponent)
 }
 
-/** @param {unknown} body */
+/** Returns JSON text, or what the journal says of other bytes. @param {unknown} body */
 function toText(body) {
-  return typeof body === 'string' ? body : JSON.stringify(body)
+  return typeof body === 'string' && /^\[\d+ bytes/.test(body) ? body : JSON.stringify(body)
 }
 
-/** @param {string} text */
+/**
+ * Quotes text for a shell. A control character would act on the terminal that the line is pasted into, and could end
+ * the line and begin another command: it becomes an escape of `$'…'`.
+ *
+ * @param {string} text
+ */
 function quote(text) {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`
+  const quoted = text.replaceAll("'", String.raw`'\''`)
+  if (!/\p{Cc}/u.test(text)) return `'${quoted}'`
+  const escaped = text.replaceAll(/['\\]/g, String.raw`\$&`).replaceAll(/\p{Cc}/gu, escapeBytes)
+  return `$'${escaped}'`
+}
+
+/** Escapes each byte of a character in UTF-8, in octal: the digits after it are not part of it. @param {string} character */
+function escapeBytes(character) {
+  return [...new TextEncoder().encode(character)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 }
 
 /**
