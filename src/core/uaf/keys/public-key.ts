@@ -79,9 +79,8 @@ function importPoint(point: Buffer, crv: KeyKind): KeyObject | undefined {
   return attempt(() => createPublicKey({ key: { kty: 'EC', crv, x, y }, format: 'jwk' }))
 }
 
-/** Imports `n‖e`. */
+/** Imports `n‖e`. OpenSSL takes fewer bytes too; then the modulus is short, or the exponent is 0. */
 function importModulus(bytes: Buffer): KeyObject | undefined {
-  if (bytes.length <= RSA_BYTES) return undefined
   const n = bytes.toString('base64url', 0, RSA_BYTES)
   const e = bytes.toString('base64url', RSA_BYTES)
   return attempt(() => createPublicKey({ key: { kty: 'RSA', n, e }, format: 'jwk' }))

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import {
@@ -102,15 +102,28 @@ describe('U21', () => {
     expect(restorePublicKey(exportPublicKey(key)).equals(expected)).toBe(true)
   })
 
-  test('restores a key once, and remembers a limited number of them', () => {
-    const [text, ...others] = Array.from({ length: 1_001 }, () => exportPublicKey(createAuthenticatorKey(1).publicKey))
-    const key = restorePublicKey(text ?? '')
-    expect(restorePublicKey(text ?? '')).toBe(key)
-    const last = others.map(restorePublicKey).at(-1)
-    expect(restorePublicKey(others.at(-1) ?? '')).toBe(last)
-    const again = restorePublicKey(text ?? '')
-    expect(again).not.toBe(key)
-    expect(again.equals(key)).toBe(true)
+  test('restores a key once, and remembers a limited number of them', async () => {
+    vi.resetModules()
+    const { restorePublicKey: restore } = await import('../../../../src/core/uaf/keys/public-key.ts')
+    const texts = Array.from({ length: 1_001 }, () => exportPublicKey(createAuthenticatorKey(1).publicKey))
+    const [first = '', last = ''] = [texts[0], texts.at(-1)]
+    const remembered = texts.slice(0, -1).map(restore)
+    expect(restore(first)).toBe(remembered[0])
+    expect(restore(last)).toBe(restore(last))
+    const again = restore(first)
+    expect(again).not.toBe(remembered[0])
+    expect(again.equals(remembered[0] ?? p256)).toBe(true)
+  })
+
+  const long4096 = Buffer.alloc(512, 0xff)
+  test.each([
+    ['4096 bits', long4096, '010001', true],
+    ['4097 bits', Buffer.concat([Buffer.from([1]), long4096]), '010001', false],
+    ['an exponent of 64 bits', long4096, 'ffffffffffffffff', true],
+    ['an exponent of 2^64', long4096, '010000000000000000', false],
+  ])('U25: of a certificate, RSA with %s verifies quickly or not', (_, n, e, quickly) => {
+    const jwk = { kty: 'RSA', n: n.toString('base64url'), e: Buffer.from(e, 'hex').toString('base64url') }
+    expect(verifiesQuickly(createPublicKey({ key: jwk, format: 'jwk' }))).toBe(quickly)
   })
 
   const explicit = generateKeyPairSync('ec', {
@@ -127,6 +140,13 @@ describe('U21', () => {
     ['a point on no curve', 0x100, Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)]), undefined],
     ['a compressed point', 0x100, compressed, 1],
     ['a point of another form', 0x100, Buffer.concat([Buffer.from([6]), rawPoint(p256).subarray(1)]), 1],
+    [
+      'a zero before Y',
+      0x100,
+      Buffer.concat([rawPoint(p256).subarray(0, 33), Buffer.alloc(1), rawPoint(p256).subarray(33)]),
+      1,
+    ],
+    ['bytes after PKCS #1', 0x103, Buffer.concat([pkcs1, Buffer.from([0])]), 3],
     ['bytes after SPKI', 0x101, Buffer.concat([spki(p256), Buffer.from([0])]), 1],
     ['explicit parameters of P-256', 0x101, explicit, 1],
     ['RSA as an EC key', 0x101, spki(rsa), undefined],
