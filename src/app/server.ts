@@ -38,6 +38,8 @@ export interface ServerDependencies {
   readonly uptime: Clock
   /** For deleting expired records, which cannot be undone, and for blocks (jump-resistant-clock.ts). */
   readonly jumpResistantClock: Clock
+  /** Whether what rejects tokens may be deleted by that clock. */
+  readonly isClockProven: () => boolean
   readonly randomness: Randomness
   readonly logger: Logger
   readonly metrics: Metrics
@@ -142,7 +144,7 @@ interface JobDependencies {
 
 function scheduleJobs(
   app: FastifyInstance,
-  { stores, revocations, jumpResistantClock, intervals, development }: ServerDependencies,
+  { stores, revocations, jumpResistantClock, isClockProven, intervals, development }: ServerDependencies,
   { guard, heartbeat, idleTimeout, canSign, onStoreError }: JobDependencies,
 ): void {
   const schedule = createJobScheduler(app, onStoreError, development?.repeat)
@@ -153,9 +155,12 @@ function scheduleJobs(
     await heartbeat.announce()
   })
   schedule(intervals.sweepMs, async () => {
-    // Each at its own time: after the clock was set back, an earlier one would delete what was created since.
-    for (const store of [revocations, stores.failures, stores.tokens, stores.uses, stores.replicas]) {
-      await store.sweep(jumpResistantClock())
+    // Without its record, a nevisFIDO token is rejected. Without what the others delete, tokens would be accepted again.
+    await stores.tokens.sweep(jumpResistantClock())
+    for (const store of [revocations, stores.failures, stores.uses, stores.replicas]) {
+      // Each at its own time: after the clock was set back, an earlier one would delete what was created since. At the
+      // epoch, a sweep deletes nothing, and does the rest of its work.
+      await store.sweep(isClockProven() ? jumpResistantClock() : 0)
     }
   })
   app.addHook('onClose', () => heartbeat.leave().catch(onStoreError))

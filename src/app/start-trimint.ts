@@ -5,7 +5,7 @@ import { expiryOf } from '../config/pem.ts'
 import type { Configuration, ConfigurationInput } from '../config/schema.ts'
 import { createGuardMemory } from '../core/guard-memory.ts'
 import { createInstance } from '../core/heartbeat.ts'
-import { createJumpResistantClock } from '../core/jump-resistant-clock.ts'
+import { createJumpResistantClock, createProbation } from '../core/jump-resistant-clock.ts'
 import { createRevocations } from '../core/revocations.ts'
 import type { DevelopmentOptions, DevelopmentTools } from '../development/development.ts'
 import { createListener, DEFAULT_CONNECTION_LIMITS, type Listener } from '../http/listener.ts'
@@ -101,6 +101,7 @@ export async function startTrimint(options: TrimintOptions = {}): Promise<Trimin
     uptime,
     // A developer who sets the clock expects blocks and sweeps to follow at once (L7).
     jumpResistantClock: development?.clock ?? createJumpResistantClock(clock, uptime),
+    isClockProven: development ? () => true : createProbation(uptime),
     randomness,
     logger,
     metrics,

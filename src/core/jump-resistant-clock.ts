@@ -33,3 +33,14 @@ export function createJumpResistantClock(clock: Clock, uptime: Clock): Clock {
     return Math.round(offset + elapsed)
   }
 }
+
+/**
+ * Returns a function that tells whether a wrong clock has had an hour since now to be corrected, as a jump ahead has. A
+ * process that has just started cannot tell a wrong clock from a right one.
+ *
+ * @param uptime as {@link createJumpResistantClock}.
+ */
+export function createProbation(uptime: Clock): () => boolean {
+  const startedAt = uptime()
+  return () => uptime() - startedAt >= HOLD_MS
+}

@@ -16,6 +16,9 @@ const UNKNOWN_KEY_COOLDOWN_MS = 30_000
 /** Between a failed fetch and the next. */
 const RETRY_DELAY_MS = 2_000
 
+/** Time servers correct a clock by less. */
+const MAX_STEP_BACK_MS = 1_000
+
 /** Thrown where a key has to be fetched and the fetch fails. `cause` is the reason. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError'
@@ -33,12 +36,13 @@ export function createIssuerKeys(url: string, clock: Clock): JWTVerifyGetKey {
       [customFetch]: pauseAfterFailure(fetchKeys, clock),
     })
   let getKey = create()
-  let lastUsedAt = Number.NEGATIVE_INFINITY
+  let latest = Number.NEGATIVE_INFINITY
   return (header, token) => {
     const now = clock()
     // Keys that were fetched at a wrong time in the future would count as fresh until that time.
-    if (now < lastUsedAt) getKey = create()
-    lastUsedAt = now
+    const isSetBack = now < latest - MAX_STEP_BACK_MS
+    if (isSetBack) getKey = create()
+    latest = isSetBack ? now : Math.max(now, latest)
     return getKey(header, token)
   }
 }

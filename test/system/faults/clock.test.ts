@@ -175,6 +175,29 @@ describe.each(kinds)('Trimint on $store', ({ name }) => {
     await stores.close()
   })
 
+  test('revives no token when a replica starts with a clock that is two hours ahead', async () => {
+    const [clock, uptime] = [createFrozenClock(), createFrozenClock(5)]
+    const stores = await openStores(name)
+    {
+      const shared = { configuration: CONFIGURATION, stores, intervals: DEFAULT_INTERVALS }
+      await using service = await startService({ ...shared, clock, uptime })
+      const { spent, revoked, used } = await prepare(service)
+      {
+        const aheadClock = () => clock() + 120 * MINUTE
+        await using ahead = await startService({ ...shared, clock: aheadClock, uptime: createFrozenClock(5) })
+        await vi.advanceTimersByTimeAsync(2 * MINUTE)
+        expect(ahead.log.filter(({ level }) => level === 'error')).toEqual([])
+      }
+      await using next = await startService({ ...shared, clock, uptime })
+      for (const at of [service, next]) {
+        expect(await checkBws(at, 'verify', used)).toMatchObject({ status: 403 })
+        expect(await checkBws(at, 'upload', revoked)).toMatchObject({ status: 401 })
+        expect(codeOf(await redeem(at, 'registration', spent.token))).toBeOneOf([1404, 1491])
+      }
+    }
+    await stores.close()
+  })
+
   test.each(JUMPS)(
     'I24: keeps a block, and ends it in time, when the clock jumps $jump and back three minutes later',
     async ({ by }) => {

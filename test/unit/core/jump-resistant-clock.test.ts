@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createJumpResistantClock } from '../../../src/core/jump-resistant-clock.ts'
+import { createJumpResistantClock, createProbation } from '../../../src/core/jump-resistant-clock.ts'
 import { createFrozenClock, FROZEN_TIME } from '../../support/time.ts'
 
 const HOUR = 3_600_000
@@ -106,4 +106,13 @@ test('restarts the hour after a correction, but not after a second jump ahead', 
   clock.advance(2 * HOUR)
   pass(HOUR / 2)
   expect(resistant()).toBe(FROZEN_TIME + 5.5 * HOUR)
+})
+
+test('takes an hour to trust the clock that it started with', () => {
+  const uptime = createFrozenClock(5)
+  const isProven = createProbation(uptime)
+  uptime.advance(HOUR - 1)
+  expect(isProven()).toBe(false)
+  uptime.advance(1)
+  expect(isProven()).toBe(true)
 })
