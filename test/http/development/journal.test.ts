@@ -188,13 +188,13 @@ describe('L4: no secret leaves by it', () => {
       configuration: { store: 'redis://id:one@two three@127.0.0.1:1/0' },
       stores: service.stores,
     })
-    const bearer = { issuer: 'i', audience: 'a', jwksUrl: 'https://id:four@five@a.example/keys?x=1&token=six' }
+    const bearer = { issuer: 'i', audience: 'a', jwksUrl: 'https://a.example/keys?x=1&token=six' }
     expect((await control(other, 'PATCH', '/configuration', { nevisfido: { bearer } })).status).toBe(200)
     const { json } = await control(other, 'GET', '/configuration')
     expect(json).toMatchObject({
       store: 'redis://[redacted]@127.0.0.1:1/0',
       nevisfido: {
-        bearer: { jwksUrl: expect.stringMatching(/^https:\/\/\[redacted\]@a.example\/keys\?x=1&token=\[token /) },
+        bearer: { jwksUrl: expect.stringMatching(/^https:\/\/a.example\/keys\?x=1&token=\[token /) },
       },
     })
   })
