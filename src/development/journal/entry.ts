@@ -40,31 +40,64 @@ export interface Entry {
   readonly injectedBy: string | undefined
 }
 
+/** Beyond it, a path is cut: each of its segments is compared with the secrets. */
+const MAX_PATH_LENGTH = 1_000
+
 /** Returns an entry without secrets (L15, L4). */
 export function toRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
-  const { decided, url } = entry
+  const { url, headers, body, replyHeaders, decided } = entry
   const query = url.slice(pathOf(url).length + 1)
   const caller = decided?.app ?? decided?.client ?? decided?.resourceServer
-  const token = readToken(entry.headers)
+  const token = readToken(headers)
+  return {
+    ...summarise(entry, isSecret),
+    ...(query ? { query: redactPairs(new URLSearchParams(query), isSecret) } : {}),
+    headers: redactHeaders(headers, isSecret, caller),
+    ...(body === undefined || body === null ? {} : { body: redactBody(body, isSecret) }),
+    replyHeaders: redactHeaders(replyHeaders, isSecret, undefined),
+    ...(token ? { token } : {}),
+  }
+}
+
+/** Returns an entry without secrets, and without what a client can make large. */
+export function toBriefRecord(entry: Entry, isSecret: IsSecret): JournalRecord {
+  return { ...summarise(entry, isSecret), headers: {}, replyHeaders: {}, brief: true }
+}
+
+function summarise(entry: Entry, isSecret: IsSecret): Omit<JournalRecord, 'headers' | 'replyHeaders'> {
+  const { decided, url } = entry
   return {
     id: entry.id,
     time: new Date(entry.time).toISOString(),
     method: entry.method,
-    path: redactPath(pathOf(url), isSecret),
-    ...(query ? { query: redactPairs(new URLSearchParams(query), isSecret) } : {}),
-    headers: redactHeaders(entry.headers, isSecret, caller),
-    ...(entry.body === undefined || entry.body === null ? {} : { body: redactBody(entry.body, isSecret) }),
+    path: redactPath(cutPath(pathOf(url)), isSecret),
     ...(entry.address === undefined ? {} : { address: entry.address }),
     status: entry.status,
-    replyHeaders: redactHeaders(entry.replyHeaders, isSecret, undefined),
     duration: Math.round(entry.durationMs * 1000) / 1000,
     contract: decided?.contract ?? contractOf(url),
     outcome: decided?.outcome ?? 'answered',
     ...withoutUndefined(decided),
-    ...(token ? { token } : {}),
     injected: entry.injectedBy !== undefined,
     ...(entry.injectedBy === undefined ? {} : { fault: entry.injectedBy }),
   }
+}
+
+/** Cuts between segments: half of a secret would not be recognised as one. */
+function cutPath(path: string): string {
+  if (path.length <= MAX_PATH_LENGTH) return path
+  const start = path.slice(0, MAX_PATH_LENGTH)
+  return `${start.slice(0, start.lastIndexOf('/') + 1)}…`
+}
+
+/** Returns how many characters and bytes a client has sent, without names. */
+export function sizeOf({ url, headers, body }: Entry): number {
+  return url.length + lengthOf(headers) + lengthOf(body)
+}
+
+function lengthOf(value: unknown): number {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return value.length
+  if (typeof value !== 'object' || value === null) return 0
+  return Object.values(value).reduce((sum: number, inner) => sum + lengthOf(inner), 0)
 }
 
 function withoutUndefined(decided: Decided | undefined): Partial<Decided> {

@@ -1,14 +1,21 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { ControlError } from '../control/errors.ts'
 import { parseInput, queryOf, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
-import { type Entry, toRecord } from './entry.ts'
+import { type Entry, sizeOf, toBriefRecord, toRecord } from './entry.ts'
 import type { Journal } from './journal.ts'
 import type { IsSecret } from './redact.ts'
 import { type JournalRecord, type ParsedFilter, type RequestFilter, requestFilter } from './schema.ts'
 import { serveStream } from './stream.ts'
 
 const DEFAULT_WAIT_MS = 5_000
+
+/** A larger request is brief in lists and streams: a client could make each of a thousand take a tenth of a second. */
+const MAX_ENTRY_SIZE = 16 * 1024
+
+/** The requests that a list shows whole. */
+const MAX_LISTED_SIZE = 4 * 1024 * 1024
 
 /** A request in the journal of one process, with what orders it among those of all. */
 interface Kept {
@@ -31,19 +38,25 @@ export interface JournalPart extends Part {
 
 /** Serves the journal (L15 to L19). */
 export function createJournalPart({ shared }: PartDependencies, journal: Journal, isSecret: IsSecret): JournalPart {
-  const keep = (entry: Entry): Kept => ({
-    record: toRecord(entry, isSecret),
+  const keep = (entry: Entry, toShown = toRecord): Kept => ({
+    record: toShown(entry, isSecret),
     systemTime: entry.systemTime,
     sequence: entry.sequence,
   })
 
-  const collect = shared.define('journal.collect', (filter: ParsedFilter) => {
-    const fitting = journal
-      .entries()
-      .values()
-      .map(keep)
-      .filter(({ record }) => fits(record, filter))
-    return [...fitting.take(filter.limit)]
+  const collect = shared.define('journal.collect', async (filter: ParsedFilter) => {
+    const fitting: Kept[] = []
+    let size = 0
+    for (const entry of journal.entries()) {
+      if (fitting.length === filter.limit) break
+      // The journal may be large, and requests must not wait for its reader.
+      await turn()
+      const brief = keep(entry, toBriefRecord)
+      if (!fits(brief.record, filter)) continue
+      size += sizeOf(entry)
+      fitting.push(isLarge(entry) || size > MAX_LISTED_SIZE ? brief : keep(entry))
+    }
+    return fitting
   })
   const find = shared.define('journal.find', (id: string) => {
     const entry = journal.entries().find((candidate) => candidate.id === id)
@@ -69,7 +82,7 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
   )
   journal.follow((entry) => {
     // The followers' process may end at any time.
-    if (followed > 0) void pass(keep(entry)).catch(() => undefined)
+    if (followed > 0) void pass(keep(entry, isLarge(entry) ? toBriefRecord : toRecord)).catch(() => undefined)
   })
 
   async function follow(follower: (kept: Kept) => void): Promise<() => Promise<unknown>> {
@@ -163,6 +176,10 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
       })
     },
   }
+}
+
+function isLarge(entry: Entry): boolean {
+  return sizeOf(entry) > MAX_ENTRY_SIZE
 }
 
 function newestFirst(a: Kept, b: Kept): number {

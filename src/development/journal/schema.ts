@@ -61,6 +61,10 @@ export const journalRecord = z.object({
     .meta({ description: 'The signed token that the request carries, not verified.' }),
   injected: z.boolean(),
   fault: z.string().optional().meta({ description: 'The id of the fault that was injected.' }),
+  brief: z
+    .literal(true)
+    .optional()
+    .meta({ description: 'Too large for a list: `GET /_trimint/requests/{id}` has its query, headers and body.' }),
 })
 
 export type JournalRecord = z.output<typeof journalRecord>

@@ -249,6 +249,14 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     expect(again.stdout).toMatch(/^HTTP\/1.1 200 /)
   })
 
+  test('L25: loads the rest of a large request when it is opened', async () => {
+    await service.request('/nowhere?a=b', { headers: { 'x-large': 'x'.repeat(17_000) } })
+    await expect.poll(() => rows(page).count()).toBe(1)
+    await rows(page).first().locator('summary').click()
+    await expect.poll(() => rows(page).first().innerText()).toContain('x-large')
+    expect(await rows(page).first().locator('.curl').innerText()).toContain('/nowhere?a=b')
+  })
+
   describe('L25: the curl line sends the same request again', () => {
     const form = 'content-type: application/x-www-form-urlencoded'
     const json = 'content-type: application/fido+uaf;charset=UTF-8\r\naccept: application/json'

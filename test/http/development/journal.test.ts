@@ -91,9 +91,12 @@ describe('L15: survives whatever a client sends', () => {
   })
 
   // With quadratic time, it would take longer than a test may.
-  test('and lists a query that repeats a name 23,000 times', async () => {
-    for (let sent = 0; sent < 10; sent++) await service.request(`/nowhere?${'a&'.repeat(23_000)}`)
-    for (const { query: shown } of await query('')) expect(shown?.a).toHaveLength(23_000)
+  test('and shows a query that repeats a name 23,000 times', async () => {
+    await service.request(`/nowhere?${'a&'.repeat(23_000)}`, { headers: { 'x-request-id': 'repeated' } })
+    for (let read = 0; read < 10; read++) {
+      const { json } = await control(service, 'GET', '/requests/repeated')
+      expect((json.query as Record<string, unknown>).a).toHaveLength(23_000)
+    }
   })
 })
 
@@ -252,6 +255,43 @@ describe('L17: finds requests', () => {
       expect(json.error_description).toMatch(/expected /)
     },
   )
+})
+
+describe('L17: a client cannot make a list large', () => {
+  const send = (id: string, size: number) =>
+    service.request('/nowhere?a=b', { headers: { 'x-request-id': id, 'x-large': 'x'.repeat(size) } })
+
+  test('a large request is brief in lists and in the stream, and whole by its id', async () => {
+    const [stream] = (await once(get(`${service.url}/_trimint/requests/stream`), 'response')) as [IncomingMessage]
+    await send('large', 17_000)
+    const [data] = await once(stream, 'data')
+    stream.destroy()
+    const { headers, replyHeaders, ...rest } = await latest(service)
+    expect({ headers, replyHeaders, rest }).toMatchObject({
+      headers: {},
+      replyHeaders: {},
+      rest: { id: 'large', path: '/nowhere', status: 404, outcome: 'answered', brief: true },
+    })
+    expect(rest).not.toHaveProperty('query')
+    expect(JSON.parse(String(data).slice('data: '.length))).toEqual({ headers, replyHeaders, ...rest })
+    const { json } = await control(service, 'GET', '/requests/large')
+    expect(json).toMatchObject({ query: { a: 'b' }, headers: { 'x-large': 'x'.repeat(17_000) } })
+    expect(json).not.toHaveProperty('brief')
+  })
+
+  test('beyond 4 MiB in all, the oldest requests are brief', async () => {
+    for (let sent = 0; sent < 300; sent++) await send('one', 15_000)
+    const briefs = (await query('limit=1000')).map(({ brief }) => brief ?? false)
+    expect(briefs).toHaveLength(300)
+    expect(briefs.indexOf(true)).toBeGreaterThan(260)
+    expect(briefs.lastIndexOf(false)).toBeLessThan(briefs.indexOf(true))
+  })
+
+  test('a path of more than 1,000 characters is cut between its segments', async () => {
+    await service.request(`/nowhere/${`${encodeURIComponent(APP_SECRET)}/`.repeat(100)}`)
+    const { path } = await latest(service)
+    expect(path).toMatch(/^\/nowhere\/(?:\[redacted\]\/){2,}…$/)
+  })
 })
 
 describe('L18: waits for requests', () => {

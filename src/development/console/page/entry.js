@@ -1,7 +1,8 @@
 // One request of the journal, as the list shows it.
 
+import { call } from './api.js'
 import { toCurl } from './curl.js'
-import { create, createButton } from './dom.js'
+import { attempt, create, createButton } from './dom.js'
 
 /** @import { JournalRecord } from '../../journal/schema.ts' */
 
@@ -15,11 +16,22 @@ const COPIED_MS = 1_500
 export function createEntry(record) {
   const { outcome, explanation } = record
   const details = create('details', {}, createSummary(record))
-  details.addEventListener('toggle', () => details.append(...createDetails(record)), { once: true })
+  details.addEventListener(
+    'toggle',
+    () => attempt(async () => details.append(...createDetails(await complete(record)))),
+    {
+      once: true,
+    },
+  )
   const refusal = explanation
     ? create('p', { class: 'explanation' }, ...withCode(explanation), ' ', createCopyButton(record))
     : undefined
   return create('li', { class: `entry ${outcome}` }, details, refusal)
+}
+
+/** Returns a request with what a list leaves out. @param {JournalRecord} record @returns {Promise<JournalRecord>} */
+async function complete(record) {
+  return record.brief ? call('GET', `requests/${encodeURIComponent(record.id)}`) : record
 }
 
 /** @param {JournalRecord} record */
@@ -100,7 +112,7 @@ function createCopyButton(record) {
   const button = createButton('Copy as curl', async () => {
     // Browsers offer the clipboard to https and to this machine only.
     if (!navigator.clipboard) throw new Error('no clipboard without https; open the request and copy its curl line')
-    await navigator.clipboard.writeText(toCurl(record))
+    await navigator.clipboard.writeText(toCurl(await complete(record)))
     button.textContent = 'Copied'
     setTimeout(() => {
       button.textContent = 'Copy as curl'
