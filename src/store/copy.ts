@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Credential } from '../core/ports/credential-store.ts'
-import { RETENTION_MS } from '../core/ports/retention.ts'
-import { keptUntil, type Settlement, type TokenRecord, type TokenStore } from '../core/ports/token-store.ts'
+import type { Settlement, TokenRecord, TokenStore } from '../core/ports/token-store.ts'
 import type { Randomness } from '../core/randomness.ts'
 import { keyOf } from '../core/uaf/aaid.ts'
 import type { Stores } from './open-stores.ts'
@@ -80,7 +79,7 @@ function prepareCopy(source: StoreRecords, target: Stores, randomness: CopyOptio
     createCopier({
       read: source.tokens,
       describe: ({ tokenDigest, redeemedAt, revokedAt, outcome }) => [tokenDigest, redeemedAt, revokedAt, outcome && 1],
-      copy: (record, now, isCopied) => copyToken(target, record, now, isCopied),
+      copy: (record, _now, isCopied) => copyToken(target, record, isCopied),
     }),
     createCopier({
       read: source.uses,
@@ -162,11 +161,13 @@ function createCopier<Item>({ read, describe, copy, remove }: Kind<Item>): (now:
   }
 }
 
-/** Takes a record through its states, as servers have done. */
-async function copyToken({ tokens }: Stores, record: TokenRecord, now: number, isCopied: boolean): Promise<void> {
+/**
+ * Takes a record through its states, as servers have done. Also one that has expired: the clock of this machine may be
+ * ahead of theirs. A later sweep deletes it.
+ */
+async function copyToken({ tokens }: Stores, record: TokenRecord, isCopied: boolean): Promise<void> {
   const { tokenDigest, operation, redeemedAt, revokedAt, outcome } = record
-  if (keptUntil(record) <= now) return
-  if (!isCopied) await createToken(tokens, record, now)
+  if (!isCopied) await createToken(tokens, record)
   if (redeemedAt !== undefined) {
     const redemption = await tokens.redeem(tokenDigest, operation, redeemedAt)
     if (redemption.outcome !== 'redeemed' && redemption.outcome !== 'spent') {
@@ -178,8 +179,8 @@ async function copyToken({ tokens }: Stores, record: TokenRecord, now: number, i
 }
 
 /** Creates a token, unless an interrupted copy has created it. */
-async function createToken(tokens: TokenStore, record: TokenRecord, now: number): Promise<void> {
-  const isHeld = async () => (await tokens.findByToken(record.tokenDigest, now)) !== undefined
+async function createToken(tokens: TokenStore, record: TokenRecord): Promise<void> {
+  const isHeld = async () => (await tokens.findByToken(record.tokenDigest, record.createdAt)) !== undefined
   const isAnonymous = record.client === undefined
   // Redis would count the record a second time before it notices that it exists.
   if (isAnonymous && (await isHeld())) return
@@ -191,8 +192,8 @@ async function createToken(tokens: TokenStore, record: TokenRecord, now: number)
   })
 }
 
+/** Also those of an expired token, as {@link copyToken} does. */
 async function copyUses({ uses }: Stores, { tokenId, count, lastUse, expires }: UsageRecord, now: number) {
-  if (expires + RETENTION_MS <= now) return
   await Promise.all(Array.from({ length: count }, () => uses.count(tokenId, count, expires, now)))
   if (lastUse !== undefined) await uses.touch([{ tokenId, usedAt: lastUse, expires }], now)
 }

@@ -130,6 +130,19 @@ describe.each(targets)('trimint store copy to $target', ({ create }) => {
     await target.close()
   })
 
+  test('copies tries and tokens also where the clock of this command is a day ahead', async () => {
+    const [from, to] = [newFile(), await create()]
+    const source = await openStores(from)
+    const { records, anonymous } = await fill(source)
+    const { tokens, sessions, counted, lastUse } = await read(source, [...records, anonymous])
+    const ahead = { clock: () => systemClock() + 24 * 60 * MINUTE, randomness: systemRandomness }
+    expect(await runTrimint(['store', 'copy', from, to], ahead)).toMatchObject({ code: 0, err: '' })
+    const target = await openStores(to)
+    expect(await read(target, [...records, anonymous])).toMatchObject({ tokens, sessions, counted, lastUse })
+    await target.close()
+    await source.close()
+  })
+
   test('continues an earlier copy with what has changed since', async () => {
     const [from, to] = [newFile(), await create()]
     const source = await openStores(from)
