@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { ControlError } from '../control/errors.ts'
 import { parseInput, queryOf, serveMethods } from '../control/routes.ts'
 import type { Part, PartDependencies } from '../part.ts'
@@ -16,6 +16,19 @@ const MAX_ENTRY_SIZE = 16 * 1024
 
 /** The requests that a list shows whole. */
 const MAX_LISTED_SIZE = 4 * 1024 * 1024
+
+/** Each costs time for every request that is recorded. */
+const MAX_WAITING = 100
+
+type OnLeave = (leave: () => void) => void
+
+/** What a wait is for. */
+interface Wanted {
+  readonly filter: ParsedFilter
+  /** The same, with a limit that is not below the count. */
+  readonly whole: ParsedFilter
+  readonly count: number
+}
 
 /** A request in the journal of one process, with what orders it among those of all. */
 interface Kept {
@@ -99,37 +112,45 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     return all.toSorted(newestFirst).slice(0, filter.limit)
   }
 
-  async function query(input: unknown): Promise<JournalRecord[]> {
+  /** @param onLeave registers a function that is called once nobody waits for the answer any more. */
+  async function query(input: unknown, onLeave: OnLeave = () => undefined): Promise<JournalRecord[]> {
     const filter = parseInput(requestFilter, input ?? {})
     const isWaiting = filter.count !== undefined || filter.wait !== undefined
-    const found = isWaiting ? await waitFor(filter, filter.count ?? 1) : await list(filter)
+    const found = isWaiting ? await waitFor(filter, filter.count ?? 1, onLeave) : await list(filter)
     return found.slice(0, filter.limit).map(({ record }) => record)
   }
 
-  async function waitFor(filter: ParsedFilter, count: number): Promise<Kept[]> {
+  async function waitFor(filter: ParsedFilter, count: number, onLeave: OnLeave): Promise<Kept[]> {
+    if (waiting.size >= MAX_WAITING) {
+      throw new ControlError(503, 'temporarily_unavailable', `too many waits; expected at most ${MAX_WAITING}`)
+    }
     const whole = { ...filter, limit: Math.max(filter.limit, count) }
     const enough = Promise.withResolvers<void>()
-    let known: Kept[] = []
-    const passed: Kept[] = []
-    const checkCount = () => {
-      if (known.length + passed.length >= count) enough.resolve()
+    waiting.add(enough.resolve)
+    try {
+      onLeave(enough.resolve)
+      await waitUntil(enough, { filter, whole, count })
+    } finally {
+      waiting.delete(enough.resolve)
+    }
+    return list(whole)
+  }
+
+  async function waitUntil(enough: PromiseWithResolvers<void>, { filter, whole, count }: Wanted): Promise<void> {
+    // An entry of this moment may be passed and listed.
+    const seen = new Set<string>()
+    const see = ({ sequence, record: { id } }: Kept): void => {
+      if (seen.add(`${sequence} ${id}`).size >= count) enough.resolve()
     }
     const unfollow = await follow((kept) => {
-      if (fits(kept.record, filter)) passed.push(kept)
-      checkCount()
+      if (fits(kept.record, filter)) see(kept)
     })
-    // An entry of this moment may be in both, which only makes the count exact after the last look.
-    known = await list(whole)
-    passed.splice(0, passed.length, ...passed.filter((kept) => !known.some((other) => isSame(kept, other))))
-    checkCount()
+    for (const kept of await list(whole)) see(kept)
     if (isClosed) enough.resolve()
     const timer = setTimeout(enough.resolve, filter.wait ?? DEFAULT_WAIT_MS)
-    waiting.add(enough.resolve)
     await enough.promise
-    waiting.delete(enough.resolve)
     clearTimeout(timer)
     await unfollow()
-    return list(whole)
   }
 
   let isClosed = false
@@ -148,7 +169,7 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/requests', {
-        GET: async (request) => ({ requests: await query(queryOf(request)) }),
+        GET: async (request, reply) => ({ requests: await query(queryOf(request), onLeaveOf(reply)) }),
         DELETE: async (_request, reply) => {
           await clear(undefined)
           return reply.code(204).send()
@@ -186,8 +207,11 @@ function newestFirst(a: Kept, b: Kept): number {
   return b.systemTime - a.systemTime || b.sequence - a.sequence
 }
 
-function isSame(a: Kept, b: Kept): boolean {
-  return a.sequence === b.sequence && a.record.id === b.record.id
+function onLeaveOf({ raw }: FastifyReply): OnLeave {
+  return (leave) => {
+    if (raw.closed) leave()
+    else raw.once('close', leave)
+  }
 }
 
 function fits(record: JournalRecord, { contract, outcome, reason, path, since }: ParsedFilter): boolean {

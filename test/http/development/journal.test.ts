@@ -310,6 +310,16 @@ describe('L18: waits for requests', () => {
     expect(await query('count=2&wait=50ms')).toHaveLength(1)
   })
 
+  test('answers 503 to more than 100 waits at a time, and forgets those whose client has left', async () => {
+    const path = `${service.url}/_trimint/requests?wait=1m&count=9`
+    const leaving = new AbortController()
+    const waits = Array.from({ length: 100 }, () => fetch(path, { signal: leaving.signal }).catch(() => undefined))
+    await expect.poll(async () => (await control(service, 'GET', '/requests?count=9&wait=1ms')).status).toBe(503)
+    leaving.abort()
+    await Promise.all(waits)
+    await expect.poll(async () => (await control(service, 'GET', '/requests?count=9&wait=1ms')).status).toBe(200)
+  })
+
   test('ends the wait when Trimint closes', async () => {
     const closing = await startDevelopment()
     const waiting = closing.trimint.waitForRequests({ wait: '10m' })
