@@ -50,10 +50,25 @@ export function createIssuerKeys(url: string, clock: Clock): JWTVerifyGetKey {
 const fetchKeys: FetchImplementation = async (url, options) => {
   const response = await fetch(url, options)
   if (response.status !== 200) throw new Error(`HTTP status ${response.status}; expected 200`)
-  const keys = (await response.json()) as JSONWebKeySet
+  const keys = JSON.parse(await readText(response)) as JSONWebKeySet
   // Throws for a document that is not a JWK Set. A malformed key in one is found when a JWT names it.
   createLocalJWKSet(keys)
   return Response.json(keys)
+}
+
+/** A key takes half a kilobyte. */
+const MAX_KEYS_BYTES = 1024 * 1024
+
+/** @throws Error for a longer body: an endless one would fill the memory until the fetch times out. */
+async function readText({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_KEYS_BYTES) throw new Error(`more than ${MAX_KEYS_BYTES} bytes; expected a JWK Set`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 /** Keys that were fetched before stay in use during the pause. */

@@ -198,7 +198,8 @@ describe('credentials', () => {
   test('N8, N13: fetches keys once and keeps them, and returns 1500 while they are unavailable', async () => {
     await using issuer = await startIssuer([jwk])
     await using remote = await startRemote(issuer.url)
-    for (const broken of [{ status: 500 }, { body: 'no JSON' }, { body: '{"keys":"none"}' }]) {
+    const oversized = JSON.stringify({ keys: [jwk], more: 'x'.repeat(1024 * 1024) })
+    for (const broken of [{ status: 500 }, { body: 'no JSON' }, { body: '{"keys":"none"}' }, { body: oversized }]) {
       issuer.answer = broken
       expect(await askRemote(remote)).toBe(1500)
       issuer.answer = {}
@@ -206,9 +207,9 @@ describe('credentials', () => {
       for (let count = 0; count < 3; count++) expect(await askRemote(remote)).toBe(1500)
       clock.advance(2_000)
     }
-    expect(issuer.fetches).toBe(3)
-    for (let count = 0; count < 5; count++) expect(await askRemote(remote)).toBe(1200)
     expect(issuer.fetches).toBe(4)
+    for (let count = 0; count < 5; count++) expect(await askRemote(remote)).toBe(1200)
+    expect(issuer.fetches).toBe(5)
   })
 
   test('N8: goes on accepting callers with a known key while the fetch for an unknown one fails', async () => {
