@@ -344,7 +344,7 @@ for at = 4, #ARGV, 3 do
   if identity ~= ARGV[at + 1] then return 'conflict' end
   if identity == '' then new = new + 1 end
 end
-if new > 0 and redis.call('ZCARD', KEYS[3]) + new > ${MAX_KEYS_PER_USER} then return 'full' end
+if new > 0 and #redis.call('ZRANGE', KEYS[3], 0, -1) + new > ${MAX_KEYS_PER_USER} then return 'full' end
 for at = 4, #ARGV, 3 do
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 2])
   if ARGV[at + 1] == '' then redis.call('ZADD', KEYS[3], ARGV[1], ARGV[at]) end

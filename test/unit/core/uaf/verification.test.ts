@@ -328,6 +328,24 @@ describe('an authentication', () => {
     )
   })
 
+  // Both algorithms of P-256 fit the key.
+  test.each([
+    [1, [1], true],
+    [1, [2], false],
+    [undefined, [2], true],
+    [undefined, [3, 5], false],
+  ])(
+    'U22: the policy decides about the algorithm %s of a key by %j: %j',
+    (algorithm, authenticationAlgorithms, isTaken) => {
+      const context = {
+        registered: [credentialOf({ algorithm })],
+        policy: { accepted: [[{ authenticationAlgorithms }]] },
+      }
+      const failure = failureOf(() => authenticate([buildAuthentication({ key })], context))
+      expect(failure).toBe(isTaken ? undefined : 'policy_mismatch')
+    },
+  )
+
   const hash = hashOf('Pay 10')
   test.each<[string, Partial<Context>, object]>([
     ['a counter that both leave at 0', { registered: [credentialOf({ signCounter: 0 })] }, { counter: 0 }],
