@@ -99,14 +99,15 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     return all.toSorted(newestFirst).slice(0, filter.limit)
   }
 
-  async function query(input: unknown): Promise<JournalRecord[]> {
+  /** @param leaves aborts once nobody waits for the requests. */
+  async function query(input: unknown, leaves?: AbortSignal): Promise<JournalRecord[]> {
     const filter = parseInput(requestFilter, input ?? {})
     const isWaiting = filter.count !== undefined || filter.wait !== undefined
-    const found = isWaiting ? await waitFor(filter, filter.count ?? 1) : await list(filter)
+    const found = isWaiting ? await waitFor(filter, filter.count ?? 1, leaves) : await list(filter)
     return found.slice(0, filter.limit).map(({ record }) => record)
   }
 
-  async function waitFor(filter: ParsedFilter, count: number): Promise<Kept[]> {
+  async function waitFor(filter: ParsedFilter, count: number, leaves?: AbortSignal): Promise<Kept[]> {
     const whole = { ...filter, limit: Math.max(filter.limit, count) }
     const enough = Promise.withResolvers<void>()
     let known: Kept[] = []
@@ -122,14 +123,15 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     known = await list(whole)
     passed.splice(0, passed.length, ...passed.filter((kept) => !known.some((other) => isSame(kept, other))))
     checkCount()
-    if (isClosed) enough.resolve()
+    if (isClosed || leaves?.aborted) enough.resolve()
+    leaves?.addEventListener('abort', () => enough.resolve())
     const timer = setTimeout(enough.resolve, filter.wait ?? DEFAULT_WAIT_MS)
     waiting.add(enough.resolve)
     await enough.promise
     waiting.delete(enough.resolve)
     clearTimeout(timer)
     await unfollow()
-    return list(whole)
+    return leaves?.aborted ? [] : list(whole)
   }
 
   let isClosed = false
@@ -148,7 +150,11 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/requests', {
-        GET: async (request) => ({ requests: await query(queryOf(request)) }),
+        async GET(request, reply) {
+          const leaves = new AbortController()
+          reply.raw.once('close', () => leaves.abort())
+          return { requests: await query(queryOf(request), leaves.signal) }
+        },
         DELETE: async (_request, reply) => {
           await clear(undefined)
           return reply.code(204).send()

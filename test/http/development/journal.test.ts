@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { startTrimint } from '../../../src/app/start-trimint.ts'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { CALLER, getToken, QUERY } from '../../support/bws.ts'
 import { control, latest, startDevelopment } from '../../support/development.ts'
@@ -305,6 +306,29 @@ describe('L18: waits for requests', () => {
   test('answers at the end of the wait with what there is', async () => {
     await getToken(service, QUERY)
     expect(await query('count=2&wait=50ms')).toHaveLength(1)
+  })
+
+  test('ends the wait of a client that leaves', async () => {
+    let followers = 0
+    let receive: (message: unknown) => Promise<unknown> = async () => undefined
+    await using trimint = await startTrimint({
+      peers: {
+        receive(handler) {
+          receive = handler
+        },
+        async broadcast(message) {
+          const { command, args } = message as { command: string; args: unknown }
+          if (command === 'journal.follow') followers += Number(args)
+          return [await receive(message)]
+        },
+      },
+    })
+    const leaving = new AbortController()
+    const waiting = fetch(`${trimint.url}/_trimint/requests?wait=10m`, { signal: leaving.signal })
+    await expect.poll(() => followers).toBe(1)
+    leaving.abort()
+    await expect(waiting).rejects.toThrow()
+    await expect.poll(() => followers).toBe(0)
   })
 
   test('ends the wait when Trimint closes', async () => {
