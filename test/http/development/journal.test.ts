@@ -72,6 +72,23 @@ test('L15: keeps the last `control.journal` requests, not its own and not health
   expect((await control(none, 'GET', '/requests')).json).toEqual({ requests: [] })
 })
 
+describe.each(['/%zz', '/token/%ff?a=b', '/authz/bws/%c3'])('the path %s, which cannot be decoded', (path) => {
+  test('L7, L15: is in the journal, and told what time it is', async () => {
+    await control(service, 'PATCH', '/clock', { advance: '1h' })
+    const { status, headers } = await service.request(path)
+    expect({ status, now: headers['x-trimint-now'] }).toEqual({
+      status: 404,
+      now: new Date(FROZEN_TIME + 3_600_000).toISOString(),
+    })
+    expect(await latest(service)).toMatchObject({ path: path.replace(/\?.*/, ''), status: 404 })
+  })
+
+  test('L9: meets faults', async () => {
+    await control(service, 'POST', '/faults', { then: { status: 418 } })
+    expect((await service.request(path)).status).toBe(418)
+  })
+})
+
 describe('L15: survives whatever a client sends', () => {
   const encode = (json: string) => Buffer.from(json).toString('base64url')
   const sign = (claims: string) => `${encode('{"alg":"HS256","typ":"JWT"}')}.${encode(claims)}.c2lnbmF0dXJl`
