@@ -48,15 +48,10 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     trustProxy,
-    rewriteUrl: ({ url = '' }) => canonicalTarget(url),
+    rewriteUrl: ({ url = '' }) => decodableTarget(canonicalTarget(url)),
     genReqId: createRequestIds(randomness),
     // Answer requests in progress while the app closes.
     return503OnClosing: false,
-    // No hook runs for a path that cannot be decoded.
-    frameworkErrors(error, request, reply) {
-      closeWhileDraining(reply)
-      replyWithServiceError(error, request, reply)
-    },
     // No route has a JSON Schema: zod validates input. This keeps Fastify from loading its schema compilers.
     schemaController: { compilersFactory: { buildValidator: rejectSchema, buildSerializer: rejectSchema } },
     routerOptions: {
@@ -95,6 +90,20 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
   app.setErrorHandler(replyWithServiceError)
   app.setNotFoundHandler(replyNotFound)
   return app
+}
+
+/** There is nothing at this path. */
+const NOWHERE = '/%25'
+
+/** Returns a target that the router can decode: Fastify runs no hook for any other, so that no journal would have it. */
+function decodableTarget(target: string): string {
+  if (!target.includes('%')) return target
+  try {
+    decodeURI(target.split(/[?#]/, 1)[0] ?? '')
+    return target
+  } catch {
+    return NOWHERE
+  }
 }
 
 function rejectSchema(): never {

@@ -1,6 +1,6 @@
 import type { Credential, CredentialStore } from '../core/ports/credential-store.ts'
 import { foldAaid } from '../core/uaf/aaid.ts'
-import { CommandError, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo, printable } from './io.ts'
 import { warnIfUnserved, withStores } from './store.ts'
 
 const MAX_CREDENTIALS = 100_000
@@ -48,5 +48,5 @@ async function select(store: CredentialStore, { user, aaid, key }: CredentialOpt
 function format({ registeredAt, lastUsedAt, aaid, keyId, signCounter, username }: Credential): string {
   const times = [registeredAt, lastUsedAt].map((time) => (time === undefined ? 'never' : new Date(time).toISOString()))
   // As JSON: a user name may contain line breaks.
-  return [...times, aaid, keyId, signCounter, JSON.stringify(username)].join('  ')
+  return [...times, aaid, keyId, signCounter, printable(JSON.stringify(username))].join('  ')
 }

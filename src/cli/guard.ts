@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { InvalidArgumentError } from 'commander'
 import { clientNetwork } from '../core/address.ts'
 import { isBlock } from '../core/guard-scopes.ts'
-import { CommandError, type CommandIo } from './io.ts'
+import { CommandError, type CommandIo, printable } from './io.ts'
 import { warnIfUnserved, withStores } from './store.ts'
 
 const LIST_LIMITS = { blocks: 100_000, counts: 10_000 }
@@ -15,7 +15,9 @@ export async function listGuard(io: CommandIo): Promise<void> {
     const counts = await failures.list(io.clock(), LIST_LIMITS)
     for (const count of counts.toSorted((one, other) => other.failures - one.failures)) {
       const state = guard && isBlock(count, guard) ? 'blocked until' : 'counted until'
-      io.stdout.write(`${new Date(count.expires).toISOString()}  ${count.failures}  ${state}  ${count.key}\n`)
+      io.stdout.write(
+        `${new Date(count.expires).toISOString()}  ${count.failures}  ${state}  ${printable(count.key)}\n`,
+      )
     }
   })
 }
@@ -44,7 +46,7 @@ export async function liftGuard(io: CommandIo, { account, address, all }: LiftOp
     const lifted = counts.filter(({ key }) => fits(key))
     for (const { key } of lifted) {
       await failures.remove(key, Number.MAX_SAFE_INTEGER)
-      io.stdout.write(`lifted  ${key}\n`)
+      io.stdout.write(`lifted  ${printable(key)}\n`)
     }
     if (lifted.length === 0) throw new CommandError('nothing lifted: no such count; see trimint guard list')
   })

@@ -31,6 +31,11 @@ export function writeOrExplain(file: string, write: () => void): void {
   }
 }
 
+/** Returns text with escapes for control characters: a terminal acts on those that a client put into a name. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
 /** Returns a random secret in base64url, long enough for a signing key. */
 export function randomSecret({ randomness }: CommandIo): string {
   return Buffer.from(randomness.bytes(MIN_KEY_BYTES)).toString('base64url')

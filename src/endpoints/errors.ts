@@ -34,15 +34,8 @@ export const serviceRefusals: RefusalTable<[error: string, description: string]>
   retryAfter: true,
 }
 
-const handleError = createErrorHandler(serviceRefusals)
-
 /** Handles the errors of routes outside the contracts that are not audited, and of requests without a route. */
-export function replyWithServiceError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  // Fastify runs no hooks for a path that it cannot decode.
-  reply.header('x-request-id', request.id)
-  const isUndecodablePath = (error as { code?: unknown }).code === 'FST_ERR_BAD_URL'
-  return isUndecodablePath ? replyNotFound(request, reply) : handleError(error, request, reply)
-}
+export const replyWithServiceError = createErrorHandler(serviceRefusals)
 
 export function replyNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const body: z.output<typeof serviceError> = {

@@ -20,8 +20,6 @@ const MAX_LISTED_SIZE = 4 * 1024 * 1024
 /** Each costs time for every request that is recorded. */
 const MAX_WAITING = 100
 
-type OnLeave = (leave: () => void) => void
-
 /** What a wait is for. */
 interface Wanted {
   readonly filter: ParsedFilter
@@ -112,15 +110,15 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     return all.toSorted(newestFirst).slice(0, filter.limit)
   }
 
-  /** @param onLeave registers a function that is called once nobody waits for the answer any more. */
-  async function query(input: unknown, onLeave: OnLeave = () => undefined): Promise<JournalRecord[]> {
+  /** @param leaves aborts once nobody waits for the requests. */
+  async function query(input: unknown, leaves?: AbortSignal): Promise<JournalRecord[]> {
     const filter = parseInput(requestFilter, input ?? {})
     const isWaiting = filter.count !== undefined || filter.wait !== undefined
-    const found = isWaiting ? await waitFor(filter, filter.count ?? 1, onLeave) : await list(filter)
+    const found = isWaiting ? await waitFor(filter, filter.count ?? 1, leaves) : await list(filter)
     return found.slice(0, filter.limit).map(({ record }) => record)
   }
 
-  async function waitFor(filter: ParsedFilter, count: number, onLeave: OnLeave): Promise<Kept[]> {
+  async function waitFor(filter: ParsedFilter, count: number, leaves?: AbortSignal): Promise<Kept[]> {
     if (waiting.size >= MAX_WAITING) {
       throw new ControlError(503, 'temporarily_unavailable', `too many waits; expected at most ${MAX_WAITING}`)
     }
@@ -128,12 +126,13 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     const enough = Promise.withResolvers<void>()
     waiting.add(enough.resolve)
     try {
-      onLeave(enough.resolve)
+      if (leaves?.aborted) enough.resolve()
+      leaves?.addEventListener('abort', () => enough.resolve())
       await waitUntil(enough, { filter, whole, count })
     } finally {
       waiting.delete(enough.resolve)
     }
-    return list(whole)
+    return leaves?.aborted ? [] : list(whole)
   }
 
   async function waitUntil(enough: PromiseWithResolvers<void>, { filter, whole, count }: Wanted): Promise<void> {
@@ -169,7 +168,7 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/requests', {
-        GET: async (request, reply) => ({ requests: await query(queryOf(request), onLeaveOf(reply)) }),
+        GET: async (request, reply) => ({ requests: await query(queryOf(request), signalLeaving(reply)) }),
         DELETE: async (_request, reply) => {
           await clear(undefined)
           return reply.code(204).send()
@@ -207,11 +206,12 @@ function newestFirst(a: Kept, b: Kept): number {
   return b.systemTime - a.systemTime || b.sequence - a.sequence
 }
 
-function onLeaveOf({ raw }: FastifyReply): OnLeave {
-  return (leave) => {
-    if (raw.closed) leave()
-    else raw.once('close', leave)
-  }
+/** Aborts once the client has left. */
+function signalLeaving({ raw }: FastifyReply): AbortSignal {
+  const leaves = new AbortController()
+  if (raw.closed) leaves.abort()
+  raw.once('close', () => leaves.abort())
+  return leaves.signal
 }
 
 function fits(record: JournalRecord, { contract, outcome, reason, path, since }: ParsedFilter): boolean {

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const registrations = [
     credential('jeff', 'a', 'F1D0#0001'),
     credential('jeff', 'b', 'F1D0#0002'),
-    credential('eve\n', 'c', 'F1D0#0001'),
+    credential('eve\n\u009b', 'c', 'F1D0#0001'),
   ]
   const outcome = { settledAt: FROZEN_TIME, statusCode: 1200 }
   expect(await stores.tokens.settle('token', { outcome, registrations, uses: [] }, FROZEN_TIME)).toBe('settled')
@@ -39,7 +39,7 @@ beforeAll(async () => {
 
 const A = '2026-01-02T03:04:05.678Z  never  F1D0#0001  a  7  "jeff"\n'
 const B = '2026-01-02T03:04:05.678Z  never  F1D0#0002  b  7  "jeff"\n'
-const C = '2026-01-02T03:04:05.678Z  never  F1D0#0001  c  7  "eve\\n"\n'
+const C = '2026-01-02T03:04:05.678Z  never  F1D0#0001  c  7  "eve\\n\\u009b"\n'
 
 test.each([
   ['', C + A + B],

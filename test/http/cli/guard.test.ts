@@ -50,3 +50,10 @@ test.each(['nonsense', '192.0.2.0/24', '2001:db8::/32', '300.1.1.1'])(
     expect(err).toMatch(/Expected an address, or a network as trimint guard list prints it\./)
   },
 )
+
+test('guard list and lift print escapes for the control characters that a client put into a user name', async () => {
+  await stores.failures.add('account a\n\u001b]52;c;eA==\u0007\u009b1m\u007f from 192.0.2.9', 60_000, FROZEN_TIME)
+  const name = 'account a\\u000a\\u001b]52;c;eA==\\u0007\\u009b1m\\u007f from 192.0.2.9\n'
+  expect((await run('guard list')).out).toContain(name)
+  expect((await run('guard lift --address 192.0.2.9')).out).toBe(`lifted  ${name}`)
+})

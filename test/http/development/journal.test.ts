@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { startTrimint } from '../../../src/app/start-trimint.ts'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
 import { CALLER, getToken, QUERY } from '../../support/bws.ts'
 import { control, latest, startDevelopment } from '../../support/development.ts'
@@ -69,6 +70,23 @@ test('L15: keeps the last `control.journal` requests, not its own and not health
   await using none = await startDevelopment({ configuration: { control: { journal: 0 } } })
   await none.request('/nowhere')
   expect((await control(none, 'GET', '/requests')).json).toEqual({ requests: [] })
+})
+
+describe.each(['/%zz', '/token/%ff?a=b', '/authz/bws/%c3'])('the path %s, which cannot be decoded', (path) => {
+  test('L7, L15: is in the journal, and told what time it is', async () => {
+    await control(service, 'PATCH', '/clock', { advance: '1h' })
+    const { status, headers } = await service.request(path)
+    expect({ status, now: headers['x-trimint-now'] }).toEqual({
+      status: 404,
+      now: new Date(FROZEN_TIME + 3_600_000).toISOString(),
+    })
+    expect(await latest(service)).toMatchObject({ path: path.replace(/\?.*/, ''), status: 404 })
+  })
+
+  test('L9: meets faults', async () => {
+    await control(service, 'POST', '/faults', { then: { status: 418 } })
+    expect((await service.request(path)).status).toBe(418)
+  })
 })
 
 describe('L15: survives whatever a client sends', () => {
@@ -313,11 +331,35 @@ describe('L18: waits for requests', () => {
   test('answers 503 to more than 100 waits at a time, and forgets those whose client has left', async () => {
     const path = `${service.url}/_trimint/requests?wait=1m&count=9`
     const leaving = new AbortController()
-    const waits = Array.from({ length: 100 }, () => fetch(path, { signal: leaving.signal }).catch(() => undefined))
+    // A few more, as the request below may take the place of one.
+    const waits = Array.from({ length: 110 }, () => fetch(path, { signal: leaving.signal }).catch(() => undefined))
     await expect.poll(async () => (await control(service, 'GET', '/requests?count=9&wait=1ms')).status).toBe(503)
     leaving.abort()
     await Promise.all(waits)
     await expect.poll(async () => (await control(service, 'GET', '/requests?count=9&wait=1ms')).status).toBe(200)
+  })
+
+  test('ends the wait of a client that leaves', async () => {
+    let followers = 0
+    let receive: (message: unknown) => Promise<unknown> = async () => undefined
+    await using trimint = await startTrimint({
+      peers: {
+        receive(handler) {
+          receive = handler
+        },
+        async broadcast(message) {
+          const { command, args } = message as { command: string; args: unknown }
+          if (command === 'journal.follow') followers += Number(args)
+          return [await receive(message)]
+        },
+      },
+    })
+    const leaving = new AbortController()
+    const waiting = fetch(`${trimint.url}/_trimint/requests?wait=10m`, { signal: leaving.signal })
+    await expect.poll(() => followers).toBe(1)
+    leaving.abort()
+    await expect(waiting).rejects.toThrow()
+    await expect.poll(() => followers).toBe(0)
   })
 
   test('ends the wait when Trimint closes', async () => {
