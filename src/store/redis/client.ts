@@ -9,10 +9,12 @@ export type RedisClient = ReturnType<typeof createRedisClient>
  * keeps a connection that answers READONLY, or nothing.
  *
  * @param onError receives every error of the connection. Without a listener, such an error would end the process.
+ * @param keyPrefix precedes each key that a command names. It neither precedes patterns nor is removed from replies.
  */
-export function createRedisClient({ url, ca }: RedisServer, onError: (error: Error) => void) {
+export function createRedisClient({ url, ca }: RedisServer, onError: (error: Error) => void, keyPrefix = '') {
   const client = createClient({
     url,
+    keyPrefix,
     scripts: redisScripts,
     disableOfflineQueue: true,
     maintNotifications: 'disabled',
