@@ -1,23 +1,15 @@
-import { createClient } from 'redis'
 import { formatServer, type HostAndPort } from '../../core/ports/server-list.ts'
 import { startDeadline } from '../deadline.ts'
+import { createRedisClient } from './client.ts'
 import { isRefusal, RefusedError } from './refusal.ts'
 import type { RedisServer } from './server.ts'
 
 const ASK_TIMEOUT_MS = 500
 
 /** Sends one command over a connection of its own. @throws Error after 500 ms, or that of the server. */
-export async function askServer({ url, ca }: RedisServer, words: readonly string[]): Promise<unknown> {
-  const client = createClient({
-    url,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    commandOptions: { timeout: 0 },
-    socket: { reconnectStrategy: false, ...(ca === undefined ? {} : { ca }) },
-  })
-  // Errors reach the caller through connect and sendCommand.
-  client.on('error', () => undefined)
+export async function askServer(server: RedisServer, words: readonly string[]): Promise<unknown> {
+  // Its errors reach the caller through connect and sendCommand.
+  const client = createRedisClient(server, () => undefined)
   const expired = Promise.withResolvers<never>()
   const stop = startDeadline(ASK_TIMEOUT_MS, {
     onExpiry: () => expired.reject(new Error(`has not answered within ${ASK_TIMEOUT_MS} ms`)),
