@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createRedisClient } from '../../src/store/redis/client.ts'
 import { SLOT } from '../../src/store/redis/cluster.ts'
 import { findFreePort } from './ports.ts'
@@ -110,8 +110,15 @@ async function findPorts(count: number): Promise<number[]> {
   return ports
 }
 
-async function followsPrimary(replica: RedisNode): Promise<boolean> {
-  return String(await replica.send('INFO', 'replication')).includes('master_link_status:up')
+/** Tells whether so many replicas follow a primary and have confirmed it. */
+export async function hasReplicas(primary: RedisNode, count: number): Promise<boolean> {
+  const text = String(await primary.send('INFO', 'replication'))
+  return text.match(/state=online,offset=[1-9]/g)?.length === count || count === 0
+}
+
+/** Unlike `expect.poll`, it also works in hooks. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(20)
 }
 
 /** Starts a primary, its replicas and three Sentinels that know all of them. */
@@ -150,8 +157,8 @@ export async function startSentinels(
   }
 
   const servers = await Promise.all([primaryPort, ...replicaPorts].map(startServer))
-  const [primary, ...followers] = servers as [RedisNode, ...RedisNode[]]
-  for (const replica of followers) await expect.poll(() => followsPrimary(replica)).toBe(true)
+  const [primary] = servers as [RedisNode]
+  await until(() => hasReplicas(primary, replicas))
   const sentinels = await Promise.all(sentinelPorts.map(startSentinel))
   const started = stack.move()
   return {
@@ -200,9 +207,9 @@ export async function startCluster(options: NodesOptions = {}): Promise<RedisNod
   const servers = await Promise.all(all.map(startMember))
   const [first] = servers as [RedisNode, ...RedisNode[]]
   for (const node of servers) {
-    await expect.poll(() => node.send('CLUSTER', 'INFO')).toContain('cluster_state:ok')
+    await until(async () => String(await node.send('CLUSTER', 'INFO')).includes('cluster_state:ok'))
   }
-  for (const replica of servers.slice(1, 1 + replicas)) await expect.poll(() => followsPrimary(replica)).toBe(true)
+  await until(() => hasReplicas(first, replicas))
   const started = stack.move()
   return {
     url: `redis+cluster://${all.map((port) => `127.0.0.1:${port}`).join(',')}${query}`,

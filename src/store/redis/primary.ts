@@ -7,8 +7,8 @@ const FENCE_KEY = 'trimint:fence'
 const BEAT_KEY = 'trimint:beat'
 const BEAT_LIFETIME_MS = 86_400_000
 
-/** Two of these waits, one behind the other, end before a step's time limit. */
-const REPLICATION_TIMEOUT_MS = 350
+/** Less than a step's time limit, so that its error says what is missing. */
+const REPLICATION_TIMEOUT_MS = 700
 
 /** More than a server has. */
 const MAX_REPLICAS = 1_000
