@@ -45,9 +45,10 @@ const SLOW_MS = 20_000
 
 const PRIMARY_NAME = 'mymaster'
 
-const FAST = '--bind 127.0.0.1 --save --appendonly no --repl-diskless-sync-delay 0 --repl-ping-replica-period 1'.split(
-  ' ',
-)
+const FAST =
+  '--bind 127.0.0.1 --save --appendonly no --repl-diskless-sync-delay 0 --repl-diskless-load on-empty-db --repl-ping-replica-period 1'.split(
+    ' ',
+  )
 const WORDS = FAST.flatMap((word) => (word === '--save' ? [word, ''] : [word]))
 
 /** Sends a command to a server. The user may be in the URL. */
