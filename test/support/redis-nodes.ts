@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRedisClient } from '../../src/store/redis/client.ts'
 import { SLOT } from '../../src/store/redis/cluster.ts'
+import type { RedisServer } from '../../src/store/redis/server.ts'
 import { findFreePort } from './ports.ts'
 
 /** One server of several. */
@@ -39,6 +40,8 @@ export interface NodesOptions {
   readonly failsAfterMs?: number
   /** What follows the URL: `?wait=1`. */
   readonly query?: string
+  /** A folder with `ca.pem`, `redis.pem` and `redis.key`: all connections use TLS. */
+  readonly tlsFolder?: string | undefined
 }
 
 const SLOW_MS = 20_000
@@ -51,9 +54,26 @@ const FAST =
   )
 const WORDS = FAST.flatMap((word) => (word === '--save' ? [word, ''] : [word]))
 
-/** Sends a command to a server. The user may be in the URL. */
-export async function sendTo(url: string, ...words: string[]): Promise<unknown> {
-  const client = createRedisClient({ url }, () => undefined)
+/** Returns the settings of a server that listens on a port. */
+function listenOn(port: number, tlsFolder: string | undefined): [name: string, value: string][] {
+  if (tlsFolder === undefined) return [['port', String(port)]]
+  return [
+    ['port', '0'],
+    ['tls-port', String(port)],
+    ['tls-cert-file', join(tlsFolder, 'redis.pem')],
+    ['tls-key-file', join(tlsFolder, 'redis.key')],
+    ['tls-ca-cert-file', join(tlsFolder, 'ca.pem')],
+    ['tls-auth-clients', 'no'],
+    ['tls-replication', 'yes'],
+    ['tls-cluster', 'yes'],
+  ]
+}
+
+const toWords = (settings: [string, string][]): string[] => settings.flatMap(([name, value]) => [`--${name}`, value])
+
+/** Sends a command to a server. */
+export async function sendTo(server: string | RedisServer, ...words: string[]): Promise<unknown> {
+  const client = createRedisClient(typeof server === 'string' ? { url: server } : server, () => undefined)
   await client.connect()
   try {
     return await client.sendCommand(words)
@@ -63,7 +83,16 @@ export async function sendTo(url: string, ...words: string[]): Promise<unknown> 
 }
 
 /** Starts one process. @param files their contents, by name in its folder. */
-async function startNode(port: number, words: readonly string[], files: Record<string, string> = {}) {
+async function startNode(
+  port: number,
+  words: readonly string[],
+  tlsFolder: string | undefined,
+  files: Record<string, string> = {},
+) {
+  const server: RedisServer =
+    tlsFolder === undefined
+      ? { url: `redis://127.0.0.1:${port}` }
+      : { url: `rediss://127.0.0.1:${port}`, ca: await readFile(join(tlsFolder, 'ca.pem'), 'utf8') }
   const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-node-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   let child: ChildProcess | undefined
@@ -91,7 +120,7 @@ async function startNode(port: number, words: readonly string[], files: Record<s
   await start()
   return {
     port,
-    send: (...sent: string[]) => sendTo(`redis://127.0.0.1:${port}`, ...sent),
+    send: (...sent: string[]) => sendTo(server, ...sent),
     freeze: () => void child?.kill('SIGSTOP'),
     thaw: () => void child?.kill('SIGCONT'),
     kill,
@@ -126,21 +155,21 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 export async function startSentinels(
   options: NodesOptions = {},
 ): Promise<RedisNodes & { readonly sentinels: readonly RedisNode[] }> {
-  const { replicas = 1, failsAfterMs = SLOW_MS, query = '' } = options
+  const { replicas = 1, failsAfterMs = SLOW_MS, query = '', tlsFolder } = options
   await using stack = new AsyncDisposableStack()
   const [primaryPort = 0, ...replicaPorts] = await findPorts(1 + replicas)
   const sentinelPorts = await findPorts(3)
 
   async function startServer(port: number): Promise<RedisNode> {
     const role = port === primaryPort ? [] : ['--replicaof', '127.0.0.1', String(primaryPort)]
-    const node = await startNode(port, ['--port', String(port), ...WORDS, ...role])
+    const node = await startNode(port, [...toWords(listenOn(port, tlsFolder)), ...WORDS, ...role], tlsFolder)
     stack.defer(node.remove)
     return node
   }
 
   async function startSentinel(port: number): Promise<RedisNode> {
     const lines = [
-      `port ${port}`,
+      ...listenOn(port, tlsFolder).map((setting) => setting.join(' ')),
       'bind 127.0.0.1',
       `sentinel myid ${idOf(port)}`,
       `sentinel monitor ${PRIMARY_NAME} 127.0.0.1 ${primaryPort} 2`,
@@ -152,7 +181,9 @@ export async function startSentinels(
         .filter((other) => other !== port)
         .map((other) => `sentinel known-sentinel ${PRIMARY_NAME} 127.0.0.1 ${other} ${idOf(other)}`),
     ]
-    const node = await startNode(port, ['sentinel.conf', '--sentinel'], { 'sentinel.conf': `${lines.join('\n')}\n` })
+    const node = await startNode(port, ['sentinel.conf', '--sentinel'], tlsFolder, {
+      'sentinel.conf': `${lines.join('\n')}\n`,
+    })
     stack.defer(node.remove)
     return node
   }
@@ -163,7 +194,7 @@ export async function startSentinels(
   const sentinels = await Promise.all(sentinelPorts.map(startSentinel))
   const started = stack.move()
   return {
-    url: `redis+sentinel://${sentinelPorts.map((port) => `127.0.0.1:${port}`).join(',')}/${PRIMARY_NAME}${query}`,
+    url: `redis${tlsFolder === undefined ? '' : 's'}+sentinel://${sentinelPorts.map((port) => `127.0.0.1:${port}`).join(',')}/${PRIMARY_NAME}${query}`,
     servers,
     sentinels,
     flush: async () => void (await primary.send('FLUSHALL')),
@@ -176,7 +207,7 @@ const SLOTS = ['0-5460', '5461-10922', '10923-16383']
 
 /** Starts a Cluster of three primaries. The first one, which has the slot of Trimint, has replicas. */
 export async function startCluster(options: NodesOptions = {}): Promise<RedisNodes> {
-  const { replicas = 0, failsAfterMs = SLOW_MS, query = '' } = options
+  const { replicas = 0, failsAfterMs = SLOW_MS, query = '', tlsFolder } = options
   await using stack = new AsyncDisposableStack()
   const [firstPort = 0, ...ports] = await findPorts(SLOTS.length + replicas)
   const replicaPorts = ports.splice(0, replicas)
@@ -199,8 +230,8 @@ export async function startCluster(options: NodesOptions = {}): Promise<RedisNod
 
   async function startMember(port: number): Promise<RedisNode> {
     const cluster = `--cluster-enabled yes --cluster-port ${busPorts.get(port)} --cluster-node-timeout ${failsAfterMs} --cluster-require-full-coverage no --cluster-replica-validity-factor 0`
-    const words = ['--port', String(port), ...WORDS, ...cluster.split(' ')]
-    const node = await startNode(port, words, { 'nodes.conf': describeNodes(port) })
+    const words = [...toWords(listenOn(port, tlsFolder)), ...WORDS, ...cluster.split(' ')]
+    const node = await startNode(port, words, tlsFolder, { 'nodes.conf': describeNodes(port) })
     stack.defer(node.remove)
     return node
   }
@@ -213,7 +244,7 @@ export async function startCluster(options: NodesOptions = {}): Promise<RedisNod
   await until(() => hasReplicas(first, replicas))
   const started = stack.move()
   return {
-    url: `redis+cluster://${all.map((port) => `127.0.0.1:${port}`).join(',')}${query}`,
+    url: `redis${tlsFolder === undefined ? '' : 's'}+cluster://${all.map((port) => `127.0.0.1:${port}`).join(',')}${query}`,
     servers,
     flush: async () => void (await first.send('FLUSHALL')),
     [Symbol.asyncDispose]: () => started.disposeAsync(),

@@ -81,5 +81,5 @@ async function isRefused(client: RedisClient, words: readonly string[]): Promise
 
 function missingRights(commands: readonly (readonly string[])[]): RefusedError {
   const names = commands.map((words) => [words[0], ...words.filter((word) => word.includes(KEY_START))].join(' '))
-  return new RefusedError(`the Redis user lacks the rights to: ${names.join(', ')} (docs/scaling.md lists all)`)
+  return new RefusedError(`the Redis user lacks the rights to: ${names.join(', ')} (docs/stores.md lists all)`)
 }

@@ -1,10 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
+import { getToken, QUERY } from '../../support/bws.ts'
 import { FULL } from '../../support/full.ts'
+import { ACCOUNT, login } from '../../support/idscan.ts'
+import { checkBws, issueBws } from '../../support/lifecycle.ts'
+import { codeOf, create, OPEN } from '../../support/nevisfido.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { NOW } from '../../support/records.ts'
 import { type RedisNode, type RedisNodes, startCluster, startSentinels } from '../../support/redis-nodes.ts'
+import { startService } from '../../support/service.ts'
 import { countStale, measureRecoveries, type Outcome, readRevocations, startLoad } from '../../support/store-load.ts'
 import { fewAtATime } from '../../support/stores.ts'
 
@@ -95,4 +100,32 @@ describe.skipIf(!hasProgram('redis-server'))('a fail-over of Redis', () => {
       }
     },
   )
+
+  test('is not ready while no replica confirms writes, and names the contracts that still issue tokens', async () => {
+    await using nodes = await startSentinels({ query: '?wait=1' })
+    const [, replica] = nodes.servers as [RedisNode, RedisNode]
+    const stores = await openStores(nodes.url)
+    await using closing = new AsyncDisposableStack()
+    closing.defer(() => stores.close())
+    const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN }
+    await using service = await startService({ stores, configuration })
+    const readiness = async () => {
+      const { status, body } = await service.request('/readyz')
+      return { status, body: JSON.parse(body) as unknown }
+    }
+    expect(await readiness()).toEqual({ status: 200, body: { status: 'ready' } })
+    const token = await issueBws(service)
+    replica.freeze()
+    await expect.poll(readiness).toEqual({
+      status: 503,
+      body: { status: 'not_ready', reasons: ['store_unavailable'], serving: ['bws', 'idscan'] },
+    })
+    expect((await getToken(service, QUERY)).status).toBe(200)
+    expect((await login(service)).status).toBe(200)
+    expect(codeOf(await create(service, 'registration'))).toBe(1500)
+    expect((await checkBws(service, 'verify', token)).status).toBe(503)
+    replica.thaw()
+    await expect.poll(readiness).toEqual({ status: 200, body: { status: 'ready' } })
+    await expect.poll(async () => codeOf(await create(service, 'registration'))).toBe(1200)
+  })
 })
