@@ -72,6 +72,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   const { topology, replicas, prepare, onError } = options
   const { keyPrefix } = topology
   let session: Session | undefined
+  /** While it is connected and checked. A server that hangs accepts connections. */
+  let next: Session | undefined
   let lastId = 0
   let lastError = new Error('not connected')
   /** The first attempt after a loss. Steps wait for it. */
@@ -84,9 +86,10 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   async function connect(): Promise<void> {
     lastId += 1
     const server = await withDeadline(CONNECT_TIMEOUT_MS, topology.find)
-    const client = createRedisClient(server, (error) => replace(next, error), keyPrefix)
+    const client = createRedisClient(server, (error) => replace(connecting, error), keyPrefix)
     const replicate = shareNext(() => requireReplicated(client, replicas))
-    const next: Session = { id: lastId, server, client, replicate, late: new Set() }
+    const connecting: Session = { id: lastId, server, client, replicate, late: new Set() }
+    next = connecting
     const abandon = (): void => client.destroy()
     closing.signal.addEventListener('abort', abandon)
     try {
@@ -94,15 +97,16 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
         await client.connect()
         await prepare(client)
       })
-      if (next.failure) throw next.failure
+      if (connecting.failure) throw connecting.failure
       closing.signal.throwIfAborted()
     } catch (error) {
       client.destroy()
-      throw error
+      throw connecting.failure ?? error
     } finally {
+      next = undefined
       closing.signal.removeEventListener('abort', abandon)
     }
-    session = next
+    session = connecting
   }
 
   async function connectUntilClosed(): Promise<void> {
@@ -126,6 +130,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   /** Ends a session, unless it has ended, and connects anew. */
   function replace(ended: Session, error: Error): void {
     ended.failure ??= error
+    if (ended === next) ended.client.destroy()
     if (ended !== session) return
     session = undefined
     lastError = error
@@ -142,7 +147,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
 
   /** Leaves the server in use where another one is the primary, although the one in use may not know it. */
   async function follow(): Promise<void> {
-    const used = session
+    const used = session ?? next
     const primary = await topology.watch?.().catch(() => undefined)
     if (used && primary && primary.url !== used.server.url) replace(used, replacedError())
   }
