@@ -29,6 +29,8 @@ export interface RedisNodes extends AsyncDisposable {
   readonly url: string
   /** The first one is the primary at the start. */
   readonly servers: readonly RedisNode[]
+  /** None in a Cluster. */
+  readonly sentinels: readonly RedisNode[]
   /** Deletes all data. */
   flush(): Promise<void>
 }
@@ -152,9 +154,7 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 }
 
 /** Starts a primary, its replicas and three Sentinels that know all of them. */
-export async function startSentinels(
-  options: NodesOptions = {},
-): Promise<RedisNodes & { readonly sentinels: readonly RedisNode[] }> {
+export async function startSentinels(options: NodesOptions = {}): Promise<RedisNodes> {
   const { replicas = 1, failsAfterMs = SLOW_MS, query = '', tlsFolder } = options
   await using stack = new AsyncDisposableStack()
   const [primaryPort = 0, ...replicaPorts] = await findPorts(1 + replicas)
@@ -246,6 +246,7 @@ export async function startCluster(options: NodesOptions = {}): Promise<RedisNod
   return {
     url: `redis${tlsFolder === undefined ? '' : 's'}+cluster://${all.map((port) => `127.0.0.1:${port}`).join(',')}${query}`,
     servers,
+    sentinels: [],
     flush: async () => void (await first.send('FLUSHALL')),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   }
