@@ -1,12 +1,12 @@
-import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { parsePostgresUrl } from '../core/ports/postgres-url.ts'
+import { isRedisUrl, parseRedisUrl } from '../core/ports/redis-url.ts'
 
 export const IN_MEMORY_STORE = 'sqlite::memory:'
 
 /** What `store` may be. */
 export const STORE_FORMS =
-  'sqlite:path, "sqlite::memory:", redis://host:6379/0, rediss://host:6379/0 with an optional ?ca=/path.pem, or postgres://user:password@host:5432/database'
+  'sqlite:path, "sqlite::memory:", redis://host:6379/0, redis+sentinel://h1:26379,h2:26379,h3:26379/mymaster, redis+cluster://h1:6379,h2:6379 (rediss for TLS; optional ?wait=1, ?ca=/path.pem), or postgres://user:password@host:5432/database'
 
 const SQLITE = 'sqlite:'
 
@@ -25,7 +25,9 @@ function findFailure(text: string): string | undefined {
     const address = parsePostgresUrl(text)
     return typeof address === 'string' ? address : undefined
   }
-  return /^rediss?:\/\//.test(text) ? findRedisFailure(text) : 'invalid value'
+  if (!isRedisUrl(text)) return 'invalid value'
+  const address = parseRedisUrl(text)
+  return typeof address === 'string' ? address : undefined
 }
 
 function findPathFailure(path: string): string | undefined {
@@ -36,47 +38,6 @@ function findPathFailure(path: string): string | undefined {
   if (/^\/\/[^/]/.test(path)) return 'host name in the path'
   if (path.includes('?')) return 'parameters behind a question mark'
   return path.endsWith('/') ? 'path of a folder' : undefined
-}
-
-function findRedisFailure(text: string): string | undefined {
-  if (text.includes('#')) return 'number sign (a password writes # as %23)'
-  const { server, parameters } = splitRedisUrl(text)
-  if (parameters !== undefined) {
-    if (!/^ca=[^&?]+$/.test(parameters)) return 'parameters behind a question mark other than ca'
-    if (!text.startsWith('rediss:')) return 'parameter ca without TLS (rediss:)'
-    if (!isDecodable(parameters)) return 'percent sign (a path writes % as %25)'
-  }
-  return findServerFailure(server)
-}
-
-function findServerFailure(text: string): string | undefined {
-  if (!URL.canParse(text)) return 'invalid host or port'
-  const url = new URL(text)
-  if (!isHost(url.hostname)) return 'not exactly one host'
-  if (url.port === '0') return 'port 0'
-  if (!/^\/?[0-9]{0,4}$/.test(url.pathname)) return 'path that is not the number of a database'
-  return [url.username, url.password].every(isDecodable) ? undefined : 'percent sign (a password writes % as %25)'
-}
-
-function isHost(hostname: string): boolean {
-  if (hostname.startsWith('[')) return isIP(hostname.slice(1, -1)) === 6
-  return /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/.test(hostname)
-}
-
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function splitRedisUrl(url: string): { readonly server: string; readonly parameters: string | undefined } {
-  const at = url.indexOf('?')
-  return at === -1
-    ? { server: url, parameters: undefined }
-    : { server: url.slice(0, at), parameters: url.slice(at + 1) }
 }
 
 /** Returns a store's URL with a relative path resolved against a folder: that of SQLite's file, or of certificates. */
@@ -95,8 +56,8 @@ export function storeCaPath(url: string): string | undefined {
     const address = parsePostgresUrl(url)
     return typeof address === 'string' ? undefined : address.tls?.rootCertificates
   }
-  const { parameters } = url.startsWith('rediss:') ? splitRedisUrl(url) : {}
-  return parameters === undefined ? undefined : decodeURIComponent(parameters.slice('ca='.length))
+  const address = isRedisUrl(url) ? parseRedisUrl(url) : ''
+  return typeof address === 'string' ? undefined : address.caPath
 }
 
 function isPostgres(url: string): boolean {

@@ -57,7 +57,8 @@ export async function openStores(store: string, options: StoreOptions = {}): Pro
     return { ...withClose(stores), warnings }
   }
   const { openRedis } = await loadWithClient('redis', () => import('./redis/open.ts'))
-  return withClose(await openRedis(store, onError))
+  const { warnings, ...stores } = await openRedis(store, onError)
+  return { ...withClose(stores), warnings }
 }
 
 /** Loads a store on demand: its client is a large part of a start's time and memory, and an optional package. */

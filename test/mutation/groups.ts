@@ -89,7 +89,12 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-redis': {
     mutate: ['src/store/redis/*.ts', 'src/store/open-stores.ts'],
-    tests: ['test/unit/store/batcher.test.ts', 'test/system/store/redis-client.test.ts', ...STORE_TESTS],
+    tests: [
+      'test/unit/store/batcher.test.ts',
+      'test/system/store/redis-client.test.ts',
+      'test/system/store/redis-topology.test.ts',
+      ...STORE_TESTS,
+    ],
     timed: true,
     preload: ['src/store/redis/open.ts'],
   },

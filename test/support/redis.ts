@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createClient } from 'redis'
+import { createRedisClient } from '../../src/store/redis/client.ts'
 import { findFreePort } from './ports.ts'
 
 export interface StartedRedis extends AsyncDisposable {
@@ -31,7 +31,7 @@ export async function startRedis(port?: number): Promise<StartedRedis> {
   const url = `redis://127.0.0.1:${chosen}/0`
 
   async function flush(): Promise<void> {
-    const client = createClient({ url })
+    const client = createRedisClient({ url }, () => undefined)
     await client.connect()
     await client.flushDb()
     await client.close()

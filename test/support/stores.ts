@@ -32,12 +32,12 @@ export interface SharedStores<Store> {
 /**
  * Shares two stores between tests: each opening connects again, or starts a thread that loads the store again.
  *
- * @param name returns the value for `store` in a configuration.
+ * @param name returns the value for `store` in a configuration. It is called for the first test.
  * @param emptyAt deletes the data of such a store.
  */
 export function shareStores<Kind extends Name>(
   kind: Kind,
-  name: () => string,
+  name: () => string | Promise<string>,
   emptyAt: (name: string) => Promise<void>,
 ): SharedStores<Stores[Kind]> {
   const all: Stores[Kind][] = []
@@ -53,14 +53,15 @@ export function shareStores<Kind extends Name>(
     return { ...store, close }
   }
 
-  async function openBoth(chosen: string) {
+  async function openBoth() {
+    const chosen = await name()
     const stores: [Stores[Kind], Stores[Kind]] = [await open(chosen), await open(chosen)]
     return { name: chosen, stores }
   }
 
   return {
     async openTwo() {
-      current ??= openBoth(name())
+      current ??= openBoth()
       return (await current).stores
     },
     async empty() {

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { type HostAndPort, parseServerList } from './server-list.ts'
 
 /** How the server's certificate is verified; undefined connects without TLS. */
 export interface PostgresTls {
@@ -11,7 +11,7 @@ export interface PostgresTls {
 /** What a PostgreSQL URL says. */
 export interface PostgresAddress {
   /** The servers of one cluster. Only its primary is used. */
-  readonly hosts: readonly { readonly host: string; readonly port: number }[]
+  readonly hosts: readonly HostAndPort[]
   readonly user: string
   readonly password: string | undefined
   readonly database: string
@@ -38,8 +38,8 @@ export function parsePostgresUrl(text: string): PostgresAddress | string {
   const database = decode(path)
   if (!database) return 'no database'
   if ([user, password, database].some((part) => part?.includes('\0'))) return 'percent sign, or %00, (write % as %25)'
-  const hosts = hostList.split(',').map(parseHost)
-  if (!hosts.every((host) => host !== undefined)) return 'invalid host or port'
+  const hosts = parseServerList(hostList, DEFAULT_PORT)
+  if (!hosts) return 'invalid host or port'
   const tls = parseParameters(query)
   return typeof tls === 'string' ? tls : { hosts, user, password, database, tls }
 }
@@ -51,14 +51,6 @@ function decode(text: string): string {
   } catch {
     return '\0'
   }
-}
-
-function parseHost(text: string) {
-  const [match, ipv6, name = '', digits] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]{1,5}))?$/.exec(text) ?? []
-  const host = ipv6 ?? name
-  const isHost = ipv6 === undefined ? /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/.test(name) : isIP(ipv6) === 6
-  const port = Number(digits ?? DEFAULT_PORT)
-  return match !== undefined && isHost && port > 0 && port < 65_536 ? { host, port } : undefined
 }
 
 function parseParameters(query: string): PostgresTls | undefined | string {

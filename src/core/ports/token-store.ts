@@ -102,7 +102,8 @@ export type Redemption =
 export const CLOCK_LEEWAY_MS = 5_000
 
 /**
- * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary (Redis).
+ * Stores tokens. A write is durable once its promise resolves: on disk (SQLite) or acknowledged by the primary
+ * and as many replicas as the URL asks for (Redis).
  * A store that fails rejects within a second. A record is treated as unknown after {@link keptUntil}, even before it is
  * deleted.
  */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startDeadline } from '../deadline.ts'
 import { createRedisClient, type RedisClient } from './client.ts'
-import { isFromUnusableServer, requirePrimary } from './primary.ts'
-import type { FindPrimary } from './server.ts'
+import { isFromUnusableServer, replacedError, requirePrimary, requireReplicated } from './primary.ts'
+import type { RedisServer } from './server.ts'
+import type { Topology } from './topology.ts'
 
 /** A step that Redis has not answered by then fails, and its connection is replaced. */
 const STORE_TIMEOUT_MS = 800
@@ -12,8 +13,9 @@ const MIN_RECONNECT_DELAY_MS = 50
 const MAX_RECONNECT_DELAY_MS = 1_000
 
 /**
- * How often each connection asks its server whether it is a primary. An idle connection notices a fail-over before a
- * request does, and is never idle for Redis: the smallest `timeout` after which Redis closes connections is one second.
+ * How often each connection asks its server whether it is a primary, and Sentinel or the Cluster for the primary. An
+ * idle connection notices a fail-over before a request does, and is never idle for Redis: the smallest `timeout` after
+ * which Redis closes connections is one second.
  */
 const PROBE_INTERVAL_MS = 500
 
@@ -30,6 +32,14 @@ export interface RedisConnection {
    *   the step's error.
    */
   run<Result>(step: Step<Result>): Promise<Result>
+  /**
+   * Runs a step that writes as {@link run} does. Resolves once as many replicas as the URL asks for have what it wrote.
+   *
+   * @throws Error as {@link run} does, and where too few replicas have confirmed it: the write may still take effect.
+   */
+  write<Result>(step: Step<Result>): Promise<Result>
+  /** Precedes the name of each key. Commands add it, patterns do not. */
+  readonly keyPrefix: string
   /** Waits for the attempt to connect that is in progress, if any. @throws the error of that attempt. */
   opened(): Promise<void>
   /** Closes the connection after its pending steps, or after 800 ms. Without a connection it closes at once. */
@@ -37,7 +47,9 @@ export interface RedisConnection {
 }
 
 export interface RedisConnectionOptions {
-  readonly findPrimary: FindPrimary
+  readonly topology: Pick<Topology, 'find' | 'watch' | 'keyPrefix'>
+  /** How many replicas must have a write. */
+  readonly replicas: number
   /** Checks and prepares each new connection before its use. */
   readonly prepare: (client: RedisClient) => Promise<void>
   /** Called whenever a connection is lost, and after each attempt that failed. */
@@ -46,7 +58,10 @@ export interface RedisConnectionOptions {
 
 interface Session {
   readonly id: number
+  readonly server: RedisServer
   readonly client: RedisClient
+  /** Waits for replicas. Writes that were answered while it waited share the next wait. */
+  readonly replicate: () => Promise<void>
   /** Steps that have waited for 600 ms. Until they are answered, further ones would only lengthen the queue. */
   readonly late: Set<object>
   /** Why the session has ended. Commands that were pending reject with it. */
@@ -54,8 +69,12 @@ interface Session {
 }
 
 /** Creates a connection, and connects in the background until it is closed. */
-export function createRedisConnection({ findPrimary, prepare, onError }: RedisConnectionOptions): RedisConnection {
+export function createRedisConnection(options: RedisConnectionOptions): RedisConnection {
+  const { topology, replicas, prepare, onError } = options
+  const { keyPrefix } = topology
   let session: Session | undefined
+  /** While it is connected and checked. A server that hangs accepts connections. */
+  let next: Session | undefined
   let lastId = 0
   let lastError = new Error('not connected')
   /** The first attempt after a loss. Steps wait for it. */
@@ -67,9 +86,11 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
 
   async function connect(): Promise<void> {
     lastId += 1
-    const server = await withDeadline(CONNECT_TIMEOUT_MS, findPrimary)
-    const client = createRedisClient(server, (error) => replace(next, error))
-    const next: Session = { id: lastId, client, late: new Set() }
+    const server = await withDeadline(CONNECT_TIMEOUT_MS, topology.find)
+    const client = createRedisClient(server, (error) => replace(connecting, error), keyPrefix)
+    const replicate = shareNext(() => requireReplicated(client, replicas))
+    const connecting: Session = { id: lastId, server, client, replicate, late: new Set() }
+    next = connecting
     const abandon = (): void => client.destroy()
     closing.signal.addEventListener('abort', abandon)
     try {
@@ -77,15 +98,16 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
         await client.connect()
         await prepare(client)
       })
-      if (next.failure) throw next.failure
+      if (connecting.failure) throw connecting.failure
       closing.signal.throwIfAborted()
     } catch (error) {
       client.destroy()
-      throw error
+      throw connecting.failure ?? error
     } finally {
+      next = undefined
       closing.signal.removeEventListener('abort', abandon)
     }
-    session = next
+    session = connecting
   }
 
   async function connectUntilClosed(): Promise<void> {
@@ -109,6 +131,7 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
   /** Ends a session, unless it has ended, and connects anew. */
   function replace(ended: Session, error: Error): void {
     ended.failure ??= error
+    if (ended === next) ended.client.destroy()
     if (ended !== session) return
     session = undefined
     lastError = error
@@ -123,21 +146,30 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     return session
   }
 
-  function run<Result>(step: Step<Result>): Promise<Result> {
+  /** Leaves the server in use where another one is the primary, although the one in use may not know it. */
+  async function follow(): Promise<void> {
+    const used = session ?? next
+    const primary = await topology.watch?.().catch(() => undefined)
+    if (used && primary && primary.url !== used.server.url) replace(used, replacedError())
+  }
+
+  function run<Result>(step: Step<Result>, isWrite = false): Promise<Result> {
     if (isClosing) return Promise.reject(new Error('the store is closed'))
-    const result = perform(step)
+    const result = perform(step, isWrite)
     running.add(result)
     const forget = (): void => void running.delete(result)
     result.then(forget, forget)
     return result
   }
 
-  async function perform<Result>(step: Step<Result>): Promise<Result> {
+  async function perform<Result>(step: Step<Result>, isWrite: boolean): Promise<Result> {
     let used: Session | undefined
     async function begin(): Promise<Result> {
       used = session ?? (await currentSession())
       if (used.late.size > 0) throw new Error('Redis is too slow; no further steps until it answers')
-      return step(used.client, used.id)
+      const result = await step(used.client, used.id)
+      if (isWrite && replicas > 0) await used.replicate()
+      return result
     }
     try {
       return await withDeadline(STORE_TIMEOUT_MS, begin, () => used?.late.add(begin))
@@ -149,11 +181,16 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
     }
   }
 
-  const probe = setInterval(() => void run(requirePrimary).catch(() => undefined), PROBE_INTERVAL_MS)
+  const probe = setInterval(() => {
+    void run(requirePrimary).catch(() => undefined)
+    void follow()
+  }, PROBE_INTERVAL_MS)
   void connectUntilClosed()
 
   return {
-    run,
+    run: (step) => run(step),
+    write: (step) => run(step, true),
+    keyPrefix,
     opened: async () => firstAttempt,
     async close() {
       clearInterval(probe)
@@ -174,6 +211,22 @@ export function createRedisConnection({ findPrimary, prepare, onError }: RedisCo
 /** Returns how long to wait after a failed attempt, counted from 0. */
 export function reconnectDelayMs(attempt: number): number {
   return Math.min(MIN_RECONNECT_DELAY_MS * 2 ** attempt, MAX_RECONNECT_DELAY_MS)
+}
+
+/** Returns a function that runs a step, but one at a time: calls during a run share the next one. */
+function shareNext(step: () => Promise<void>): () => Promise<void> {
+  let running = Promise.resolve()
+  let next: Promise<void> | undefined
+  return () => {
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined
+        running = step()
+        return running
+      })
+    return next
+  }
 }
 
 class NoAnswerError extends Error {

@@ -29,7 +29,7 @@ export function createRedisCredentialStore(connection: RedisConnection): Credent
       } while (cursor !== '0' && credentials.length < limit)
       return credentials.slice(0, limit)
     },
-    remove: (name) => connection.run((client) => remove(client, keyOf(name))),
+    remove: (name) => connection.write((client) => remove(client, keyOf(name))),
     close: () => connection.close(),
   }
 }

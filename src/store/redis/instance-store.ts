@@ -20,7 +20,7 @@ export function createRedisInstanceStore(connection: RedisConnection): InstanceS
 
   return {
     announce: (announcement, neededUntil) =>
-      connection.run(async (client) => {
+      connection.write(async (client) => {
         // Announcements show whether Redis can be written, so they take no room that is kept for revocations.
         await ensureReserve(client)
         const announced = client.hSet(ANNOUNCEMENTS, announcement.id, JSON.stringify(announcement))

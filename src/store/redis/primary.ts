@@ -3,8 +3,23 @@ import type { RedisClient } from './client.ts'
 /** A key that never exists. Deleting it is a write that changes nothing and that Redis accepts without free memory. */
 const FENCE_KEY = 'trimint:fence'
 
+/** A key whose expiry is changed before each wait for replicas. Without such waits it does not exist. */
+const BEAT_KEY = 'trimint:beat'
+const BEAT_LIFETIME_MS = 86_400_000
+
+/** Less than a step's time limit, so that its error says what is missing. */
+const REPLICATION_TIMEOUT_MS = 700
+
+/** More than a server has. */
+const MAX_REPLICAS = 1_000
+const COUNT_TIMEOUT_MS = 100
+
 class NotPrimaryError extends Error {
   override readonly name = 'NotPrimaryError'
+}
+
+class NotReplicatedError extends Error {
+  override readonly name = 'NotReplicatedError'
 }
 
 /**
@@ -19,6 +34,11 @@ export async function requirePrimary(client: RedisClient): Promise<void> {
   if (String(role) !== 'master') throw new NotPrimaryError(`Redis is a ${String(role)}; expected the primary`)
 }
 
+/** Returns the error for a server in use while another one is the primary. */
+export function replacedError(): Error {
+  return new NotPrimaryError('Redis has been replaced by another server')
+}
+
 /**
  * Writes nothing, as a write. A server that rejects it may have been replaced as the primary, so what is read from it
  * beside this step may be stale.
@@ -30,12 +50,45 @@ export async function requireWritable(client: RedisClient): Promise<void> {
 }
 
 /**
- * The replies of a server that is not the primary, or no longer, or not yet; that cannot write to its disk; or that has
- * lost its replicas (`min-replicas-to-write`). Another server may be the primary by now.
+ * Waits until replicas have everything that the server has written so far.
+ *
+ * The wait follows a write on the same connection, because Redis waits only for what the connection itself has written.
+ * Changing the expiry of a key is a write that Redis accepts without free memory.
+ *
+ * @throws NotReplicatedError where fewer replicas have confirmed it in time. The writes may still take effect.
  */
-const UNUSABLE = /^(READONLY|MASTERDOWN|LOADING|MISCONF|NOREPLICAS)\b/
+export async function requireReplicated(client: RedisClient, replicas: number): Promise<void> {
+  const [isKnown, confirmed] = await Promise.all([
+    client.pExpire(BEAT_KEY, BEAT_LIFETIME_MS),
+    client.wait(replicas, REPLICATION_TIMEOUT_MS),
+  ])
+  if (!isKnown) {
+    await client.set(BEAT_KEY, '', { expiration: { type: 'PX', value: BEAT_LIFETIME_MS } })
+    return requireReplicated(client, replicas)
+  }
+  if (confirmed >= replicas) return
+  const found = `${confirmed} of ${replicas} replicas have`
+  throw new NotReplicatedError(`${found} confirmed a write within ${REPLICATION_TIMEOUT_MS} ms`)
+}
+
+/**
+ * The replies of a server that is not the primary, or no longer, or not yet; that cannot write to its disk; that has
+ * lost its replicas (`min-replicas-to-write`); that became a replica while a write waited for one (UNBLOCKED); or that
+ * does not have the slot in a Cluster. Another server may be the primary by now.
+ */
+const UNUSABLE = /^(READONLY|MASTERDOWN|LOADING|MISCONF|NOREPLICAS|UNBLOCKED|MOVED|CLUSTERDOWN)\b/
 
 /** Tells whether an error means that the server must not be used, and its address has to be looked up again. */
 export function isFromUnusableServer(error: unknown): boolean {
-  return error instanceof NotPrimaryError || (error instanceof Error && UNUSABLE.test(error.message))
+  if (error instanceof NotPrimaryError || error instanceof NotReplicatedError) return true
+  return error instanceof Error && UNUSABLE.test(error.message)
+}
+
+/** Returns how many replicas confirm, within 100 ms, what the server has written so far. */
+export async function countReplicas(client: RedisClient): Promise<number> {
+  const [, confirmed] = await Promise.all([
+    client.set(BEAT_KEY, '', { expiration: { type: 'PX', value: BEAT_LIFETIME_MS } }),
+    client.wait(MAX_REPLICAS, COUNT_TIMEOUT_MS),
+  ])
+  return confirmed
 }

@@ -22,9 +22,12 @@ const KEYS: RevocationKeys = {
 export function createRedisRevocationStore(connection: RedisConnection): RevocationStore {
   return {
     add: ({ subject, issuedUntil, expires }) =>
-      connection.run((client) => withReserve(client, () => client.addRevocation(KEYS, subject, issuedUntil, expires))),
+      connection.write((client) =>
+        withReserve(client, () => client.addRevocation(KEYS, subject, issuedUntil, expires)),
+      ),
     since: (cursor) =>
-      connection.run(async (client, connectionId) => {
+      // A write: also a server that its replicas have left would go on answering reads.
+      connection.write(async (client, connectionId) => {
         const current = String(connectionId)
         const [ofConnection, last] = cursor?.split(' ') ?? []
         const start = ofConnection === current ? `(${last}` : '-'

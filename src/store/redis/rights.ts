@@ -1,4 +1,10 @@
+import type { RedisAddress } from '../../core/ports/redis-url.ts'
 import type { RedisClient } from './client.ts'
+import { CLUSTER_KEY_PREFIX } from './cluster.ts'
+import { isRefusal, RefusedError } from './refusal.ts'
+
+/** With this the name of every key begins. */
+const KEY_START = 'trimint:'
 
 /** Every command that the stores send or their scripts call, with a key of each name. */
 export const COMMANDS: readonly (readonly string[])[] = [
@@ -34,23 +40,33 @@ export const COMMANDS: readonly (readonly string[])[] = [
   ['TIME'],
 ]
 
-/** Thrown where Redis refuses the user or one of its commands. Waiting does not help. */
-class RightsError extends Error {
-  override readonly name = 'RightsError'
-}
+/** Commands that wait for replicas. */
+export const REPLICATION_COMMANDS: readonly (readonly string[])[] = [
+  ['PEXPIRE', 'trimint:beat', '1'],
+  ['SET', 'trimint:beat', ''],
+  ['WAIT', '1', '1'],
+]
 
 /**
  * Checks that the user may send every command that the stores need. Redis checks rights when it queues a command of a
  * transaction, so none of the commands is executed.
  *
- * @throws RightsError that names the missing rights.
+ * @throws RefusedError that names the missing rights.
  */
-export async function requireRights(client: RedisClient): Promise<void> {
+export async function requireRights(
+  client: RedisClient,
+  { topology, replicas }: Pick<RedisAddress, 'topology' | 'replicas'>,
+): Promise<void> {
   if (await isRefused(client, ['MULTI'])) throw missingRights([['MULTI']])
-  const commands = [...COMMANDS, ['DISCARD']]
+  const names = [...COMMANDS, ...(replicas > 0 ? REPLICATION_COMMANDS : [])]
+  const commands = [...(topology === 'cluster' ? names.map(inCluster) : names), ['DISCARD']]
   const refused = await Promise.all(commands.map((words) => isRefused(client, words)))
   const missing = commands.filter((_, at) => refused[at])
   if (missing.length > 0) throw missingRights(missing)
+}
+
+function inCluster(words: readonly string[]): string[] {
+  return words.map((word) => (word.startsWith(KEY_START) ? CLUSTER_KEY_PREFIX + word : word))
 }
 
 /** Tells whether Redis refuses a command because of the user's rights. Other errors do not matter here. */
@@ -59,16 +75,11 @@ async function isRefused(client: RedisClient, words: readonly string[]): Promise
     await client.sendCommand(words)
     return false
   } catch (error) {
-    return isRightsError(error)
+    return isRefusal(error)
   }
 }
 
-function missingRights(commands: readonly (readonly string[])[]): RightsError {
-  const names = commands.map((words) => [words[0], ...words.filter((word) => word.startsWith('trimint:'))].join(' '))
-  return new RightsError(`the Redis user lacks the rights to: ${names.join(', ')} (docs/scaling.md lists all)`)
-}
-
-/** Tells whether Redis refuses the user, its password or a command of its. */
-export function isRightsError(error: unknown): boolean {
-  return error instanceof Error && (error instanceof RightsError || /^(NOPERM|NOAUTH|WRONGPASS)\b/.test(error.message))
+function missingRights(commands: readonly (readonly string[])[]): RefusedError {
+  const names = commands.map((words) => [words[0], ...words.filter((word) => word.includes(KEY_START))].join(' '))
+  return new RefusedError(`the Redis user lacks the rights to: ${names.join(', ')} (docs/stores.md lists all)`)
 }

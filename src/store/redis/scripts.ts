@@ -220,7 +220,9 @@ local replies = {}
 for at = 2, #KEYS, 2 do
   local record, session, keepMs = KEYS[at], KEYS[at + 1], ARGV[at - 1]
   local isNew = redis.call('SET', record, ARGV[at], 'PX', keepMs, 'NX')
-  if isNew then redis.call('SET', session, string.sub(record, ${RECORD_KEY.length + 1}), 'PX', keepMs) end
+  -- A prefix may precede the name (cluster.ts).
+  local _, last = string.find(record, '${RECORD_KEY}', 1, true)
+  if isNew then redis.call('SET', session, string.sub(record, last + 1), 'PX', keepMs) end
   replies[#replies + 1] = isNew and 1 or 0
 end
 return replies`,

@@ -18,7 +18,7 @@ const ANONYMOUS_KEY = 'trimint:anonymous'
  */
 export function createRedisTokenStore(connection: RedisConnection): TokenStore {
   const creations = createBatcher((tokens: readonly NewToken[]) =>
-    connection.run((client) => createTokens(client, tokens)),
+    connection.write((client) => createTokens(client, tokens)),
   )
   const counts = createBatcher((records: readonly AnonymousRecord[]) =>
     connection.run((client) => client.countAnonymous(ANONYMOUS_KEY, records)),
@@ -46,7 +46,7 @@ export function createRedisTokenStore(connection: RedisConnection): TokenStore {
       return true
     },
     redeem: (tokenDigest, operation, now, removal) =>
-      connection.run(async (client) => {
+      connection.write(async (client) => {
         const key = RECORD_KEY + tokenDigest
         const selected = removal && selectCredentials(removal)
         const redeem = () => client.redeemToken(key, now, now - RETENTION_MS, operation, selected)
@@ -56,14 +56,14 @@ export function createRedisTokenStore(connection: RedisConnection): TokenStore {
         return { outcome, record: parseRecord(tokenDigest, text), removed: removed.map(parseCredential) }
       }),
     settle: (tokenDigest, { outcome, ...changes }, now) =>
-      connection.run((client) => {
+      connection.write((client) => {
         const key = RECORD_KEY + tokenDigest
         const text = JSON.stringify(outcome)
         const changed = toChanges(changes, now)
         return withReserve(client, () => client.settleSession(key, now, now - RETENTION_MS, text, changed))
       }),
     revoke: (tokenDigest, now) =>
-      connection.run((client) =>
+      connection.write((client) =>
         withReserve(client, () => client.revokeToken(RECORD_KEY + tokenDigest, now, now - RETENTION_MS)),
       ),
     findByToken: (tokenDigest, now) => connection.run((client) => find(client, tokenDigest, now)),

@@ -14,12 +14,12 @@ export function createRedisUsageStore(connection: RedisConnection): UsageStore {
 
   return {
     count: (tokenId, limit, expires, now) =>
-      connection.run((client) =>
+      connection.write((client) =>
         withReserve(client, () => client.countUse(COUNT_KEY + tokenId, limit, keepMs(expires, now))),
       ),
     counted: (tokenId) => connection.run(async (client) => Number((await client.get(COUNT_KEY + tokenId)) ?? 0)),
     touch: (uses, now) =>
-      connection.run(async (client) => {
+      connection.write(async (client) => {
         await Promise.all(
           uses.map(({ tokenId, usedAt, expires }) =>
             client.noteUse(LAST_USE_KEY + tokenId, usedAt, keepMs(expires, now)),

@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { ACCOUNT, login } from '../../support/idscan.ts'
 import { codeOf, create, OPEN } from '../../support/nevisfido.ts'
 import { hasPostgres, type StartedPostgres, startPostgres } from '../../support/postgres.ts'
-import { createRecord, NOW } from '../../support/records.ts'
+import { createRecord } from '../../support/records.ts'
 import { startService } from '../../support/service.ts'
+import { countStale, measureRecoveries, type Outcome, readRevocations, startLoad } from '../../support/store-load.ts'
 
 /** Between a fault and the first write that succeeds again. */
 const RECOVERY_MS = 5_000
@@ -30,75 +30,27 @@ async function startPair() {
   return { primary, standby, instances, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
-interface Outcome {
-  readonly created: string[]
-  readonly redeemed: string[]
-  /** Acknowledged creations of each instance: when each began and ended, by performance.now(). */
-  readonly creations: readonly { begin: number; end: number }[][]
-}
-
-/** Creates tokens through both instances and redeems every second one through both, until it is told to end. */
-function startLoad(instances: readonly Stores[]) {
-  const outcome: Outcome = { created: [], redeemed: [], creations: instances.map(() => []) }
-  const all = instances.map(({ tokens }) => tokens)
-  let isRunning = true
-
-  async function work(tokens: Stores['tokens'], at: number): Promise<void> {
-    while (isRunning) {
-      const record = createRecord()
-      const begin = performance.now()
-      try {
-        await tokens.create(record)
-        outcome.created.push(record.tokenDigest)
-        outcome.creations[at]?.push({ begin, end: performance.now() })
-        if (outcome.created.length % 2 === 0) await redeem(record.tokenDigest)
-      } catch {
-        await sleep(5)
-      }
-    }
-  }
-
-  async function redeem(digest: string): Promise<void> {
-    const attempts = all.map((tokens) => tokens.redeem(digest, 'registration', NOW))
-    for (const attempt of await Promise.allSettled(attempts)) {
-      if (attempt.status === 'fulfilled' && attempt.value.outcome === 'redeemed') outcome.redeemed.push(digest)
-    }
-  }
-
-  const workers = Array.from({ length: 4 }, () => all.map(work)).flat()
-  return {
-    outcome,
-    async end() {
-      isRunning = false
-      await Promise.all(workers)
-      return outcome
-    },
-  }
-}
-
 /**
- * Counts what was acknowledged and is gone, and what was redeemed twice or can be redeemed again.
+ * Counts what was acknowledged and is gone, what was redeemed twice or can be redeemed again, and stale reads.
  *
- * @param server the new primary. It is read without the instances, which may still know the old one.
+ * @param server the new primary. Tokens are read without the instances, which may still know the old one.
+ * @param stores of an instance.
  */
-async function check({ created, redeemed }: Outcome, server: StartedPostgres) {
+async function check(outcome: Outcome, server: StartedPostgres, stores: Stores) {
+  const { created, redeemed, revoked } = outcome
   const rows = await server.query('SELECT token_digest AS digest, redeemed_at AS redeemed FROM trimint_tokens')
+  const revocations = await readRevocations(stores)
   const kept = new Map(rows.map((row) => [row.digest, row.redeemed !== null]))
   return {
     lost: created.filter((digest) => !kept.has(digest)).length,
     twice: redeemed.length - new Set(redeemed).size,
     again: redeemed.filter((digest) => kept.get(digest) !== true).length,
+    revocations: [...revoked.keys()].filter((subject) => !revocations.has(subject)).length,
+    stale: countStale(outcome, revocations),
   }
 }
 
-/** Returns how long after a moment each instance first acknowledged a creation that began after it. */
-async function measureRecoveries({ creations }: Outcome, from: number): Promise<number[]> {
-  const recoveries = () => creations.map((ofOne) => ofOne.find(({ begin }) => begin > from)?.end)
-  await expect.poll(recoveries, { timeout: RECOVERY_MS * 4 }).not.toContain(undefined)
-  return recoveries().map((end) => (end as number) - from)
-}
-
-const EXACT = { lost: 0, twice: 0, again: 0 }
+const EXACT = { lost: 0, twice: 0, again: 0, revocations: 0, stale: 0 }
 
 /** Runs in the server, which sees the wait before the instance gives up on it. */
 const CANCEL_FIRST_WAIT = `DO $cancel$ BEGIN
@@ -124,10 +76,10 @@ describe.skipIf(!hasPostgres())('PostgreSQL with a synchronous standby', () => {
     await fault(pair.primary)
     await pair.standby.promote()
     const promoted = performance.now()
-    const recoveriesMs = await measureRecoveries(load.outcome, promoted)
+    const recoveriesMs = await measureRecoveries(load.outcome, promoted, RECOVERY_MS * 4)
     const outcome = await load.end()
 
-    expect(await check(outcome, pair.standby)).toEqual(EXACT)
+    expect(await check(outcome, pair.standby, pair.instances[0] as Stores)).toEqual(EXACT)
     expect(Math.max(...recoveriesMs)).toBeLessThan(RECOVERY_MS)
   })
 

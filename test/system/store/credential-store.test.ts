@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Credential, MAX_KEYS_PER_USER } from '../../../src/core/ports/credential-store.ts'
 import { RETENTION_MS } from '../../../src/core/ports/retention.ts'
 import type { Settlement, TokenRecord } from '../../../src/core/ports/token-store.ts'
@@ -9,21 +9,26 @@ import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { createCredential, createRecord, LIFETIME_MS, NOW, RESPONSE_MS } from '../../support/records.ts'
 import { startRedis } from '../../support/redis.ts'
+import { shareRedisNodes } from '../../support/redis-nodes.ts'
 import { createStoreFolder } from '../../support/stores.ts'
 
 const folder = createStoreFolder('credentials')
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const kinds = [{ kind: 'sqlite', store: `sqlite:${join(folder, 'store.db')}` }]
+const kinds = [{ kind: 'sqlite', name: async () => `sqlite:${join(folder, 'store.db')}` }]
 if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
-  kinds.push({ kind: 'redis', store: redis.url })
+  kinds.push({ kind: 'redis', name: async () => redis.url })
+  for (const { kind, url, stop } of shareRedisNodes()) {
+    afterAll(stop)
+    kinds.push({ kind, name: url })
+  }
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()
   afterAll(() => postgres.stop())
-  kinds.push({ kind: 'postgres', store: await postgres.createDatabase() })
+  kinds.push({ kind: 'postgres', name: () => postgres.createDatabase() })
 }
 
 const registering = (...registrations: Credential[]): Settlement => ({
@@ -48,8 +53,12 @@ const FAILURE: Settlement = {
   uses: [],
 }
 
-describe.each(kinds)('$kind', ({ store: name }) => {
-  const opened = Promise.all([openStores(name), openStores(name)])
+describe.each(kinds)('$kind', ({ name }) => {
+  let opened: Promise<[Stores, Stores]>
+  beforeAll(async () => {
+    const store = await name()
+    opened = Promise.all([openStores(store), openStores(store)])
+  })
   afterAll(async () => {
     for (const stores of await opened) await stores.close()
   })

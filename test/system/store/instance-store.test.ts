@@ -9,6 +9,7 @@ import { createRedisClient } from '../../../src/store/redis/client.ts'
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
+import { shareRedisNodes } from '../../support/redis-nodes.ts'
 import { createStoreFolder, openStore, shareFile } from '../../support/stores.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -59,6 +60,10 @@ if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', create: () => openTwice(redis.url, async () => void (await redis.flush())) })
+  for (const nodes of shareRedisNodes()) {
+    afterAll(nodes.stop)
+    kinds.push({ kind: nodes.kind, create: async () => openTwice(await nodes.url(), nodes.flush) })
+  }
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()

@@ -4,7 +4,6 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { createRedisClient } from '../../../src/store/redis/client.ts'
 import { createRedisConnection, reconnectDelayMs, withDeadline } from '../../../src/store/redis/connection.ts'
-import { atFixedAddress } from '../../../src/store/redis/server.ts'
 import { createRedisTokenStore } from '../../../src/store/redis/token-store.ts'
 import { createRedisUsageStore } from '../../../src/store/redis/usage-store.ts'
 import { hasProgram } from '../../support/programs.ts'
@@ -100,7 +99,8 @@ describe('openStores with Redis', () => {
 /** Opens a connection that is ready, without the checks of open.ts. */
 async function connect(url: string) {
   const connection = createRedisConnection({
-    findPrimary: atFixedAddress(url),
+    topology: { find: async () => ({ url }), keyPrefix: '' },
+    replicas: 0,
     prepare: async () => undefined,
     onError: nothing,
   })

@@ -9,13 +9,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
-import { COMMANDS } from '../../../src/store/redis/rights.ts'
+import { COMMANDS, REPLICATION_COMMANDS } from '../../../src/store/redis/rights.ts'
 import { startDurableRedis } from '../../support/durable-redis.ts'
 import { startNetwork } from '../../support/network.ts'
 import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { createCredential, createRecord, NOW } from '../../support/records.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
+import { type RedisNode, startCluster, startSentinels } from '../../support/redis-nodes.ts'
 
 // The connections of the Redis store: which server they lead to, what the server must allow, and what it may do.
 
@@ -243,14 +244,48 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis with access control lists'
 
   const urlFor = (user: string, password = 'pw') => redis.url.replace('//', `//${user}:${password}@`)
 
-  /** What docs/scaling.md tells operators to grant. */
-  const RIGHTS = '~trimint:* +@read +@write -@dangerous +eval +evalsha +multi +discard +select +time'.split(' ')
+  /** What docs/stores.md tells operators to grant. */
+  const COMMAND_RIGHTS = '+@read +@write -@dangerous +eval +evalsha +multi +discard +select +time'.split(' ')
+  const RIGHTS = ['~trimint:*', ...COMMAND_RIGHTS]
+  const CLUSTER_RIGHTS = ['~{trimint}*', ...COMMAND_RIGHTS, '+cluster|nodes']
 
   test('serves a user with the documented rights', async () => {
     await send(redis.url, 'ACL', 'SETUSER', 'full', 'on', '>pw', ...RIGHTS)
     const stores = await openStores(urlFor('full'))
     await exercise(stores)
     await stores.close()
+  })
+
+  test('serves a user with the documented rights where writes wait for a replica', async () => {
+    await using nodes = await startSentinels()
+    const [server] = nodes.servers as [RedisNode]
+    await server.send('ACL', 'SETUSER', 'full', 'on', '>pw', ...RIGHTS)
+    const url = `redis://full:pw@127.0.0.1:${server.port}/0?wait=1`
+    await expect(openStores(url, { onError: nothing })).rejects.toThrow('lacks the rights to: WAIT ')
+    await server.send('ACL', 'SETUSER', 'full', '+wait')
+    const stores = await openStores(url)
+    await exercise(stores)
+    await stores.close()
+  })
+
+  test('serves a user with the documented rights in a Cluster', async () => {
+    await using nodes = await startCluster()
+    for (const node of nodes.servers) {
+      await node.send('ACL', 'SETUSER', 'full', 'on', '>pw', ...CLUSTER_RIGHTS)
+      await node.send('ACL', 'SETUSER', 'narrow', 'on', '>pw', ...CLUSTER_RIGHTS, '-cluster|nodes')
+      await node.send('ACL', 'SETUSER', 'other', 'on', '>pw', ...CLUSTER_RIGHTS, 'resetkeys', '~trimint:*')
+    }
+    const urlOf = (user: string) => nodes.url.replace('//', `//${user}:pw@`)
+    const stores = await openStores(urlOf('full'))
+    await exercise(stores)
+    await stores.close()
+    await expect(openStores(urlOf('narrow'), { onError: nothing })).rejects.toThrow(/NOPERM.*cluster\|nodes/)
+    await expect(openStores(urlOf('other'), { onError: nothing })).rejects.toThrow(
+      'lacks the rights to: EVAL {trimint}',
+    )
+    await expect(openStores(nodes.url.replace('//', '//full:other-pw@'), { onError: nothing })).rejects.toThrow(
+      'WRONGPASS',
+    )
   })
 
   const CREDENTIAL = createCredential({ username: 'jeff' })
@@ -295,9 +330,14 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis with access control lists'
     await stores.close()
   })
 
-  test('checks every command and every key that the stores send, and no others', async () => {
-    await using fresh = await startRedis()
-    const stores = await openStores(fresh.url)
+  test.each([
+    ['', COMMANDS],
+    ['?wait=1', [...COMMANDS, ...REPLICATION_COMMANDS]],
+  ])('checks every command and every key that the stores send, and no others%s', async (query, known) => {
+    await using nodes = await startSentinels()
+    const fresh = { url: `redis://127.0.0.1:${nodes.servers[0]?.port}/0` }
+    const stores = await openStores(`${fresh.url}${query}`)
+    await send(fresh.url, 'DEL', 'trimint:beat')
     const monitor = createClient({ url: fresh.url })
     await monitor.connect()
     const lines: string[] = []
@@ -308,12 +348,12 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis with access control lists'
     await expect.poll(() => lines.at(-1)).toMatch(/"PING"/)
     monitor.destroy()
 
-    // The others are what the client, this test and the check itself send.
+    // The others are what the client, this test, the replica, the Sentinels and the check itself send.
     const executed = lines
       .map(readMonitored)
       .map(toCommand)
-      .filter(({ name }) => !/^(HELLO|CLIENT|PING|MULTI|DISCARD)$/.test(name))
-    const checked = COMMANDS.map(toCommand)
+      .filter(({ name }) => !/^(HELLO|CLIENT|PING|MULTI|DISCARD|INFO|PUBLISH|SUBSCRIBE|REPLCONF|AUTH)$/.test(name))
+    const checked = known.map(toCommand)
     const namesOf = (commands: readonly Command[]) => new Set(commands.map(({ name }) => name))
     const keysOf = (commands: readonly Command[]) => new Set(commands.flatMap(({ key }) => key ?? []))
     expect(namesOf(checked)).toEqual(namesOf(executed))
@@ -346,13 +386,29 @@ describe.skipIf(!hasProgram('redis-server') || !hasProgram('openssl'))('a Redis 
   const at = (name: string) => join(folder, name)
   const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: folder, stdio: 'ignore' })
 
-  test('is served with the CA in the URL, and refused without it', async () => {
+  beforeAll(() => {
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
     openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=our CA', '-days', '3650')
     openssl('req', ...key, '-keyout', 'redis.key', '-out', 'redis.csr', '-subj', '/CN=redis')
     execFileSync('sh', ['-c', 'printf "subjectAltName=IP:127.0.0.1" > ext'], { cwd: folder })
     const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '3650', '-extfile', 'ext']
     openssl('x509', '-req', '-in', 'redis.csr', '-out', 'redis.pem', ...ca)
+  })
+
+  test.each([
+    ['Sentinel', startSentinels],
+    ['a Cluster', startCluster],
+  ] as const)('is served through %s with TLS, and refused without the CA', async (_, start) => {
+    await using nodes = await start({ replicas: 1, tlsFolder: folder })
+    const trusted = await openStores(`${nodes.url}?wait=1&ca=${at('ca.pem')}`, { onError: nothing })
+    expect(await outcomeOf(trusted.tokens.create(createRecord()))).toBe('done')
+    await trusted.close()
+    const untrusted = await openStores(nodes.url, { onError: nothing })
+    expect(await outcomeOf(untrusted.tokens.create(createRecord()))).toMatch(/certificate/)
+    await untrusted.close()
+  })
+
+  test('is served with the CA in the URL, and refused without it', async () => {
     const port = await findFreePort()
     const tls = ['--tls-cert-file', 'redis.pem', '--tls-key-file', 'redis.key', '--tls-auth-clients', 'no']
     const words = ['--port', '0', '--tls-port', String(port), ...tls, '--tls-ca-cert-file', 'ca.pem', '--save', '']

@@ -14,6 +14,7 @@ import { type DurableRedis, startDurableRedis } from '../../support/durable-redi
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { startRedis } from '../../support/redis.ts'
+import { shareRedisNodes } from '../../support/redis-nodes.ts'
 import { createStoreFolder, fewAtATime, openStore, shareFile, shareStores } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
@@ -120,6 +121,12 @@ if (hasProgram('redis-server')) {
     openTwo: () => Promise.all([open(redis.url), open(redis.url)]),
     empty: () => redis.flush(),
   })
+  for (const nodes of shareRedisNodes()) {
+    const stores = shareStores('revocations', nodes.url, nodes.flush)
+    afterAll(() => stores.close())
+    afterAll(nodes.stop)
+    kinds.push({ kind: nodes.kind, openTwo: stores.openTwo, empty: stores.empty, isShared: true })
+  }
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()

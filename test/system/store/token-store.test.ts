@@ -12,6 +12,7 @@ import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { createRecord, LIFETIME_MS, NOW } from '../../support/records.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
+import { shareRedisNodes } from '../../support/redis-nodes.ts'
 import { createStoreFolder, fewAtATime, openStore } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
@@ -41,6 +42,10 @@ if (hasProgram('redis-server')) {
   const redis = await startRedis()
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', create: async () => ({ name: redis.url, remove: () => redis.flush() }) })
+  for (const { kind, url, flush, stop } of shareRedisNodes()) {
+    afterAll(stop)
+    kinds.push({ kind, create: async () => ({ name: await url(), remove: flush }) })
+  }
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()

@@ -9,6 +9,7 @@ import { createRedisClient, type RedisClient } from '../../../src/store/redis/cl
 import { hasPostgres, startPostgres } from '../../support/postgres.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { type StartedRedis, startRedis } from '../../support/redis.ts'
+import { shareRedisNodes } from '../../support/redis-nodes.ts'
 import { createStoreFolder, fewAtATime, openStore, shareFile, shareStores } from '../../support/stores.ts'
 import { expectWithin } from '../../support/time.ts'
 
@@ -63,6 +64,12 @@ if (hasProgram('redis-server')) {
   afterAll(() => stores.close())
   afterAll(() => redis.stop())
   kinds.push({ kind: 'redis', openTwo: stores.openTwo, empty: stores.empty, isShared: true })
+  for (const nodes of shareRedisNodes()) {
+    const stores = shareStores('uses', nodes.url, nodes.flush)
+    afterAll(() => stores.close())
+    afterAll(nodes.stop)
+    kinds.push({ kind: nodes.kind, openTwo: stores.openTwo, empty: stores.empty, isShared: true })
+  }
 }
 if (hasPostgres()) {
   const postgres = await startPostgres()

@@ -1,0 +1,72 @@
+import { formatServer, type HostAndPort } from '../../core/ports/server-list.ts'
+import { askServer, askServers, describeFailure } from './ask-servers.ts'
+import type { PrimarySearch } from './sentinel.ts'
+import type { RedisServer } from './server.ts'
+
+/**
+ * Precedes each key in a Cluster. All keys are in one slot, and so on one node: redeeming a token and deleting
+ * registered keys is one step, and a Cluster has no steps that concern several slots.
+ */
+export const CLUSTER_KEY_PREFIX = '{trimint}'
+
+/** CRC16 of `trimint` modulo 16,384 (redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec). */
+export const SLOT = 2_371
+
+interface Claim {
+  readonly owner: HostAndPort | undefined
+  /** The greater one is the later one. */
+  readonly epoch: number
+  readonly nodes: readonly HostAndPort[]
+}
+
+/**
+ * Creates a search that asks all nodes, those of the URL and those that it has learnt from them. After a fail-over, nodes
+ * may disagree for some time: the owner with the greatest epoch is the latest.
+ */
+export function createClusterSearch(
+  seeds: readonly HostAndPort[],
+  toServer: (node: HostAndPort) => Promise<RedisServer>,
+): PrimarySearch {
+  let learnt: readonly HostAndPort[] = []
+
+  const ask = async (node: HostAndPort): Promise<Claim> =>
+    readNodes(String(await askServer(await toServer(node), ['CLUSTER', 'NODES'])), node)
+
+  return {
+    async find() {
+      const nodes = new Map([...seeds, ...learnt].map((node) => [formatServer(node), node]))
+      const answers = await askServers([...nodes.values()], ask)
+      const [best] = answers.found.filter(({ owner }) => owner).toSorted((a, b) => b.epoch - a.epoch)
+      if (!best?.owner) throw describeFailure(`no node of the Cluster has slot ${SLOT}`, answers)
+      learnt = best.nodes
+      return best.owner
+    },
+    warnings: async () => (await askServers(seeds, ask)).failures.map((failure) => `node ${failure}`),
+  }
+}
+
+/**
+ * Reads the answer to CLUSTER NODES (redis.io/docs/latest/commands/cluster-nodes).
+ *
+ * @param asked the node that answered. It may not know its own address.
+ */
+export function readNodes(text: string, asked: HostAndPort): Claim {
+  let claim: Omit<Claim, 'nodes'> = { owner: undefined, epoch: 0 }
+  const nodes: HostAndPort[] = []
+  for (const line of text.split('\n')) {
+    const [, address = '', flags = '', , , , epoch = '', , ...slots] = line.split(' ')
+    // ip:port@busPort, and in Redis 7 a comma and the name that the node announces
+    const [, ip = '', port = '0', name] = /^(.*):([0-9]+)@[0-9]+(?:,([^,]*))?/.exec(address) ?? []
+    if (port === '0' || flags.includes('noaddr')) continue
+    const node = { host: name || ip || asked.host, port: Number(port) }
+    nodes.push(node)
+    if (slots.some(includesSlot)) claim = { owner: node, epoch: Number(epoch) }
+  }
+  return { ...claim, nodes }
+}
+
+/** Tells whether `0-5460` or `2371` includes {@link SLOT}. `[2371->-id]` describes one that is being moved. */
+function includesSlot(range: string): boolean {
+  const [, first, last = first] = /^([0-9]+)(?:-([0-9]+))?$/.exec(range) ?? []
+  return first !== undefined && Number(first) <= SLOT && SLOT <= Number(last)
+}
