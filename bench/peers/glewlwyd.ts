@@ -36,7 +36,7 @@ const settings = [
 ]
 writeFileSync('glewlwyd.conf', settings.join('\n'))
 const server = spawn('glewlwyd', ['--config-file=glewlwyd.conf'], { stdio: 'inherit' })
-process.once('SIGTERM', () => server.kill())
+process.once('SIGTERM', () => server.kill('SIGKILL'))
 server.once('exit', () => process.exit())
 await waitUntilListening(port)
 
