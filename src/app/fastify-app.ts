@@ -48,7 +48,7 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     trustProxy,
-    rewriteUrl: ({ url = '' }) => decodableTarget(canonicalTarget(url)),
+    rewriteUrl: ({ url = '' }) => readableTarget(canonicalTarget(url)),
     genReqId: createRequestIds(randomness),
     // Answer requests in progress while the app closes.
     return503OnClosing: false,
@@ -95,14 +95,23 @@ export async function createFastifyApp(options: FastifyAppOptions): Promise<Fast
 /** There is nothing at this path. */
 const NOWHERE = '/%25'
 
-/** Returns a target that the router can decode: Fastify runs no hook for any other, so that no journal would have it. */
-function decodableTarget(target: string): string {
-  if (!target.includes('%')) return target
+/** A request target may be a whole URL (RFC 9112 section 3.2.2), which has no fragment. */
+const WHOLE_URL = /^https?:\/\/[^/?#]+(?:[/?][^#]*)?$/i
+
+/** Returns a target that the router can read: Fastify runs no hook for any other, so that no journal would have it. */
+function readableTarget(target: string): string {
+  if (target.startsWith('/')) return isDecodable(target) ? target : NOWHERE
+  const isRejected = /^https?:\/\//i.test(target) && !(WHOLE_URL.test(target) && URL.canParse(target))
+  return isRejected || !isDecodable(target) ? NOWHERE : target
+}
+
+function isDecodable(target: string): boolean {
+  if (!target.includes('%')) return true
   try {
     decodeURI(target.split(/[?#]/, 1)[0] ?? '')
-    return target
+    return true
   } catch {
-    return NOWHERE
+    return false
   }
 }
 

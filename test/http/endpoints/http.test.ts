@@ -211,6 +211,22 @@ describe('HTTP/1.1 parsing', () => {
     expect(JSON.parse(body)).toEqual({ error: 'invalid_request', error_description: expect.any(String) })
   })
 
+  test.each([
+    'HTTPS://x:99999/token',
+    'http:///token',
+    'http://x/token#part',
+    'http://x?%ff',
+    'http://%ff/token',
+    'ftp://x/token',
+    '*',
+    '/%',
+  ])('answers 404 to the target %s', async (target) => {
+    const reply = await sendRaw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    const [head = '', body = ''] = reply.split('\r\n\r\n')
+    expect(head).toMatch(/^HTTP\/1\.1 404 .*x-request-id/is)
+    expect(JSON.parse(body)).toEqual({ error: 'not_found', error_description: expect.any(String) })
+  })
+
   test('accepts a query of 12 KiB', async () => {
     const reply = await getToken(service, `${QUERY}&x=${'x'.repeat(12 * 1024)}`)
     expect(reply.status).toBe(200)
