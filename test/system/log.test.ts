@@ -59,7 +59,7 @@ async function startWith(
 ) {
   const port = await findFreePort()
   const { PATH = '', HOME = '' } = process.env
-  const env = { PATH, HOME, PORT: String(port), WORKERS: String(workers), ...variables }
+  const env = { PATH, HOME, PORT: String(port), WORKERS: String(workers), DRAIN_DELAY: '0s', ...variables }
   const words = await programWords(FULL ? 'main' : 'small-log-buffer')
   const folder = mkdtempSync(join(tmpdir(), 'trimint-log-'))
   const child = spawn(process.execPath, [...words], {
