@@ -201,11 +201,15 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
     await using nodes = await startCluster({ failsAfterMs: 500 })
     const [owner, , other] = nodes.servers as [RedisNode, RedisNode, RedisNode]
     const stores = await open(nodes.url)
-    await recovered(stores)
+    const elsewhere = await open(`redis+cluster://127.0.0.1:${other.port}`)
+    for (const each of [stores, elsewhere]) await recovered(each)
     await other.kill()
     await expect.poll(() => owner.send('CLUSTER', 'INFO')).toContain('cluster_slots_fail:5461')
     expect(await outcomeOf(stores.tokens.create(createRecord()))).toBe('done')
     expect(await stores.warnings?.()).toContainEqual(expect.stringMatching(/^no answer from node 127.0.0.1:/))
+    // The only node of this URL is away: the others are known from it.
+    await owner.send('CLIENT', 'KILL', 'TYPE', 'normal')
+    await recovered(elsewhere)
     await other.start()
 
     await owner.kill()
@@ -244,7 +248,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     const [primary, replica] = nodes.servers as [RedisNode, RedisNode]
     const started = stack.move()
     const url = `redis://127.0.0.1:${primary.port}/0?wait=1`
-    return { primary, replica, url, [Symbol.asyncDispose]: () => started.disposeAsync() }
+    return { primary, replica, url, sentinels: nodes.sentinels, [Symbol.asyncDispose]: () => started.disposeAsync() }
   }
 
   test('rejects every write that no replica has confirmed, and serves again once one does', async () => {
@@ -283,6 +287,22 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     pair.replica.thaw()
     for (const stores of instances) await recovered(stores)
     expect(await prepared.warnings?.()).toEqual(['wait=1: the loss of a replica stops all writes'])
+  })
+
+  test('reads no revocations on the word of a replica that was lost since', async () => {
+    await using pair = await startPair()
+    // Nothing but the reading itself writes from now on.
+    for (const sentinel of pair.sentinels) sentinel.freeze()
+    await pair.primary.send('CONFIG', 'SET', 'repl-ping-replica-period', '3600')
+    const stores = await open(pair.url)
+    await stores.revocations.since(undefined)
+    const isConfirmed = async () => {
+      const text = String(await pair.primary.send('INFO', 'replication'))
+      return /,offset=([0-9]+)/.exec(text)?.[1] === /master_repl_offset:([0-9]+)/.exec(text)?.[1]
+    }
+    await expect.poll(isConfirmed).toBe(true)
+    pair.replica.freeze()
+    expect(await outcomeOf(stores.revocations.since(undefined))).toMatch(/0 of 1 replicas have confirmed/)
   })
 
   test('acknowledges a write only once the replica has it', async () => {
