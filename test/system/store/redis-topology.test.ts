@@ -241,6 +241,30 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
   })
 })
 
+describe.skipIf(!hasProgram('redis-server'))('a fail-over that an operator starts', () => {
+  test.each([
+    ['Sentinel', startSentinels],
+    ['a Cluster', startCluster],
+  ] as const)('of %s is followed within ten seconds, with all records', async (_, start) => {
+    await using nodes = await start({ replicas: 1 })
+    const [old, next] = nodes.servers as [RedisNode, RedisNode]
+    const stores = await open(nodes.url)
+    const record = createRecord()
+    await stores.tokens.create(record)
+    await stores.revocations.add(revocation('before'), NOW)
+    await sendTo(`redis://127.0.0.1:${old.port}`, 'WAIT', '1', '5000')
+    const [sentinel] = nodes.sentinels
+    if (sentinel) await sentinel.send('SENTINEL', 'FAILOVER', 'mymaster')
+    else await next.send('CLUSTER', 'FAILOVER')
+    await expect.poll(async () => String(await next.send('ROLE'))).toMatch(/^master/)
+    await recovered(stores)
+    await stores.revocations.add(revocation('after'), NOW)
+    expect(await next.send('DBSIZE')).toBeGreaterThan(5)
+    expect(await stores.tokens.findByToken(record.tokenDigest, NOW)).toEqual(record)
+    expect((await stores.revocations.since(undefined)).revocations).toHaveLength(2)
+  })
+})
+
 describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a replica', () => {
   async function startPair() {
     await using stack = new AsyncDisposableStack()
