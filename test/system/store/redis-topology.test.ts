@@ -4,6 +4,7 @@ import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { CLUSTER_KEY_PREFIX, readNodes, SLOT } from '../../../src/store/redis/cluster.ts'
 import { startDurableRedis } from '../../support/durable-redis.ts'
 import { startNetwork } from '../../support/network.ts'
+import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { createCredential, createRecord, NOW } from '../../support/records.ts'
 import {
@@ -35,15 +36,20 @@ async function open(url: string): Promise<Stores> {
   return stores
 }
 
-/** Waits until every store writes again. */
-async function recovered(stores: Stores): Promise<void> {
-  const write = () =>
-    Promise.all([
-      outcomeOf(stores.tokens.create(createRecord())),
-      outcomeOf(stores.uses.count(`recovery ${performance.now()}`, 1, NOW + 1_000, NOW)),
-      outcomeOf(stores.revocations.since(undefined)),
-    ])
-  await expect.poll(write, { timeout: 10_000 }).toEqual(['done', 'done', 'done'])
+/** Waits until the connection of every store works again. */
+async function recovered({ tokens, uses, revocations, failures, replicas, credentials }: Stores): Promise<void> {
+  const use = async () => {
+    const calls = [
+      tokens.create(createRecord()),
+      uses.count(`recovery ${performance.now()}`, 1, NOW + 1_000, NOW),
+      revocations.since(undefined),
+      failures.list(NOW, { blocks: 1, counts: 1 }),
+      replicas.running(NOW),
+      credentials.list(1),
+    ]
+    return new Set(await Promise.all(calls.map(outcomeOf)))
+  }
+  await expect.poll(use, { timeout: 10_000 }).toEqual(new Set(['done']))
 }
 
 describe.skipIf(!hasProgram('redis-server'))('Sentinel', () => {
@@ -135,7 +141,12 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
   test('is found through any node of it, and has all keys in one slot', async () => {
     await using nodes = await startCluster()
     const [owner, ...others] = nodes.servers as [RedisNode, ...RedisNode[]]
-    const stores = await open(`redis+cluster://127.0.0.1:${others[1]?.port}`)
+    const away = await Promise.all(Array.from({ length: 11 }, findFreePort))
+    const stores = await open(
+      `redis+cluster://${[...away, others[1]?.port].map((port) => `127.0.0.1:${port}`).join(',')}`,
+    )
+    await recovered(stores)
+    await owner.send('FLUSHALL')
     const record = createRecord({ client: undefined })
     await stores.tokens.create(record, { maxRecords: 10, maxBytes: 100_000 })
     await stores.tokens.redeem(record.tokenDigest, 'registration', NOW)
