@@ -12,6 +12,9 @@ export const CLUSTER_KEY_PREFIX = '{trimint}'
 /** CRC16 of `trimint` modulo 16,384 (redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec). */
 export const SLOT = 2_371
 
+/** Each process asks once a second, and a Cluster may have hundreds of nodes. */
+const MAX_ASKED = 5
+
 interface Claim {
   readonly owner: HostAndPort | undefined
   /** The greater one is the later one. */
@@ -20,29 +23,40 @@ interface Claim {
 }
 
 /**
- * Creates a search that asks all nodes, those of the URL and those that it has learnt from them. After a fail-over, nodes
- * may disagree for some time: the owner with the greatest epoch is the latest.
+ * Creates a search that asks the owner that it has found last, and five nodes of those of the URL and those that it has
+ * learnt from them, others each time. After a fail-over, nodes may disagree for some time: the owner with the greatest
+ * epoch is the latest.
  */
 export function createClusterSearch(
   seeds: readonly HostAndPort[],
   toServer: (node: HostAndPort) => Promise<RedisServer>,
 ): PrimarySearch {
+  let owner: HostAndPort | undefined
   let learnt: readonly HostAndPort[] = []
+  let searches = 0
 
   const ask = async (node: HostAndPort): Promise<Claim> =>
     readNodes(String(await askServer(await toServer(node), ['CLUSTER', 'NODES'])), node)
 
   return {
     async find() {
-      const nodes = new Map([...seeds, ...learnt].map((node) => [formatServer(node), node]))
-      const answers = await askServers([...nodes.values()], ask)
+      const nodes = distinct([...seeds, ...learnt])
+      const start = (searches * MAX_ASKED) % nodes.length
+      searches += 1
+      const others = [...nodes.slice(start), ...nodes.slice(0, start)].slice(0, MAX_ASKED)
+      const answers = await askServers(distinct(owner ? [owner, ...others] : others), ask)
       const [best] = answers.found.filter(({ owner }) => owner).toSorted((a, b) => b.epoch - a.epoch)
       if (!best?.owner) throw describeFailure(`no node of the Cluster has slot ${SLOT}`, answers)
       learnt = best.nodes
-      return best.owner
+      owner = best.owner
+      return owner
     },
     warnings: async () => (await askServers(seeds, ask)).failures.map((failure) => `node ${failure}`),
   }
+}
+
+function distinct(nodes: readonly HostAndPort[]): HostAndPort[] {
+  return [...new Map(nodes.map((node) => [formatServer(node), node])).values()]
 }
 
 /**

@@ -8,6 +8,8 @@ import { systemClock } from '../../../src/app/system-clock.ts'
 import type { Trimint } from '../../../src/app/trimint.ts'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { runTrimint } from '../../support/command.ts'
+import { hasProgram } from '../../support/programs.ts'
+import { type RedisNode, startSentinels } from '../../support/redis-nodes.ts'
 import { APP, KEY } from '../../support/service.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'trimint-cli-store-'))
@@ -143,3 +145,40 @@ test('store check fails where there is no store, and passes once store migrate h
   await using _server = await start()
   expect(await run('store check')).toMatchObject({ code: 0, err: '' })
 })
+
+test.skipIf(!hasProgram('redis-server'))(
+  'store check covers the topology, the replicas and the rights of a Redis',
+  async () => {
+    await using nodes = await startSentinels({ replicas: 1 })
+    const [primary, replica] = nodes.servers as [RedisNode, RedisNode]
+    await using stores = new AsyncDisposableStack()
+    const { replicas, close } = await openStores(nodes.url)
+    stores.defer(close)
+    const now = systemClock()
+    await replicas.announce({ id: 'a', instance: 'a', keys: [], expires: now + 60_000 }, new Map())
+    expect(await run(`store check ${nodes.url}?wait=1`)).toEqual({
+      code: 0,
+      out: `${nodes.url}?wait=1 can be read and written, and is of this release\n`,
+      err: 'warning: wait=1: the loss of a replica stops all writes\n',
+    })
+    await nodes.sentinels[2]?.kill()
+    const { code, err } = await run(`store check ${nodes.url}`)
+    expect(code).toBe(0)
+    expect(err).toMatch(
+      /^warning: no answer from Sentinel .*\nwarning: without \?wait=1, a fail-over loses the last writes\n$/,
+    )
+
+    replica.freeze()
+    expect(await run(`store check ${nodes.url}?wait=1`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^the store does not answer: 0 of 1 replicas have confirmed a write within 700 ms\n$/),
+    })
+    replica.thaw()
+    await primary.send('ACL', 'SETUSER', 'narrow', 'on', '>pw', '~trimint:*', '+@all', '-xadd')
+    const narrow = nodes.url.replace('//', '//narrow:pw@')
+    expect(await run(`store check ${narrow}`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('the Redis user lacks the rights to: XADD trimint:revocations'),
+    })
+  },
+)

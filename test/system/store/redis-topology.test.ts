@@ -4,6 +4,7 @@ import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { CLUSTER_KEY_PREFIX, readNodes, SLOT } from '../../../src/store/redis/cluster.ts'
 import { startDurableRedis } from '../../support/durable-redis.ts'
 import { startNetwork } from '../../support/network.ts'
+import { findFreePort } from '../../support/ports.ts'
 import { hasProgram } from '../../support/programs.ts'
 import { createCredential, createRecord, NOW } from '../../support/records.ts'
 import {
@@ -35,15 +36,20 @@ async function open(url: string): Promise<Stores> {
   return stores
 }
 
-/** Waits until every store writes again. */
-async function recovered(stores: Stores): Promise<void> {
-  const write = () =>
-    Promise.all([
-      outcomeOf(stores.tokens.create(createRecord())),
-      outcomeOf(stores.uses.count(`recovery ${performance.now()}`, 1, NOW + 1_000, NOW)),
-      outcomeOf(stores.revocations.since(undefined)),
-    ])
-  await expect.poll(write, { timeout: 10_000 }).toEqual(['done', 'done', 'done'])
+/** Waits until the connection of every store works again. */
+async function recovered({ tokens, uses, revocations, failures, replicas, credentials }: Stores): Promise<void> {
+  const use = async () => {
+    const calls = [
+      tokens.create(createRecord()),
+      uses.count(`recovery ${performance.now()}`, 1, NOW + 1_000, NOW),
+      revocations.since(undefined),
+      failures.list(NOW, { blocks: 1, counts: 1 }),
+      replicas.running(NOW),
+      credentials.list(1),
+    ]
+    return new Set(await Promise.all(calls.map(outcomeOf)))
+  }
+  await expect.poll(use, { timeout: 10_000 }).toEqual(new Set(['done']))
 }
 
 describe.skipIf(!hasProgram('redis-server'))('Sentinel', () => {
@@ -135,7 +141,12 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
   test('is found through any node of it, and has all keys in one slot', async () => {
     await using nodes = await startCluster()
     const [owner, ...others] = nodes.servers as [RedisNode, ...RedisNode[]]
-    const stores = await open(`redis+cluster://127.0.0.1:${others[1]?.port}`)
+    const away = await Promise.all(Array.from({ length: 11 }, findFreePort))
+    const stores = await open(
+      `redis+cluster://${[...away, others[1]?.port].map((port) => `127.0.0.1:${port}`).join(',')}`,
+    )
+    await recovered(stores)
+    await owner.send('FLUSHALL')
     const record = createRecord({ client: undefined })
     await stores.tokens.create(record, { maxRecords: 10, maxBytes: 100_000 })
     await stores.tokens.redeem(record.tokenDigest, 'registration', NOW)
@@ -201,11 +212,15 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
     await using nodes = await startCluster({ failsAfterMs: 500 })
     const [owner, , other] = nodes.servers as [RedisNode, RedisNode, RedisNode]
     const stores = await open(nodes.url)
-    await recovered(stores)
+    const elsewhere = await open(`redis+cluster://127.0.0.1:${other.port}`)
+    for (const each of [stores, elsewhere]) await recovered(each)
     await other.kill()
     await expect.poll(() => owner.send('CLUSTER', 'INFO')).toContain('cluster_slots_fail:5461')
     expect(await outcomeOf(stores.tokens.create(createRecord()))).toBe('done')
     expect(await stores.warnings?.()).toContainEqual(expect.stringMatching(/^no answer from node 127.0.0.1:/))
+    // The only node of this URL is away: the others are known from it.
+    await owner.send('CLIENT', 'KILL', 'TYPE', 'normal')
+    await recovered(elsewhere)
     await other.start()
 
     await owner.kill()
@@ -237,6 +252,30 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
   })
 })
 
+describe.skipIf(!hasProgram('redis-server'))('a fail-over that an operator starts', () => {
+  test.each([
+    ['Sentinel', startSentinels],
+    ['a Cluster', startCluster],
+  ] as const)('of %s is followed within ten seconds, with all records', async (_, start) => {
+    await using nodes = await start({ replicas: 1 })
+    const [old, next] = nodes.servers as [RedisNode, RedisNode]
+    const stores = await open(nodes.url)
+    const record = createRecord()
+    await stores.tokens.create(record)
+    await stores.revocations.add(revocation('before'), NOW)
+    await sendTo(`redis://127.0.0.1:${old.port}`, 'WAIT', '1', '5000')
+    const [sentinel] = nodes.sentinels
+    if (sentinel) await sentinel.send('SENTINEL', 'FAILOVER', 'mymaster')
+    else await next.send('CLUSTER', 'FAILOVER')
+    await expect.poll(async () => String(await next.send('ROLE'))).toMatch(/^master/)
+    await recovered(stores)
+    await stores.revocations.add(revocation('after'), NOW)
+    expect(await next.send('DBSIZE')).toBeGreaterThan(5)
+    expect(await stores.tokens.findByToken(record.tokenDigest, NOW)).toEqual(record)
+    expect((await stores.revocations.since(undefined)).revocations).toHaveLength(2)
+  })
+})
+
 describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a replica', () => {
   async function startPair() {
     await using stack = new AsyncDisposableStack()
@@ -244,7 +283,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     const [primary, replica] = nodes.servers as [RedisNode, RedisNode]
     const started = stack.move()
     const url = `redis://127.0.0.1:${primary.port}/0?wait=1`
-    return { primary, replica, url, [Symbol.asyncDispose]: () => started.disposeAsync() }
+    return { primary, replica, url, sentinels: nodes.sentinels, [Symbol.asyncDispose]: () => started.disposeAsync() }
   }
 
   test('rejects every write that no replica has confirmed, and serves again once one does', async () => {
@@ -283,6 +322,22 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     pair.replica.thaw()
     for (const stores of instances) await recovered(stores)
     expect(await prepared.warnings?.()).toEqual(['wait=1: the loss of a replica stops all writes'])
+  })
+
+  test('reads no revocations on the word of a replica that was lost since', async () => {
+    await using pair = await startPair()
+    // Nothing but the reading itself writes from now on.
+    for (const sentinel of pair.sentinels) sentinel.freeze()
+    await pair.primary.send('CONFIG', 'SET', 'repl-ping-replica-period', '3600')
+    const stores = await open(pair.url)
+    await stores.revocations.since(undefined)
+    const isConfirmed = async () => {
+      const text = String(await pair.primary.send('INFO', 'replication'))
+      return /,offset=([0-9]+)/.exec(text)?.[1] === /master_repl_offset:([0-9]+)/.exec(text)?.[1]
+    }
+    await expect.poll(isConfirmed).toBe(true)
+    pair.replica.freeze()
+    expect(await outcomeOf(stores.revocations.since(undefined))).toMatch(/0 of 1 replicas have confirmed/)
   })
 
   test('acknowledges a write only once the replica has it', async () => {
