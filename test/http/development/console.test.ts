@@ -508,7 +508,7 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     // Rows out of sight are not rendered, and one more request touches one row.
     const touched = await page.evaluate(countChanges(`${service.url}/nowhere/last`))
     // Chromium reports the 404 that the page asked for.
-    complaints.splice(0)
+    await expect.poll(() => complaints.splice(0)).toHaveLength(1)
     expect(touched).toBe(2)
     const isRendered = '(row) => row.checkVisibility({ contentVisibilityAuto: true })'
     const rendered = await page.evaluate(
