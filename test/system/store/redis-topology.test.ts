@@ -268,6 +268,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
       add: ({ revocations }) => revocations.add(revocation('a'), NOW),
       'read revocations': ({ revocations }) => revocations.since(undefined),
       announce: ({ replicas }) => replicas.announce({ id: 'a', instance: 'a', keys: ['k'], expires: NOW }, needed),
+      leave: ({ replicas }) => replicas.leave('a', needed),
       remove: ({ credentials }) => credentials.remove(credential),
     }
     const instances = await Promise.all(Object.keys(writes).map(() => open(pair.url)))
