@@ -286,6 +286,19 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     expect(await prepared.warnings?.()).toEqual(['wait=1: the loss of a replica stops all writes'])
   })
 
+  test('adds revocations also where it had no free memory when writes began to wait', async () => {
+    await using pair = await startPair()
+    const before = await open(`redis://127.0.0.1:${pair.primary.port}/0`)
+    await before.replicas.announce({ id: 'a', instance: 'a', keys: [], expires: NOW }, new Map())
+    const used = Number(/used_memory:([0-9]+)/.exec(String(await pair.primary.send('INFO', 'memory')))?.[1])
+    // The reserve takes more than one MiB.
+    await pair.primary.send('CONFIG', 'SET', 'maxmemory', String(used - 1_048_576))
+    expect(await outcomeOf(before.tokens.create(createRecord()))).toMatch('OOM')
+    const stores = await open(pair.url)
+    expect(await outcomeOf(stores.revocations.add(revocation('a'), NOW))).toBe('done')
+    expect(await outcomeOf(stores.revocations.since(undefined))).toBe('done')
+  })
+
   test('acknowledges a write only once the replica has it', async () => {
     await using nodes = await startSentinels({ replicas: 0 })
     const [primary] = nodes.servers as [RedisNode]
