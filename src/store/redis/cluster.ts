@@ -29,8 +29,10 @@ export function createClusterSearch(
 ): PrimarySearch {
   let learnt: readonly HostAndPort[] = []
 
-  const ask = async (node: HostAndPort): Promise<Claim> =>
-    readNodes(String(await askServer(await toServer(node), ['CLUSTER', 'NODES'])), node)
+  async function ask(node: HostAndPort): Promise<Claim> {
+    const text = await askServer(await toServer(node), (client) => client.sendCommand(['CLUSTER', 'NODES']))
+    return readNodes(String(text), node)
+  }
 
   return {
     async find() {

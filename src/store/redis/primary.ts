@@ -15,7 +15,8 @@ const REPLICATION_TIMEOUT_MS = 700
 const MAX_REPLICAS = 1_000
 const COUNT_TIMEOUT_MS = 100
 
-class NotPrimaryError extends Error {
+/** Thrown for a server that is not the primary, or does not remain it. */
+export class NotPrimaryError extends Error {
   override readonly name = 'NotPrimaryError'
 }
 

@@ -24,6 +24,9 @@ const revocation = (token: string) => ({ subject: `token ${token}`, issuedUntil:
 /** Resolves to `done`, or to the reason for the rejection. */
 const outcomeOf = (step: Promise<unknown>): Promise<string> => step.then(() => 'done', String)
 
+/** What docs/stores.md tells operators to grant. */
+const SENTINEL_RIGHTS = ['+sentinel|get-master-addr-by-name', '+sentinel|master']
+
 const opened: Stores[] = []
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((stores) => stores.close()))
@@ -87,7 +90,7 @@ describe.skipIf(!hasProgram('redis-server'))('Sentinel', () => {
     const url = nodes.url.replace('//', '//trimint:pw@')
     expect(await outcomeOf((await open(url)).tokens.create(createRecord()))).toBe('done')
     for (const sentinel of nodes.sentinels) {
-      await sentinel.send('ACL', 'SETUSER', 'trimint', 'on', '>pw', '+sentinel|get-master-addr-by-name')
+      await sentinel.send('ACL', 'SETUSER', 'trimint', 'on', '>pw', ...SENTINEL_RIGHTS)
       await sentinel.send('ACL', 'SETUSER', 'default', 'off')
     }
     expect(await outcomeOf((await open(url)).tokens.create(createRecord()))).toBe('done')
