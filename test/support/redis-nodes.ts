@@ -105,10 +105,9 @@ async function startNode(
     let said = ''
     for await (const chunk of started.stdout) {
       said += chunk
-      if (/Ready to accept connections|Sentinel ID is/.test(said)) break
+      if (/Ready to accept connections|Sentinel ID is/.test(said)) return
     }
-    if (started.exitCode !== null) throw new Error(`redis-server did not start:\n${said}`)
-    started.stdout.resume()
+    throw new Error(`redis-server did not start:\n${said}`)
   }
 
   async function kill(): Promise<void> {

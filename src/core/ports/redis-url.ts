@@ -1,4 +1,4 @@
-import { type HostAndPort, parseServerList } from './server-list.ts'
+import { formatServer, type HostAndPort, parseServerList } from './server-list.ts'
 
 /** What a Redis URL says. */
 export interface RedisAddress {
@@ -42,6 +42,8 @@ export function parseRedisUrl(text: string): RedisAddress | string {
   if (topology === 'single' && servers.length > 1) {
     return 'several hosts without redis+sentinel: or redis+cluster:'
   }
+  // It would have two votes for the primary.
+  if (new Set(servers.map((server) => formatServer(server).toLowerCase())).size < servers.length) return 'host twice'
   const target = parsePath(path, topology)
   if (typeof target === 'string') return target
   const colon = credentials.includes(':') ? credentials.indexOf(':') : credentials.length

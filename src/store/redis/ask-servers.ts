@@ -1,13 +1,16 @@
 import { formatServer, type HostAndPort } from '../../core/ports/server-list.ts'
 import { startDeadline } from '../deadline.ts'
-import { createRedisClient } from './client.ts'
+import { createRedisClient, type RedisClient } from './client.ts'
 import { isRefusal, RefusedError } from './refusal.ts'
 import type { RedisServer } from './server.ts'
 
 const ASK_TIMEOUT_MS = 500
 
-/** Sends one command over a connection of its own. @throws Error after 500 ms, or that of the server. */
-export async function askServer(server: RedisServer, words: readonly string[]): Promise<unknown> {
+/** Asks over a connection of its own. @throws Error after 500 ms, or that of the server. */
+export async function askServer<Answer>(
+  server: RedisServer,
+  ask: (client: RedisClient) => Promise<Answer>,
+): Promise<Answer> {
   // Its errors reach the caller through connect and sendCommand.
   const client = createRedisClient(server, () => undefined)
   const expired = Promise.withResolvers<never>()
@@ -15,7 +18,7 @@ export async function askServer(server: RedisServer, words: readonly string[]): 
     onExpiry: () => expired.reject(new Error(`has not answered within ${ASK_TIMEOUT_MS} ms`)),
   })
   try {
-    const answer = client.connect().then(() => client.sendCommand(words))
+    const answer = client.connect().then(() => ask(client))
     return await Promise.race([answer, expired.promise])
   } finally {
     stop()

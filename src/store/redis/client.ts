@@ -30,5 +30,9 @@ export function createRedisClient({ url, ca }: RedisServer, onError: (error: Err
     socket: { reconnectStrategy: false, ...(ca === undefined ? {} : { ca }) },
   })
   client.on('error', onError)
+  client.on('connect', () => {
+    // Destroyed while it connected: node-redis would keep the connection, and nothing would ever close it.
+    if (!client.isOpen) client.destroy()
+  })
   return client
 }

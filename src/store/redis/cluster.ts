@@ -35,8 +35,10 @@ export function createClusterSearch(
   let learnt: readonly HostAndPort[] = []
   let searches = 0
 
-  const ask = async (node: HostAndPort): Promise<Claim> =>
-    readNodes(String(await askServer(await toServer(node), ['CLUSTER', 'NODES'])), node)
+  async function ask(node: HostAndPort): Promise<Claim> {
+    const text = await askServer(await toServer(node), (client) => client.sendCommand(['CLUSTER', 'NODES']))
+    return readNodes(String(text), node)
+  }
 
   return {
     async find() {

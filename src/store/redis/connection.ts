@@ -97,6 +97,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       await withDeadline(CONNECT_TIMEOUT_MS, async () => {
         await client.connect()
         await prepare(client)
+        // A server that hung until now may have been replaced meanwhile.
+        if (topology.watch && (await topology.find()).url !== server.url) throw replacedError()
       })
       if (connecting.failure) throw connecting.failure
       closing.signal.throwIfAborted()
@@ -149,8 +151,13 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   /** Leaves the server in use where another one is the primary, although the one in use may not know it. */
   async function follow(): Promise<void> {
     const used = session ?? next
-    const primary = await topology.watch?.().catch(() => undefined)
-    if (used && primary && primary.url !== used.server.url) replace(used, replacedError())
+    if (!used || !topology.watch) return
+    try {
+      const primary = await topology.watch()
+      if (primary.url !== used.server.url) replace(used, replacedError())
+    } catch (error) {
+      if (isFromUnusableServer(error)) replace(used, error as Error)
+    }
   }
 
   function run<Result>(step: Step<Result>, isWrite = false): Promise<Result> {

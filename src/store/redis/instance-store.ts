@@ -27,7 +27,7 @@ export function createRedisInstanceStore(connection: RedisConnection): InstanceS
         await Promise.all([announced, noteNeeds(client, neededUntil)])
       }),
     leave: (id, neededUntil) =>
-      connection.run(async (client) => {
+      connection.write(async (client) => {
         await Promise.all([client.hDel(ANNOUNCEMENTS, id), noteNeeds(client, neededUntil)])
       }),
     running: (now) =>

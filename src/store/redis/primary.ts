@@ -1,4 +1,5 @@
 import type { RedisClient } from './client.ts'
+import { withReserve } from './reserve.ts'
 
 /** A key that never exists. Deleting it is a write that changes nothing and that Redis accepts without free memory. */
 const FENCE_KEY = 'trimint:fence'
@@ -14,7 +15,8 @@ const REPLICATION_TIMEOUT_MS = 700
 const MAX_REPLICAS = 1_000
 const COUNT_TIMEOUT_MS = 100
 
-class NotPrimaryError extends Error {
+/** Thrown for a server that is not the primary, or does not remain it. */
+export class NotPrimaryError extends Error {
   override readonly name = 'NotPrimaryError'
 }
 
@@ -63,12 +65,16 @@ export async function requireReplicated(client: RedisClient, replicas: number): 
     client.wait(replicas, REPLICATION_TIMEOUT_MS),
   ])
   if (!isKnown) {
-    await client.set(BEAT_KEY, '', { expiration: { type: 'PX', value: BEAT_LIFETIME_MS } })
+    await withReserve(client, () => setBeat(client))
     return requireReplicated(client, replicas)
   }
   if (confirmed >= replicas) return
   const found = `${confirmed} of ${replicas} replicas have`
   throw new NotReplicatedError(`${found} confirmed a write within ${REPLICATION_TIMEOUT_MS} ms`)
+}
+
+function setBeat(client: RedisClient): Promise<unknown> {
+  return client.set(BEAT_KEY, '', { expiration: { type: 'PX', value: BEAT_LIFETIME_MS } })
 }
 
 /**
@@ -86,9 +92,6 @@ export function isFromUnusableServer(error: unknown): boolean {
 
 /** Returns how many replicas confirm, within 100 ms, what the server has written so far. */
 export async function countReplicas(client: RedisClient): Promise<number> {
-  const [, confirmed] = await Promise.all([
-    client.set(BEAT_KEY, '', { expiration: { type: 'PX', value: BEAT_LIFETIME_MS } }),
-    client.wait(MAX_REPLICAS, COUNT_TIMEOUT_MS),
-  ])
+  const [, confirmed] = await Promise.all([setBeat(client), client.wait(MAX_REPLICAS, COUNT_TIMEOUT_MS)])
   return confirmed
 }

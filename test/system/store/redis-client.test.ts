@@ -121,6 +121,18 @@ describe.skipIf(!hasProgram('redis-server'))('closing a Redis connection', () =>
     await expect.poll(countSockets).toBe(before)
   })
 
+  test('leaves no connection behind where the client was destroyed while it connected', async () => {
+    await using redis = await startRedis()
+    const client = createRedisClient({ url: redis.url }, nothing)
+    const connected = client.connect()
+    client.destroy()
+    await expect(connected).rejects.toThrow()
+    const spy = createRedisClient({ url: redis.url }, nothing)
+    await spy.connect()
+    await expect.poll(async () => (await spy.clientList()).length).toBe(1)
+    spy.destroy()
+  })
+
   test('waits for the answers to pending commands', async () => {
     await using redis = await startRedis()
     const connection = await connect(redis.url)

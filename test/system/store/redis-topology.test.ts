@@ -25,6 +25,9 @@ const revocation = (token: string) => ({ subject: `token ${token}`, issuedUntil:
 /** Resolves to `done`, or to the reason for the rejection. */
 const outcomeOf = (step: Promise<unknown>): Promise<string> => step.then(() => 'done', String)
 
+/** What docs/stores.md tells operators to grant. */
+const SENTINEL_RIGHTS = ['+sentinel|get-master-addr-by-name', '+sentinel|master']
+
 const opened: Stores[] = []
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((stores) => stores.close()))
@@ -93,7 +96,7 @@ describe.skipIf(!hasProgram('redis-server'))('Sentinel', () => {
     const url = nodes.url.replace('//', '//trimint:pw@')
     expect(await outcomeOf((await open(url)).tokens.create(createRecord()))).toBe('done')
     for (const sentinel of nodes.sentinels) {
-      await sentinel.send('ACL', 'SETUSER', 'trimint', 'on', '>pw', '+sentinel|get-master-addr-by-name')
+      await sentinel.send('ACL', 'SETUSER', 'trimint', 'on', '>pw', ...SENTINEL_RIGHTS)
       await sentinel.send('ACL', 'SETUSER', 'default', 'off')
     }
     expect(await outcomeOf((await open(url)).tokens.create(createRecord()))).toBe('done')
@@ -307,6 +310,7 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
       add: ({ revocations }) => revocations.add(revocation('a'), NOW),
       'read revocations': ({ revocations }) => revocations.since(undefined),
       announce: ({ replicas }) => replicas.announce({ id: 'a', instance: 'a', keys: ['k'], expires: NOW }, needed),
+      leave: ({ replicas }) => replicas.leave('a', needed),
       remove: ({ credentials }) => credentials.remove(credential),
     }
     const instances = await Promise.all(Object.keys(writes).map(() => open(pair.url)))
@@ -338,6 +342,19 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
     await expect.poll(isConfirmed).toBe(true)
     pair.replica.freeze()
     expect(await outcomeOf(stores.revocations.since(undefined))).toMatch(/0 of 1 replicas have confirmed/)
+  })
+
+  test('adds revocations also where it had no free memory when writes began to wait', async () => {
+    await using pair = await startPair()
+    const before = await open(`redis://127.0.0.1:${pair.primary.port}/0`)
+    await before.replicas.announce({ id: 'a', instance: 'a', keys: [], expires: NOW }, new Map())
+    const used = Number(/used_memory:([0-9]+)/.exec(String(await pair.primary.send('INFO', 'memory')))?.[1])
+    // The reserve takes more than one MiB.
+    await pair.primary.send('CONFIG', 'SET', 'maxmemory', String(used - 1_048_576))
+    expect(await outcomeOf(before.tokens.create(createRecord()))).toMatch('OOM')
+    const stores = await open(pair.url)
+    expect(await outcomeOf(stores.revocations.add(revocation('a'), NOW))).toBe('done')
+    expect(await outcomeOf(stores.revocations.since(undefined))).toBe('done')
   })
 
   test('acknowledges a write only once the replica has it', async () => {

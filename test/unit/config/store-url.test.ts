@@ -82,6 +82,7 @@ test.each([
   ['redis+sentinel://a,b,c/mymaster/zero', 'path that is not the name of a primary'],
   ['redis+sentinel://a,b,c/my%20master', 'path that is not the name of a primary'],
   ['redis+cluster://a,b/1', 'database other than 0'],
+  ['redis+sentinel://a,b,A:26379/mymaster', 'host twice'],
   ['redis+ring://a,b/1', 'invalid value'],
   ['redis:host', 'invalid value'],
 ])('rejects %j, a part of which the client would ignore or misread: %s', (url, failure) => {
