@@ -21,7 +21,7 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000, interval: 20 } },
     // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle; each
     // worker imports the service again.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       {
         extends: true,
