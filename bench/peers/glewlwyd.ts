@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { findFreePort } from '../../test/support/ports.ts'
 import { waitUntilListening } from '../environment.ts'
+import { killOnExit } from '../process.ts'
 import { announce } from './announce.ts'
 
 const SCHEMA = '/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3'
@@ -35,9 +36,7 @@ const settings = [
   `database = { type = "sqlite3"; path = "${resolve('glewlwyd.db')}" }`,
 ]
 writeFileSync('glewlwyd.conf', settings.join('\n'))
-const server = spawn('glewlwyd', ['--config-file=glewlwyd.conf'], { stdio: 'inherit' })
-process.once('SIGTERM', () => server.kill('SIGKILL'))
-server.once('exit', () => process.exit())
+killOnExit(spawn('glewlwyd', ['--config-file=glewlwyd.conf'], { stdio: 'inherit' }))
 await waitUntilListening(port)
 
 let cookie = ''
