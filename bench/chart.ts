@@ -22,8 +22,14 @@ export async function updateResults(results: readonly CandidateResult[]): Promis
   for (const { name, title, kind, ratio } of results) {
     bars.set(name, { name, title, kind, ratio: Number(ratio.toFixed(3)) })
   }
-  const lines = [...bars.values()].map((bar) => `  ${JSON.stringify(bar)}`)
+  const lines = [...bars.values()].map((bar) => `  ${formatBar(bar)}`)
   await writeFile(RESULTS, `[\n${lines.join(',\n')}\n]\n`)
+}
+
+/** Formats JSON as the formatter of the sources does. */
+function formatBar(bar: Bar): string {
+  const members = Object.entries(bar).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`)
+  return `{ ${members.join(', ')} }`
 }
 
 async function readBars(): Promise<Bar[]> {
