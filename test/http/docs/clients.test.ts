@@ -43,7 +43,8 @@ const LANGUAGES: Readonly<Record<string, Language>> = {
   java: {
     program: 'java',
     extension: 'java',
-    words: ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'],
+    // Where no locale is set, Java reads and writes ASCII.
+    words: ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Dfile.encoding=UTF-8'],
     runner: resolve('test/support/RunSnippets.java'),
   },
   php: { program: 'php', extension: 'php' },

@@ -49,7 +49,9 @@ async function prepare(name: string): Promise<string> {
 
 async function runJava(...names: string[]): Promise<string[]> {
   const files = await Promise.all(names.map(prepare))
-  const words = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', resolve('test/support/RunSnippets.java'), ...files]
+  // Where no locale is set, Java reads and writes ASCII.
+  const options = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Dfile.encoding=UTF-8']
+  const words = [...options, resolve('test/support/RunSnippets.java'), ...files]
   const { stdout } = await promisify(execFile)('java', words, { cwd: folder })
   return stdout
     .trim()
