@@ -83,6 +83,7 @@ test.each([
   ['redis+sentinel://a,b,c/my%20master', 'path that is not the name of a primary'],
   ['redis+cluster://a,b/1', 'database other than 0'],
   ['redis+sentinel://a,b,A:26379/mymaster', 'host twice'],
+  ['redis://host:6379/0?wait=\u20281', 'invalid host or port'],
   ['redis+ring://a,b/1', 'invalid value'],
   ['redis:host', 'invalid value'],
 ])('rejects %j, a part of which the client would ignore or misread: %s', (url, failure) => {
