@@ -57,13 +57,18 @@ const COLLECTION_TIMEOUT_S = 10
  * Collects tokens for a stretch where the target needs them. Otherwise sends one request, which caches the password
  * again.
  */
-export async function prepare(generator: Generator, target: Target, answers: number): Promise<void> {
+export async function prepare(
+  generator: Generator,
+  target: Target,
+  answers: number,
+  connections = CONNECTIONS,
+): Promise<void> {
   const { port, tokens, requests } = target
   if (!tokens) {
     await requestOnce(port, requests.request)
     return
   }
-  const count = Math.ceil(answers / (requests.uses ?? 1)) + CONNECTIONS
+  const count = Math.ceil(answers / (requests.uses ?? 1)) + connections
   await collectTokens(generator, { ...target, requests: tokens }, count, COLLECTION_TIMEOUT_S)
 }
 
