@@ -93,14 +93,21 @@ const REDEEM: Statement = {
   text: `${REDEEM_STEPS} SELECT locked.*, redeemed.at FROM locked LEFT JOIN redeemed ON token_digest = digest`,
 }
 
-/** Deletes the selected keys of the user `$2` as well, where the token is redeemed. */
+/**
+ * Deletes the selected keys of the user `$2` as well, where the token is redeemed. PostgreSQL hashes what `IN` searches,
+ * so that many selectors and many keys do not multiply.
+ */
 const REDEEM_AND_REMOVE: Statement = {
   name: 'redeem-and-remove',
-  text: `${REDEEM_STEPS}, removed AS (
+  text: `${REDEEM_STEPS}, selected AS MATERIALIZED (
+      SELECT aaid, key FROM json_to_recordset($3) AS selector(aaid text, key text)
+    ), removed AS (
       DELETE FROM trimint_credentials AS known USING redeemed
-      WHERE username = $2 AND EXISTS (
-        SELECT FROM json_to_recordset($3) AS selector(aaid text, key text)
-        WHERE selector.aaid IN ('', known.aaid) AND selector.key IN ('', known.key_id)
+      WHERE username = $2 AND (
+        (known.aaid, known.key_id) IN (SELECT aaid, key FROM selected)
+        OR (known.aaid, '') IN (SELECT aaid, key FROM selected)
+        OR ('', known.key_id) IN (SELECT aaid, key FROM selected)
+        OR ('', '') IN (SELECT aaid, key FROM selected)
       ) RETURNING details, last_used_at AS "lastUsedAt"
     )
     SELECT locked.*, redeemed.at, (SELECT json_agg(removed) FROM removed) AS removed

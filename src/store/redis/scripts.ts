@@ -304,13 +304,11 @@ if operation ~= ARGV[3] then return { 'misdirected' } end
 write(ARGV[1], revoked, outcome)
 local reply = { 'redeemed', text }
 if #ARGV == 3 then return reply end
+local selected = {}
+for at = 4, #ARGV, 2 do selected[ARGV[at] .. ' ' .. ARGV[at + 1]] = true end
 for _, name in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   local aaid, keyId = string.match(name, '^(%S+) (%S+)$')
-  local isSelected = false
-  for at = 4, #ARGV, 2 do
-    isSelected = isSelected or ((ARGV[at] == '' or ARGV[at] == aaid) and (ARGV[at + 1] == '' or ARGV[at + 1] == keyId))
-  end
-  if isSelected then
+  if selected[name] or selected[aaid .. ' '] or selected[' ' .. keyId] or selected[' '] then
     reply[#reply + 1] = redis.call('HGET', KEYS[2], name)
     redis.call('HDEL', KEYS[2], name)
     redis.call('ZREM', KEYS[3], name)

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { type Credential, MAX_KEYS_PER_USER } from '../../core/ports/credential-store.ts'
-import type { KeyRemoval, Settlement, SettlementResult } from '../../core/ports/token-store.ts'
+import type { KeyRemoval, KeySelector, Settlement, SettlementResult } from '../../core/ports/token-store.ts'
+import { type KeyName, keyOf } from '../../core/uaf/aaid.ts'
 import { CREDENTIAL_COLUMNS, toCredential } from './credential-row.ts'
 
 /** What redemptions and settlements change of keys, in the transaction of the token's change. */
@@ -25,11 +26,8 @@ export function prepareSessionChanges(database: DatabaseSync): SessionChanges {
     `UPDATE main.credentials SET algorithm = $algorithm, sign_counter = $signCounter, last_used_at = $now
      WHERE aaid = $aaid AND key_id = $keyId`,
   )
-  const remove = database.prepare(
-    `DELETE FROM main.credentials
-     WHERE username = $username AND ($aaid = '' OR aaid = $aaid) AND ($keyId = '' OR key_id = $keyId)
-     RETURNING ${CREDENTIAL_COLUMNS}`,
-  )
+  const findByUser = database.prepare(`SELECT ${CREDENTIAL_COLUMNS} FROM main.credentials WHERE username = $username`)
+  const remove = database.prepare('DELETE FROM main.credentials WHERE aaid = $aaid AND key_id = $keyId')
 
   function findCredential({ aaid, keyId }: Credential): Credential | undefined {
     return toCredential(find.get({ aaid, keyId }))
@@ -55,10 +53,19 @@ export function prepareSessionChanges(database: DatabaseSync): SessionChanges {
       return 'settled'
     },
     remove({ username, selectors }) {
-      const removed = selectors.flatMap(({ aaid, keyId }) => remove.all({ username, aaid, keyId }).map(toCredential))
-      return removed.filter((credential) => credential !== undefined)
+      const all = findByUser.all({ username }).map(toCredential)
+      const removed = all.filter((credential) => credential !== undefined).filter(createSelection(selectors))
+      for (const { aaid, keyId } of removed) remove.run({ aaid, keyId })
+      return removed
     },
   }
+}
+
+/** Creates a test that takes the same time for any number of selectors: no other write begins before the last test. */
+function createSelection(selectors: readonly KeySelector[]): (key: KeyName) => boolean {
+  const selected = new Set(selectors.map(keyOf))
+  return ({ aaid, keyId }) =>
+    [aaid, ''].some((a) => [keyId, ''].some((k) => selected.has(keyOf({ aaid: a, keyId: k }))))
 }
 
 /** Returns whether a key is registered as it was read. Other responses may have used it meanwhile. */

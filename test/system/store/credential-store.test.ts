@@ -266,6 +266,7 @@ describe.each(kinds)('$kind', ({ name }) => {
     ['all keys of the user', [{ aaid: '', keyId: '' }], ['a', 'b', 'c']],
     ['the keys of an AAID, in any case', [{ aaid: 'f1d0#000a', keyId: '' }], ['a', 'b']],
     ['one key', [{ aaid: 'F1D0#000A', keyId: 'a' }], ['a']],
+    ['a key of any AAID', [{ aaid: '', keyId: 'c' }], ['c']],
     [
       'keys that two selectors name',
       [
@@ -301,6 +302,26 @@ describe.each(kinds)('$kind', ({ name }) => {
     )
     expect(await others.credentials.find([foreign])).toStrictEqual([foreign])
     expect(await others.tokens.redeem(record.tokenDigest, 'deregistration', NOW, removal)).toEqual({ outcome: 'spent' })
+  })
+
+  test('U6: a redemption deletes a key that one of thousands of selectors names, as many as a body holds', async () => {
+    const [stores] = await opened
+    const { username } = createCredential()
+    const keys = Array.from({ length: MAX_KEYS_PER_USER }, () => createCredential({ username }))
+    const { tokenDigest } = await redeemed(stores)
+    expect(await stores.tokens.settle(tokenDigest, registering(...keys), NOW)).toBe('settled')
+    const others = Array.from({ length: 4_500 }, (_, at) => ({
+      aaid: `0000#${at.toString(16).padStart(4, '0')}`,
+      keyId: '',
+    }))
+    const [last = createCredential()] = keys.slice(-1)
+    const record = createRecord({ operation: 'deregistration', username })
+    await stores.tokens.create(record)
+    const removal = { username, selectors: [...others, last] }
+    expect(await stores.tokens.redeem(record.tokenDigest, 'deregistration', NOW, removal)).toMatchObject({
+      outcome: 'redeemed',
+      removed: [last],
+    })
   })
 
   test('lists and removes keys', async () => {
