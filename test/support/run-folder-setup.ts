@@ -16,5 +16,6 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   folder ??= mkdtemp(join(tmpdir(), 'trimint-run-'))
   const path = await folder
   project.provide('runFolder', path)
-  return () => rm(path, { recursive: true, force: true })
+  // A process that has just been killed may still write compiled code.
+  return () => rm(path, { recursive: true, force: true, maxRetries: 5 })
 }

@@ -24,8 +24,11 @@ function hintOf(end: number): number {
   return Math.imul(end, 0x9e3779b1) >>> (32 - HINT_BITS)
 }
 
-/** Forms with fewer bytes than this are ordinary words, found everywhere. */
-const SHORTEST = 4
+/** Shorter forms are ordinary words, or occur by chance in the random text of a whole run. */
+const MIN_BYTES = 8
+
+/** How many of a form's last bytes the index keeps. */
+const INDEXED_BYTES = 4
 
 type Wanted = ReadonlyMap<number, { readonly secret: string; readonly form: Buffer }[]>
 
@@ -34,8 +37,8 @@ function index(secrets: readonly string[]): Wanted {
   const wanted = new Map<number, { secret: string; form: Buffer }[]>()
   for (const secret of secrets) {
     for (const form of formsOf(secret)) {
-      if (form.length < SHORTEST) continue
-      const end = form.readInt32BE(form.length - SHORTEST)
+      if (form.length < MIN_BYTES) continue
+      const end = form.readInt32BE(form.length - INDEXED_BYTES)
       const others = wanted.get(end)
       if (others) others.push({ secret, form })
       else wanted.set(end, [{ secret, form }])

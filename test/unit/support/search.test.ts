@@ -21,8 +21,10 @@ test.each(['', 'secret', SECRET.slice(1), SECRET.slice(0, -1), SECRET.toUpperCas
 )
 
 test('finds each of several secrets with the same ending', () => {
-  expect(findSecrets(Buffer.from('x first-0001 y'), ['first-0001', 'other-0001', '0001'])).toEqual([
-    'first-0001',
-    '0001',
-  ])
+  const secrets = ['first-secret-0001', 'other-secret-0001', 'secret-0001']
+  expect(findSecrets(Buffer.from('x first-secret-0001 y'), secrets)).toEqual(['first-secret-0001', 'secret-0001'])
+})
+
+test('ignores secrets under eight bytes, which random text contains by chance', () => {
+  expect(findSecrets(Buffer.from('x 1234567 y 12345678 z'), ['1234567', '12345678'])).toEqual(['12345678'])
 })
