@@ -97,6 +97,8 @@ async function initialise(data: string): Promise<void> {
     'UTF8',
     '--no-locale',
     '--no-sync',
+    // In megabytes: each copy of the folder, and each standby, contains a segment or two.
+    '--wal-segsize=1',
   ]
   await program('initdb', ['-D', join(folder, 'data'), ...words], folder)
   await rename(join(folder, 'data'), data)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Stores } from '../../src/store/open-stores.ts'
+import { FULL } from './full.ts'
 import { createRecord, NOW } from './records.ts'
 
 /** What stores have acknowledged under load. Times are those of performance.now(). */
@@ -18,6 +19,9 @@ export interface Outcome {
 }
 
 const WORKERS = 4
+
+/** Between a worker's creations: other tests run meanwhile. */
+const CREATION_PAUSE_MS = FULL ? 0 : 5
 
 /**
  * Creates tokens through all instances, redeems every second one through all of them, adds and reads revocations, until
@@ -73,7 +77,7 @@ export function startLoad(instances: readonly Stores[]) {
   }
 
   const workers = instances.flatMap((stores, at) => [
-    ...Array.from({ length: WORKERS }, () => repeat(0, () => create(stores, at))),
+    ...Array.from({ length: WORKERS }, () => repeat(CREATION_PAUSE_MS, () => create(stores, at))),
     repeat(50, () => revoke(stores)),
     repeat(50, () => read(stores)),
   ])
