@@ -1,5 +1,6 @@
 import { formatServer, type HostAndPort } from '../../core/ports/server-list.ts'
 import { askServer, askServers, describeFailure } from './ask-servers.ts'
+import { NotPrimaryError } from './primary.ts'
 import type { PrimarySearch } from './sentinel.ts'
 import type { RedisServer } from './server.ts'
 
@@ -19,13 +20,16 @@ interface Claim {
   readonly owner: HostAndPort | undefined
   /** The greater one is the later one. */
   readonly epoch: number
+  /** Whether most nodes that own slots agreed that this owner has failed. Its replicas then elect another one. */
+  readonly isFailed: boolean
   readonly nodes: readonly HostAndPort[]
 }
 
 /**
  * Creates a search that asks the owner that it has found last, and five nodes of those of the URL and those that it has
  * learnt from them, others each time. After a fail-over, nodes may disagree for some time: the owner with the greatest
- * epoch is the latest.
+ * epoch is the latest. An owner that failed is not used while one of the nodes knows it as failed: it may run again while
+ * one of its replicas is being elected, and the others would still confirm its writes.
  */
 export function createClusterSearch(
   seeds: readonly HostAndPort[],
@@ -49,8 +53,12 @@ export function createClusterSearch(
       const answers = await askServers(distinct(owner ? [owner, ...others] : others), ask)
       const [best] = answers.found.filter(({ owner }) => owner).toSorted((a, b) => b.epoch - a.epoch)
       if (!best?.owner) throw describeFailure(`no node of the Cluster has slot ${SLOT}`, answers)
+      const name = formatServer(best.owner)
       learnt = best.nodes
       owner = best.owner
+      if (answers.found.some(({ owner, isFailed }) => isFailed && owner && formatServer(owner) === name)) {
+        throw new NotPrimaryError(`the Cluster is replacing the owner of slot ${SLOT}`)
+      }
       return owner
     },
     warnings: async () => (await askServers(seeds, ask)).failures.map((failure) => `node ${failure}`),
@@ -67,7 +75,7 @@ function distinct(nodes: readonly HostAndPort[]): HostAndPort[] {
  * @param asked the node that answered. It may not know its own address.
  */
 export function readNodes(text: string, asked: HostAndPort): Claim {
-  let claim: Omit<Claim, 'nodes'> = { owner: undefined, epoch: 0 }
+  let claim: Omit<Claim, 'nodes'> = { owner: undefined, epoch: 0, isFailed: false }
   const nodes: HostAndPort[] = []
   for (const line of text.split('\n')) {
     const [, address = '', flags = '', , , , epoch = '', , ...slots] = line.split(' ')
@@ -76,7 +84,9 @@ export function readNodes(text: string, asked: HostAndPort): Claim {
     if (port === '0' || flags.includes('noaddr')) continue
     const node = { host: name || ip || asked.host, port: Number(port) }
     nodes.push(node)
-    if (slots.some(includesSlot)) claim = { owner: node, epoch: Number(epoch) }
+    if (!slots.some(includesSlot)) continue
+    // `fail?` is the suspicion of one node.
+    claim = { owner: node, epoch: Number(epoch), isFailed: flags.split(',').includes('fail') }
   }
   return { ...claim, nodes }
 }

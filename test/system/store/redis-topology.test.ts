@@ -251,7 +251,15 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
     ['IPv6', 'a ::1:7000@17000 myself,master - 0 0 5 connected 0-16383', { host: '::1', port: 7_000 }, 5],
     ['no owner', NODES.replace('0-5460', '0-2370 2372-5460'), undefined, 0],
   ])('reads CLUSTER NODES: %s', (_, text, owner, epoch) => {
-    expect(readNodes(text, { host: 'asked', port: 1 })).toMatchObject({ owner, epoch })
+    expect(readNodes(text, { host: 'asked', port: 1 })).toMatchObject({ owner, epoch, isFailed: false })
+  })
+
+  test.each([
+    ['fail', true],
+    ['fail?', false],
+  ])('reads from CLUSTER NODES that an owner with the flag %s has failed: %s', (flag, isFailed) => {
+    const text = NODES.replace(' master - 0 1426238316232 2', ` master,${flag} - 0 1426238316232 2`)
+    expect(readNodes(text, { host: 'asked', port: 1 })).toMatchObject({ isFailed })
   })
 })
 
