@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { hasPostgres } from '../support/postgres.ts'
 import { hasProgram } from '../support/programs.ts'
 import { soak } from './soak/run.ts'
 
@@ -11,6 +12,7 @@ const TIMEOUT_MS = (MAX_MINUTES + 5) * 60_000
 const STORES = [
   { store: 'sqlite', isMissing: false },
   { store: 'redis', isMissing: !hasProgram('redis-server') },
+  { store: 'postgres', isMissing: !hasPostgres() },
 ] as const
 
 describe.each(STORES)('a soak on $store', ({ store, isMissing }) => {

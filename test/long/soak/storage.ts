@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { createClient } from 'redis'
+import { startPostgres } from '../../support/postgres.ts'
 import { startRedis } from '../../support/redis.ts'
 
-export type SoakStore = 'sqlite' | 'redis'
+export type SoakStore = 'sqlite' | 'redis' | 'postgres'
 
 export interface Storage extends AsyncDisposable {
   /** As the configuration names it. */
@@ -20,7 +21,13 @@ export interface Storage extends AsyncDisposable {
 
 const MIB = 2 ** 20
 
-export const openStorage = (store: SoakStore): Promise<Storage> => (store === 'sqlite' ? openFile() : openRedis())
+const OPENERS: Readonly<Record<SoakStore, () => Promise<Storage>>> = {
+  sqlite: openFile,
+  redis: openRedis,
+  postgres: openPostgres,
+}
+
+export const openStorage = (store: SoakStore): Promise<Storage> => OPENERS[store]()
 
 async function openFile(): Promise<Storage> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-soak-'))
@@ -71,5 +78,25 @@ async function openRedis(): Promise<Storage> {
       client.destroy()
       await redis.stop()
     },
+  }
+}
+
+async function openPostgres(): Promise<Storage> {
+  const postgres = await startPostgres()
+  const tables = ['tokens', 'uses', 'revocations', 'failures', 'announcements'].map((table) => `trimint_${table}`)
+  // The rows: PostgreSQL keeps the space of deleted rows for new ones.
+  const sums = tables.map(
+    (table) => `SELECT count(*) AS records, sum(pg_column_size(${table}.*)) AS bytes FROM ${table}`,
+  )
+  return {
+    url: postgres.url,
+    async measure() {
+      const [row] = await postgres.query(
+        `SELECT sum(records) AS records, sum(bytes) AS bytes FROM (${sums.join(' UNION ALL ')}) AS every_table`,
+      )
+      return { records: Number(row?.records), storeMib: Number(row?.bytes) / MIB }
+    },
+    advance: async () => undefined,
+    [Symbol.asyncDispose]: () => postgres.stop(),
   }
 }
