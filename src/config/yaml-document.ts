@@ -60,7 +60,9 @@ export function readDocument(
   readFile: ReadFile,
 ): ConfigurationDocument {
   const lines = new LineCounter()
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
+  // The library compares each key with all others of its map: 20,000 keys would take ten seconds.
+  const options = { uniqueKeys: false, prettyErrors: false, logLevel: 'error' } as const
+  const document = parseDocument(source, { lineCounter: lines, ...options })
   const positionAt = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
@@ -73,8 +75,8 @@ export function readDocument(
     message: SYNTAX_MESSAGES[code] ?? `invalid YAML (${code.toLowerCase().replaceAll('_', ' ')})`,
   }))
 
-  // A document with a duplicate key can be interpreted. After any other error, a key may be half a secret.
-  const isSound = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
+  // After an error, a key may be half a secret.
+  const isSound = document.errors.length === 0
   const report = (node: Node, ancestors: readonly unknown[], message: string): void => {
     issues.push({ ...positionOf(node), path: isSound ? pathOf(ancestors) : [], message })
   }
@@ -94,8 +96,23 @@ export function readDocument(
     if (node.anchor) anchors.set(node.anchor, node)
   }
 
+  function reportDuplicateKeys({ items }: YAMLMap): void {
+    const message = 'duplicate key; expected each key once'
+    const names = new Set<string>()
+    for (const { key } of items) {
+      if (!isScalar(key)) continue
+      const name = String(key.value)
+      if (names.has(name)) issues.push({ ...positionOf(key), path: [], message })
+      names.add(name)
+    }
+  }
+
   visit(document, {
-    Collection: (_key, node) => noteAnchor(node),
+    Map(_key, node) {
+      noteAnchor(node)
+      reportDuplicateKeys(node)
+    },
+    Seq: (_key, node) => noteAnchor(node),
     Pair(_key, pair, ancestors) {
       if (isScalar(pair.key)) return
       // The library would turn such a key into text, with everything in it: often an unquoted template.
@@ -200,7 +217,6 @@ function pathOf(nodes: readonly unknown[]): PropertyKey[] {
 }
 
 const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: 'duplicate key; expected each key once',
   TAB_AS_INDENT: 'tab in the indentation; expected spaces',
   BAD_ALIAS: 'alias without a name; expected quotes around text that starts with *',
   BAD_INDENT: 'wrong indentation; expected the same indentation in all lines of a block',

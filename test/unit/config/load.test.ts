@@ -383,6 +383,7 @@ describe('issues', () => {
       text: 'store: "sqlite:a"\nstore: "sqlite:b"',
       issue: /^4:1: duplicate key/,
     },
+    { what: 'a key as text and as a number', text: 'bws: { "1": a, 1: b }', issue: /^3:16: duplicate key/ },
     { what: 'a tab', text: 'bws:\n\tapps: []', issue: /: tab in the indentation; expected spaces/ },
     { what: 'broken YAML', text: 'bws: { apps: [', issue: /^3:15: wrong indentation/ },
     { what: 'a stray quote', text: 'bws: "a" b', issue: /invalid YAML \(/ },
