@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 
@@ -8,9 +8,16 @@ type Place = (typeof PLACES)[number]
 
 const fileOf = (name: Place | 'secrets'): string => join(inject('leakFolder'), name)
 
+/** Opened once for each worker: a run appends a million times. */
+const descriptors = new Map<string, number>()
+
 /** Does nothing in runs without a leak search (test/mutation). */
 function append(name: Place | 'secrets', content: string | Uint8Array): void {
-  if (inject('leakFolder')) appendFileSync(fileOf(name), content)
+  if (!inject('leakFolder')) return
+  const file = fileOf(name)
+  const descriptor = descriptors.get(file) ?? openSync(file, 'a')
+  descriptors.set(file, descriptor)
+  appendFileSync(descriptor, content)
 }
 
 /** Records log lines of a service under test. */
