@@ -1,89 +1,86 @@
 // What the candidates of one scenario share: cores, a folder, the load generator, a Redis and a PostgreSQL.
 
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { findFreePort } from '../test/support/ports.ts'
 import { type StartedPostgres, startPostgres } from '../test/support/postgres.ts'
+import { findProgram } from '../test/support/programs.ts'
+import { type StartedRedis, startRedis } from '../test/support/redis.ts'
 import { type Generator, startGenerator } from './load/client.ts'
-import type { Cores } from './machine.ts'
-import { type ProcessOptions, startProcess } from './process.ts'
+import type { ServerOptions } from './server.ts'
 
-const START_TIMEOUT_MS = 60_000
-
-export interface BenchEnvironment extends AsyncDisposable {
-  readonly cores: Cores
-  /** Each process gets a folder below it. */
-  readonly folder: string
-  readonly generator: Generator
-  /** Returns the URL of a database that no other candidate uses. */
-  openDatabase(kind: 'redis' | 'postgres'): Promise<string>
+export interface Cores {
+  /** Runs the measured server and nothing else. */
+  readonly server: number
+  /** Runs the load generator, and the store's server where there is one. */
+  readonly generator: number
+  /** All that this process may use, in Linux's notation, such as 0-3,6. */
+  readonly all: string
 }
 
-export async function createBenchEnvironment(cores: Cores): Promise<BenchEnvironment> {
+/** Returns the last two cores that this process may use; undefined with fewer than two, or without taskset. */
+export function chooseCores(): Cores | undefined {
+  if (findProgram('taskset') === undefined) return undefined
+  const all = /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? ''
+  const list = all.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+  })
+  const [generator, server] = list.slice(-2)
+  return generator === undefined || server === undefined ? undefined : { generator, server, all }
+}
+
+export type StoreKind = 'sqlite' | 'redis' | 'postgres'
+
+export interface BenchEnvironment extends AsyncDisposable {
+  readonly generator: Generator
+  /** Returns where a measured server runs: on the server's core, in a new folder. */
+  place(name: string): ServerOptions
+  /** Returns the URL of a store that no other server uses. @param folder of the server, for SQLite's file */
+  openStore(kind: StoreKind, folder: string): Promise<string>
+}
+
+/** Every write is synced to the disk. The file is not rewritten: that starts at 64 MB, and delays every answer. */
+const DURABLE_REDIS = '--appendonly yes --appendfsync always --auto-aof-rewrite-percentage 0 --databases 1000'
+
+/** @param cores undefined lets the system choose the core of every process */
+export async function createBenchEnvironment(cores?: Cores): Promise<BenchEnvironment> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-'))
   await using stack = new AsyncDisposableStack()
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const generator = stack.use(startGenerator({ core: cores.generator, folder: join(folder, 'generator') }))
-  const redisOptions = { core: cores.generator, folder: join(folder, 'redis') }
-  let redis: Promise<number> | undefined
+  if (cores) {
+    bindThisProcess(String(cores.generator))
+    stack.defer(() => bindThisProcess(cores.all))
+  }
+  const generator = stack.use(startGenerator())
+  let redis: StartedRedis | undefined
+  let postgres: StartedPostgres | undefined
+  let places = 0
   let databases = 0
-  let postgres: Promise<StartedPostgres> | undefined
   const owned = stack.move()
   return {
-    cores,
-    folder,
     generator,
-    async openDatabase(kind) {
+    place(name) {
+      places += 1
+      return { core: cores?.server, folder: join(folder, `${places}-${name}`) }
+    },
+    async openStore(kind, serverFolder) {
+      if (kind === 'sqlite') return `sqlite:${join(serverFolder, 'trimint.db')}`
       if (kind === 'postgres') {
-        postgres ??= startDurablePostgres(cores.generator, owned)
-        return (await postgres).createDatabase()
+        postgres ??= owned.use(await startPostgres({ fsync: 'on' }))
+        return postgres.createDatabase()
       }
-      redis ??= startDurableRedis(redisOptions, owned)
+      redis ??= owned.use(await startRedis(undefined, DURABLE_REDIS.split(' ')))
       databases += 1
-      return `redis://127.0.0.1:${await redis}/${databases}`
+      return `redis://127.0.0.1:${redis.port}/${databases}`
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-/** Starts a Redis that syncs every write to the disk. @returns its port */
-async function startDurableRedis(options: ProcessOptions, owner: AsyncDisposableStack): Promise<number> {
-  await mkdir(options.folder)
-  const port = await findFreePort()
-  const words = ['--port', String(port), '--bind', '127.0.0.1', '--dir', options.folder, '--save', '']
-  // No rewrite of the file: it starts at 64 MB, within a measurement, and delays every answer.
-  const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0']
-  owner.use(startProcess(['redis-server', ...words, ...durable], options))
-  await waitUntilListening(port)
-  return port
-}
-
-/** Starts a PostgreSQL that syncs every commit to the disk. */
-async function startDurablePostgres(core: number | undefined, owner: AsyncDisposableStack): Promise<StartedPostgres> {
-  const server = owner.use(await startPostgres({ fsync: 'on' }))
-  const [row] = await server.query("SELECT pg_read_file('postmaster.pid') AS file")
-  const [pid = ''] = String(row?.file).split('\n')
-  // Sessions inherit the core.
-  if (core !== undefined) execFileSync('taskset', ['--pid', '--cpu-list', String(core), pid])
-  return server
-}
-
-export async function waitUntilListening(port: number): Promise<void> {
-  const end = performance.now() + START_TIMEOUT_MS
-  while (performance.now() < end) {
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    if (isOpen) return
-    await sleep(20)
-  }
-  throw new Error(`port ${port}: no server listens after ${START_TIMEOUT_MS / 1000} s`)
+/** Binds this process to cores, and with it what it starts later, unless that is bound itself. */
+function bindThisProcess(list: string): void {
+  execFileSync('taskset', ['--pid', '--cpu-list', list, String(process.pid)])
 }

@@ -1,20 +1,24 @@
-// One measurement of one server, and two of them in turn.
+// One measurement of one server, and pairs of them in turn.
 
-import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Target } from './candidates/candidate.ts'
-import type { Generator } from './load/client.ts'
+import type { Generator, Measured, Requests } from './load/client.ts'
 import { requestOnce } from './load/http.ts'
-import type { Job, Measured } from './load/protocol.ts'
+import { median, type Spread, spread } from './report.ts'
 
 const CONNECTIONS = 64
 
-/** How long and how often to measure. */
-export interface Repetition {
-  readonly seconds: number
-  readonly rounds: number
-}
+/** Tokens a second to collect where the rate is unknown; a faster server has a shorter stretch. */
+const MAX_TOKEN_RATE = 8_000
+
+/** Limits collecting tokens: on a slow store, the stretch then ends early. */
+const COLLECTION_TIMEOUT_S = 10
+
+const WARM_UP_S = 5
+/** At first: each worker checks a password itself, and would reject many logins that wait for it. */
+const FEW_CONNECTIONS = 8
+
+/** What the command line sets; main.ts describes each. */
+export type Options = Readonly<Record<'seconds' | 'rounds' | 'starts' | 'tokens' | 'workers' | 'connections', number>>
 
 export interface Stretch extends Measured {
   /** Answers a second. */
@@ -29,19 +33,29 @@ interface StretchOptions {
   readonly seconds: number
   /** Requests a second; as many as the server answers by default. */
   readonly rate?: number | undefined
+  /** What fills `{token}`, in place of collected tokens. */
+  readonly tokens?: readonly string[]
   readonly connections?: number
 }
 
 export async function measureStretch(
   generator: Generator,
   target: Target,
-  { seconds, rate, connections = CONNECTIONS }: StretchOptions,
+  { seconds, rate, tokens, connections = CONNECTIONS }: StretchOptions,
 ): Promise<Stretch> {
-  const { port, requests, sharesGeneratorCore = false, process } = target
-  const before = await process.processorSeconds()
-  const load = { kind: 'load' as const, port, connections, requests, seconds, awake: !sharesGeneratorCore }
-  const measured = await runJob(generator, target, rate === undefined ? load : { ...load, rate })
-  const used = (await process.processorSeconds()) - before
+  const { server, requests, sharesGeneratorCore = false } = target
+  await target.prepare?.()
+  if (target.tokens) {
+    const count = Math.ceil(((rate ?? MAX_TOKEN_RATE) * seconds) / (requests.uses ?? 1)) + connections
+    await sendRequests(generator, target, target.tokens, count)
+  } else if (!tokens) {
+    // Caches the password again.
+    await requestOnce(server.port, requests.request)
+  }
+  const before = server.usage().processorSeconds
+  const load = { connections, requests, seconds, rate, awake: !sharesGeneratorCore, tokens }
+  const measured = await generator.run(server, load)
+  const used = server.usage().processorSeconds - before
   return {
     ...measured,
     rate: measured.answers / measured.seconds,
@@ -50,64 +64,62 @@ export async function measureStretch(
   }
 }
 
-/** Limits collecting tokens: on a slow store, the stretch then ends early. */
-const COLLECTION_TIMEOUT_S = 10
-
-/**
- * Collects tokens for a stretch where the target needs them. Otherwise sends one request, which caches the password
- * again.
- */
-export async function prepare(
+/** Sends so many requests, and keeps the tokens in their answers for the next load. */
+export function sendRequests(
   generator: Generator,
-  target: Target,
-  answers: number,
-  connections = CONNECTIONS,
-): Promise<void> {
-  const { port, tokens, requests } = target
-  if (!tokens) {
-    await requestOnce(port, requests.request)
-    return
-  }
-  const count = Math.ceil(answers / (requests.uses ?? 1)) + connections
-  await collectTokens(generator, { ...target, requests: tokens }, count, COLLECTION_TIMEOUT_S)
-}
-
-export async function collectTokens(
-  generator: Generator,
-  target: Target,
+  { server }: Target,
+  requests: Requests,
   count: number,
-  seconds: number,
+  seconds = COLLECTION_TIMEOUT_S,
 ): Promise<Measured> {
-  const { port, requests } = target
-  return runJob(generator, target, { kind: 'collect', port, connections: CONNECTIONS, requests, count, seconds })
+  return generator.run(server, { count, connections: CONNECTIONS, requests, seconds, awake: false })
+}
+
+type Measure = () => Promise<Stretch>
+
+export type Pair = readonly [base: Stretch, other: Stretch]
+
+/**
+ * Measures two servers; which one comes first alternates with the round, so that drift of the machine hits both alike.
+ */
+export async function measurePair(round: number, measureBase: Measure, measureOther: Measure): Promise<Pair> {
+  if (round % 2 === 0) return [await measureBase(), await measureOther()]
+  const other = await measureOther()
+  return [await measureBase(), other]
 }
 
 /**
- * Runs two measurements; which one comes first alternates with the round, so that drift of the machine hits both alike.
+ * Starts two servers, and measures them in turn after a warm-up, which is long enough for V8 to optimise their code.
+ *
+ * @param options `workers` is the number of processes that have to warm up
  */
-export async function measureInTurn<Result>(
-  round: number,
-  first: () => Promise<Result>,
-  second: () => Promise<Result>,
-): Promise<[Result, Result]> {
-  if (round % 2 === 0) return [await first(), await second()]
-  const result = await second()
-  return [await first(), result]
-}
-
-async function runJob(generator: Generator, target: Target, job: Job): Promise<Measured> {
-  try {
-    return await generator.run(job)
-  } catch (error) {
-    const folder = await keepEvidence(target, error as Error)
-    throw new Error(`${(error as Error).message}\nkept: ${folder}`)
+export async function compareServers(
+  generator: Generator,
+  starts: readonly [base: () => Promise<Target>, other: () => Promise<Target>],
+  { seconds, rounds, connections, workers }: Options,
+): Promise<Pair[]> {
+  await using running = new AsyncDisposableStack()
+  const start = async (startServer: () => Promise<Target>): Promise<Measure> => {
+    const target = await startServer()
+    running.use(target.server)
+    await measureStretch(generator, target, { seconds: 1, connections: FEW_CONNECTIONS })
+    await measureStretch(generator, target, { seconds: WARM_UP_S * workers, connections })
+    return () => measureStretch(generator, target, { seconds, connections })
   }
+  const [measureBase, measureOther] = [await start(starts[0]), await start(starts[1])]
+  const pairs: Pair[] = []
+  for (let round = 0; round < rounds; round++) pairs.push(await measurePair(round, measureBase, measureOther))
+  return pairs
 }
 
-/** Keeps the answer that ended the run, and the server's log. @returns the folder */
-async function keepEvidence({ process }: Target, { message, cause }: Error): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-failure-'))
-  await writeFile(join(folder, 'answer.txt'), typeof cause === 'string' ? cause : `${message}\n`)
-  await copyFile(process.log, join(folder, 'server.log'))
-  return folder
+type Read = (stretch: Stretch) => number
+
+/** Returns the ratio of the other server to the base. */
+export function ratioOf(pairs: readonly Pair[], read: Read): Spread {
+  return spread(pairs.map(([base, other]) => read(other) / read(base)))
+}
+
+/** Returns two cells: the medians of both servers. */
+export function formatMedians(pairs: readonly Pair[], digits: number, read: Read): string[] {
+  return ([0, 1] as const).map((side) => median(pairs.map((pair) => read(pair[side]))).toFixed(digits))
 }

@@ -1,52 +1,43 @@
 // Bare node:http that sends the same bytes as a candidate: what every candidate is compared with.
 
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { BenchEnvironment } from '../environment.ts'
-import type { Answer } from '../load/http.ts'
-import { firstMessage, type MeasuredProcess, startNode } from '../process.ts'
+import type { Requests } from '../load/client.ts'
+import { type Answer, formatRequest } from '../load/http.ts'
+import { startServer } from '../server.ts'
+import type { Target } from './candidate.ts'
 
 /** A reply as `writeHead` takes it: names and values in turn, so that a name can repeat. */
 export interface Reply {
   readonly status: number
   readonly headers: string[]
   readonly body: string
-  /** A signature to verify for each request. */
-  readonly verification?: Verification | undefined
+  /** The algorithm of a signature to verify for each request. */
+  readonly algorithm?: number | undefined
 }
 
-export interface Verification {
-  /** A public key in PEM. */
-  readonly key: string
-  /** Options of node:crypto's `verify`. */
-  readonly options: object
-  readonly text: string
-  /** In base64. */
-  readonly signature: string
-}
-
-export interface BareServer extends AsyncDisposable {
-  readonly port: number
-  readonly process: MeasuredProcess
-  /** Makes it send this answer from now on. */
-  imitate(answer: Answer, verification?: Verification): Promise<void>
-}
+export type BareServer = Awaited<ReturnType<typeof startBare>>
 
 /** The headers that node:http adds itself, and Content-Length, which is computed. */
 const ADDED_HEADERS = new Set(['date', 'connection', 'keep-alive', 'content-length'])
 
-export async function startBare({ cores, folder }: BenchEnvironment): Promise<BareServer> {
-  const script = fileURLToPath(import.meta.resolve('./bare-server.ts'))
-  const server = startNode([script], { core: cores.server, folder: join(folder, 'bare') })
-  const { port } = await firstMessage<{ port: number }>(server)
+export async function startBare(environment: BenchEnvironment) {
+  const command = [process.execPath, fileURLToPath(import.meta.resolve('./bare-server.ts'))]
+  const server = await startServer(command, environment.place('bare'), formatRequest('GET /'))
   return {
-    port,
-    process: server,
-    async imitate(answer, verification) {
-      const ready = once(server.child, 'message')
-      server.child.send({ ...toReply(answer), verification })
-      await ready
+    /** Returns a target that answers as a candidate does, from each preparation on. */
+    imitate(answer: Answer, requests: Requests, algorithm?: number): Target {
+      const reply = { ...toReply(answer), algorithm }
+      return {
+        server,
+        requests,
+        async prepare() {
+          const ready = once(server.child, 'message')
+          server.child.send(reply)
+          await ready
+        },
+      }
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }

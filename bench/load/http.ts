@@ -8,19 +8,20 @@ const HEAD_END = '\r\n\r\n'
 /** The placeholder in a request for a token that differs from request to request. */
 export const TOKEN_PLACE = '{token}'
 
-export interface RequestParts {
-  readonly method: 'GET' | 'POST'
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-}
+/** What a signed token looks like, as a regular expression. */
+export const JWS = '[\\w-]+\\.[\\w-]+\\.[\\w-]+'
 
-export function formatRequest({ method, path, headers = {}, body = '' }: RequestParts): string {
+export const FORM = 'application/x-www-form-urlencoded'
+
+export const basic = (id: string, secret: string): string =>
+  `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
+
+/** @param line the method and the path */
+export function formatRequest(line: string, headers: Readonly<Record<string, string>> = {}, body = ''): string {
   const length = body === '' ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-  const lines = Object.entries({ host: 'tokens.example.com', ...headers, ...length }).map(
-    ([name, value]) => `${name}: ${value}\r\n`,
-  )
-  return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`
+  const all = { host: 'tokens.example.com', ...headers, ...length }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `${line} HTTP/1.1\r\n${lines.join('')}\r\n${body}`
 }
 
 export function fillIn(request: string, token: string): string {
@@ -61,24 +62,19 @@ export interface Connection {
   close(): void
 }
 
-export interface Listeners {
-  onAnswer(answer: Answer, connection: Connection): void
-  onError(error: Error): void
-}
-
-export async function openConnection(port: number, { onAnswer, onError }: Listeners): Promise<Connection> {
+export async function openConnection(
+  port: number,
+  onAnswer: (answer: Answer, connection: Connection) => void,
+  onError: (error: Error) => void,
+): Promise<Connection> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   let received = ''
-  let isClosed = false
   const connection: Connection = {
     due: 0,
     request: Buffer.alloc(0),
     send: () => void socket.write(connection.request),
-    close() {
-      isClosed = true
-      socket.destroy()
-    },
+    close: () => void socket.removeAllListeners('close').destroy(),
   }
   socket.on('data', (bytes: Buffer) => {
     received += bytes.toString('latin1')
@@ -92,16 +88,14 @@ export async function openConnection(port: number, { onAnswer, onError }: Listen
     }
   })
   socket.on('error', onError)
-  socket.on('close', () => {
-    if (!isClosed) onError(new Error('the server closed a connection'))
-  })
+  socket.on('close', () => onError(new Error('the server closed a connection')))
   return connection
 }
 
 /** Sends one request on a new connection. */
 export async function requestOnce(port: number, request: string): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const connection = await openConnection(port, { onAnswer: resolve, onError: reject })
+  const connection = await openConnection(port, resolve, reject)
   connection.request = Buffer.from(request)
   connection.send()
   return promise.finally(() => connection.close())

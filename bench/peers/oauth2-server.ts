@@ -1,10 +1,8 @@
 // @node-oauth/oauth2-server on Fastify: the password grant, with tokens in memory.
 
-import type { AddressInfo } from 'node:net'
 import formbody from '@fastify/formbody'
 import OAuth2Server from '@node-oauth/oauth2-server'
 import Fastify from 'fastify'
-import { announce } from './announce.ts'
 
 /** Limits the memory of tokens, as oidc-provider does. */
 const MAX_TOKENS = 1_000
@@ -38,5 +36,4 @@ app.post('/token', async (request, reply) => {
     .headers(response.headers ?? {})
     .send(response.body)
 })
-await app.listen({ host: '127.0.0.1', port: 0 })
-announce((app.server.address() as AddressInfo).port)
+await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })

@@ -1,9 +1,8 @@
-// oidc-provider with a password grant and its in-memory store; JWT_TOKENS=1 signs tokens, which are opaque otherwise.
+// oidc-provider with a password grant and its in-memory store; with the argument `jwt` it signs tokens, which are opaque otherwise.
 
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
-import { listenAndAnnounce } from './announce.ts'
 
 const provider = new Provider('http://127.0.0.1', {
   clients: [
@@ -34,10 +33,10 @@ provider.registerGrantType(
     const { client, params } = context.oidc
     if (params.username !== 'anna' || params.password !== 'right-password') throw new Error('a wrong password')
     const token = new provider.AccessToken({ accountId: 'anna', client, gty: 'password', scope: 'scanning' })
-    if (process.env.JWT_TOKENS === '1') token.resourceServer = new provider.ResourceServer(jwt.audience, jwt)
+    if (process.argv.includes('jwt')) token.resourceServer = new provider.ResourceServer(jwt.audience, jwt)
     context.body = { access_token: await token.save(), expires_in: token.expiration, token_type: token.tokenType }
   },
   ['username', 'password'],
 )
 
-listenAndAnnounce(createServer(provider.callback()))
+createServer(provider.callback()).listen(Number(process.env.PORT), '127.0.0.1')

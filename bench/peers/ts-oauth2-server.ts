@@ -1,12 +1,10 @@
 // @jmondi/oauth2-server on Fastify: the password grant, which signs HS256 and keeps tokens in memory.
 
 import { randomBytes } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
 import formbody from '@fastify/formbody'
 import { AuthorizationServer, DateInterval, type OAuthClient, type OAuthToken } from '@jmondi/oauth2-server'
 import { handleFastifyReply, requestFromFastify } from '@jmondi/oauth2-server/fastify'
 import Fastify from 'fastify'
-import { announce } from './announce.ts'
 
 /** Limits the memory of tokens, as oidc-provider does. */
 const MAX_TOKENS = 1_000
@@ -52,5 +50,4 @@ await app.register(formbody)
 app.post('/token', async (request, reply) =>
   handleFastifyReply(reply, await server.respondToAccessTokenRequest(requestFromFastify(request))),
 )
-await app.listen({ host: '127.0.0.1', port: 0 })
-announce((app.server.address() as AddressInfo).port)
+await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })

@@ -3,177 +3,140 @@
 
 import { type BareServer, startBare } from '../candidates/bare.ts'
 import type { Candidate, Target } from '../candidates/candidate.ts'
-import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
 import type { BenchEnvironment } from '../environment.ts'
+import type { Requests } from '../load/client.ts'
 import { type Answer, fillIn, requestOnce } from '../load/http.ts'
-import { measureInTurn, measureStretch, prepare, type Repetition, type Stretch } from '../measure.ts'
-import { median, type Spread, spread } from '../statistics.ts'
+import { formatMedians, measurePair, measureStretch, type Options, type Pair, ratioOf } from '../measure.ts'
+import { formatSpread, formatVerdict, median, printTable, say } from '../report.ts'
+import type { Server } from '../server.ts'
 
 /** Long enough for V8 to optimise the code of the server and of the generator. */
 const WARM_UP_S = 4
 /** At half load, requests arrive one by one and other code is hot. */
 const HALF_LOAD_WARM_UP_S = 1.5
-
-/** Tokens a second to collect before the rate is known; a faster candidate has a shorter warm-up. */
-const FIRST_GUESS = 6_000
-/** How many more tokens to collect than the median rate needs. */
-const RESERVE = 1.4
+const MAX_HALF_LOAD_ROUNDS = 5
 
 /** The p99 latency at half load to stay below, in multiples of bare node:http's. */
 const P99_TARGET = 3
 
-interface Pair {
-  readonly bare: Stretch
-  readonly candidate: Stretch
-}
-
-interface Entry {
+/** The measurements of bare node:http and a candidate. */
+interface Figures {
   readonly candidate: Candidate
-  readonly target: Target
-  /** What bare node:http imitates. */
-  readonly answer: Answer
-  readonly bareTarget: Target
   readonly fullLoad: Pair[]
   readonly halfLoad: Pair[]
 }
 
-export interface CandidateResult extends Pick<Candidate, 'name' | 'title' | 'kind'> {
-  /** Median ratio to the rate of bare node:http. */
-  readonly ratio: number
+/** What one start of both servers adds to the figures. */
+interface Entry {
+  readonly figures: Figures
+  readonly bare: Target
+  readonly target: Target
 }
 
-export interface ThroughputOptions extends Repetition {
-  readonly candidates: readonly Candidate[]
-  readonly latencyRounds: number
-}
+/** The ratio is the median one to the rate of bare node:http. */
+export type CandidateResult = Pick<Candidate, 'name' | 'title' | 'kind'> & { readonly ratio: number }
 
 export async function runThroughput(
   environment: BenchEnvironment,
-  { candidates, seconds, rounds, latencyRounds }: ThroughputOptions,
+  candidates: readonly Candidate[],
+  options: Options,
 ): Promise<CandidateResult[]> {
-  const { generator } = environment
-  await using bare = await startBare(environment)
-  await using running = new AsyncDisposableStack()
-  const entries: Entry[] = []
-  for (const candidate of candidates) {
-    say(`starting: ${candidate.title}`)
-    const target = await candidate.start(environment)
-    running.use(target.process)
-    entries.push(await enter(candidate, target, bare))
+  const all = candidates.map((candidate): Figures => ({ candidate, fullLoad: [], halfLoad: [] }))
+  for (let start = 1; start <= options.starts; start++) {
+    say(`start ${start} of ${options.starts}`)
+    await measureOneStart(environment, all, options)
   }
-
-  const measurePair = (entry: Entry, round: number, share?: number): Promise<[Stretch, Stretch]> => {
-    const { target, fullLoad } = entry
-    const rateOf = (side: keyof Pair): number => median(fullLoad.map((pair) => pair[side].rate))
-    const limited = (side: keyof Pair) => ({ seconds, rate: share === undefined ? undefined : share * rateOf(side) })
-    const needed = (fullLoad.length === 0 ? FIRST_GUESS : RESERVE * rateOf('candidate')) * seconds * (share ?? 1)
-    return measureInTurn(
-      round,
-      async () => {
-        await bare.imitate(entry.answer)
-        return measureStretch(generator, entry.bareTarget, limited('bare'))
-      },
-      async () => {
-        await prepare(generator, target, needed)
-        return measureStretch(generator, target, limited('candidate'))
-      },
-    )
-  }
-
-  say('warming up')
-  for (const entry of entries) await warmUp(environment, bare, entry)
-  for (let round = 0; round < rounds; round++) {
-    say(`full load, round ${round + 1} of ${rounds}`)
-    for (const entry of entries) entry.fullLoad.push(toPair(await measurePair(entry, round)))
-  }
-  for (let round = 0; round < latencyRounds; round++) {
-    say(`half load, round ${round + 1} of ${latencyRounds}`)
-    for (const entry of entries) entry.halfLoad.push(toPair(await measurePair(entry, round, 0.5)))
-  }
-  report(entries)
-  return entries.map((entry) => {
-    const { name, title, kind } = entry.candidate
-    return { name, title, kind, ratio: rateRatio(entry).median }
+  report(all)
+  return all.map(({ candidate: { name, title, kind }, fullLoad }) => {
+    return { name, title, kind, ratio: ratioOf(fullLoad, ({ rate }) => rate).median }
   })
 }
 
-const toPair = ([bare, candidate]: [Stretch, Stretch]): Pair => ({ bare, candidate })
-
-/** Starts a candidate's part with one request, whose answer bare node:http is to imitate. */
-async function enter(candidate: Candidate, target: Target, bare: BareServer): Promise<Entry> {
-  const { expect } = target.requests
-  const request = await firstRequest(target)
-  const answer = await requestOnce(target.port, request)
-  if (answer.status !== expect.status || !new RegExp(expect.body).test(answer.body)) {
-    throw new Error(`${candidate.title}: unexpected answer:\n${answer.head}\n\n${answer.body}`)
+async function measureOneStart(
+  environment: BenchEnvironment,
+  all: readonly Figures[],
+  { seconds, rounds }: Options,
+): Promise<void> {
+  await using bare = await startBare(environment)
+  await using running = new AsyncDisposableStack()
+  const entries: Entry[] = []
+  for (const figures of all) {
+    say(`starting: ${figures.candidate.title}`)
+    const target = await figures.candidate.start(environment)
+    running.use(target.server)
+    entries.push({ figures, target, bare: await imitateFirstAnswer(bare, target) })
   }
-  const bareTarget = { port: bare.port, process: bare.process, requests: { request, expect } }
-  return { candidate, target, answer, bareTarget, fullLoad: [], halfLoad: [] }
+  say('warming up')
+  for (const entry of entries) await warmUp(environment, entry)
+  for (let round = 0; round < rounds; round++) {
+    say(`full load, round ${round + 1} of ${rounds}`)
+    for (const { figures, bare, target } of entries) {
+      const measure = (of: Target) => () => measureStretch(environment.generator, of, { seconds })
+      figures.fullLoad.push(await measurePair(round, measure(bare), measure(target)))
+    }
+  }
+  const halfLoadRounds = Math.min(rounds, MAX_HALF_LOAD_ROUNDS)
+  for (let round = 0; round < halfLoadRounds; round++) {
+    say(`half load, round ${round + 1} of ${halfLoadRounds}`)
+    for (const { figures, bare, target } of entries) {
+      const measure = (of: Target, side: 0 | 1) => {
+        const rate = 0.5 * median(figures.fullLoad.slice(-rounds).map((pair) => pair[side].rate))
+        return () => measureStretch(environment.generator, of, { seconds, rate })
+      }
+      figures.halfLoad.push(await measurePair(round, measure(bare, 0), measure(target, 1)))
+    }
+  }
 }
 
-async function firstRequest({ port, requests, tokens }: Target): Promise<string> {
-  if (!tokens) return requests.request
-  const { body } = await requestOnce(port, tokens.request)
-  const token = new RegExp(tokens.expect.body).exec(body)?.[1]
-  if (token === undefined) throw new Error(`no token in the first answer: ${body}`)
-  return fillIn(requests.request, token)
+/** Sends one request, whose answer bare node:http is to imitate. */
+async function imitateFirstAnswer(bare: BareServer, { server, requests, tokens }: Target): Promise<Target> {
+  const { token } = tokens ? await ask(server, tokens) : { token: '' }
+  const first = { request: fillIn(requests.request, token), expect: requests.expect }
+  return bare.imitate((await ask(server, first)).answer, first)
 }
 
-async function warmUp({ generator }: BenchEnvironment, bare: BareServer, entry: Entry): Promise<void> {
-  const { target, answer, bareTarget } = entry
-  await prepare(generator, target, FIRST_GUESS * WARM_UP_S)
+async function ask({ port }: Server, { request, expect }: Requests): Promise<{ answer: Answer; token: string }> {
+  const answer = await requestOnce(port, request)
+  const match = new RegExp(expect).exec(answer.body)
+  if (answer.status === 200 && match) return { answer, token: match[1] ?? '' }
+  throw new Error(`unexpected answer; expected 200 ${expect}:\n${answer.head}\n\n${answer.body}`)
+}
+
+async function warmUp({ generator }: BenchEnvironment, { bare, target }: Entry): Promise<void> {
   const { rate } = await measureStretch(generator, target, { seconds: WARM_UP_S })
-  await prepare(generator, target, FIRST_GUESS * HALF_LOAD_WARM_UP_S)
   await measureStretch(generator, target, { seconds: HALF_LOAD_WARM_UP_S, rate: rate / 2 })
-  await bare.imitate(answer)
-  const { rate: bareRate } = await measureStretch(generator, bareTarget, { seconds: 1 })
-  await measureStretch(generator, bareTarget, { seconds: 0.5, rate: bareRate / 2 })
+  const { rate: bareRate } = await measureStretch(generator, bare, { seconds: 1 })
+  await measureStretch(generator, bare, { seconds: 0.5, rate: bareRate / 2 })
 }
 
-const ratioOf = (pairs: readonly Pair[], read: (stretch: Stretch) => number): Spread =>
-  spread(pairs.map(({ bare, candidate }) => read(candidate) / read(bare)))
-
-const rateRatio = ({ fullLoad }: Entry): Spread => ratioOf(fullLoad, ({ rate }) => rate)
-
-function report(entries: readonly Entry[]): void {
-  const both = (pairs: readonly Pair[], digits: number, read: (stretch: Stretch) => number): string[] =>
-    (['bare', 'candidate'] as const).map((side) => median(pairs.map((pair) => read(pair[side]))).toFixed(digits))
+function report(all: readonly Figures[]): void {
   printTable(
     ['throughput', 'bare node:http/s', 'candidate/s', 'ratio', 'least to most', 'target', ''],
-    entries.map((entry) => {
-      const { title, target } = entry.candidate
-      const ratio = rateRatio(entry)
-      const judged = target === undefined ? ['', ''] : [`≥ ${target}`, formatVerdict(ratio.median >= target)]
-      const rates = both(entry.fullLoad, 0, ({ rate }) => rate)
-      return [title, ...rates, ratio.median.toFixed(2), formatRange(ratio), ...judged]
+    all.map(({ candidate: { title, target }, fullLoad }) => {
+      const ratio = ratioOf(fullLoad, ({ rate }) => rate)
+      const verdict = formatVerdict(ratio.median, { atLeast: target })
+      return [title, ...formatMedians(fullLoad, 0, ({ rate }) => rate), ...formatSpread(ratio), ...verdict]
     }),
   )
+  const head = ['bare, µs', 'candidate, µs', 'ratio', 'bare, core %', 'candidate, core %', 'generator']
   printTable(
-    [
-      'processor time an answer',
-      'bare, µs',
-      'candidate, µs',
-      'ratio',
-      'bare, core %',
-      'candidate, core %',
-      'generator',
-    ],
-    entries.map(({ candidate, fullLoad }) => [
+    ['processor time an answer', ...head],
+    all.map(({ candidate, fullLoad }) => [
       candidate.title,
-      ...both(fullLoad, 1, ({ processorUs }) => processorUs),
+      ...formatMedians(fullLoad, 1, ({ processorUs }) => processorUs),
       ratioOf(fullLoad, ({ processorUs }) => processorUs).median.toFixed(2),
-      ...both(fullLoad, 0, ({ serverLoad }) => 100 * serverLoad),
-      `${both(fullLoad, 0, ({ generatorLoad }) => 100 * generatorLoad).join(', ')} %`,
+      ...formatMedians(fullLoad, 0, ({ serverLoad }) => 100 * serverLoad),
+      `${formatMedians(fullLoad, 0, ({ generatorLoad }) => 100 * generatorLoad).join(', ')} %`,
     ]),
   )
   printTable(
     ['half load, ms', 'bare p50', 'p50', 'bare p99', 'p99', 'ratio p99', 'least to most', 'target', ''],
-    entries.map(({ candidate: { title, kind }, halfLoad }) => {
+    all.map(({ candidate: { title, kind }, halfLoad }) => {
+      const p50 = formatMedians(halfLoad, 2, ({ latencyMs }) => latencyMs.p50)
+      const p99 = formatMedians(halfLoad, 2, ({ latencyMs }) => latencyMs.p99)
       const ratio = ratioOf(halfLoad, ({ latencyMs }) => latencyMs.p99)
-      const judged = kind === 'peer' ? ['', ''] : [`≤ ${P99_TARGET}`, formatVerdict(ratio.median <= P99_TARGET)]
-      const p50 = both(halfLoad, 2, ({ latencyMs }) => latencyMs.p50)
-      const p99 = both(halfLoad, 2, ({ latencyMs }) => latencyMs.p99)
-      return [title, ...p50, ...p99, ratio.median.toFixed(1), formatRange(ratio, 1), ...judged]
+      const verdict = formatVerdict(ratio.median, kind === 'peer' ? {} : { atMost: P99_TARGET })
+      return [title, ...p50, ...p99, ...formatSpread(ratio, 1), ...verdict]
     }),
   )
 }

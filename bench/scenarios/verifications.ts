@@ -3,9 +3,6 @@
 // session, prepared before the measurement. The ratios are ones of processor time, which other programs on the machine
 // disturb less: on one core, they are the ratios of the rates.
 
-import { verify } from 'node:crypto'
-import { join } from 'node:path'
-import { Pool } from 'undici'
 import {
   type AuthenticatorKey,
   buildAuthentication,
@@ -13,17 +10,15 @@ import {
   buildResponse,
   createAuthenticatorKey,
   encodeFcParams,
-  signAs,
-  signatureOptions,
 } from '../../test/support/uaf/assertions.ts'
-import { startBare, type Verification } from '../candidates/bare.ts'
-import { startTrimintProcess } from '../candidates/trimint.ts'
-import { formatRange, formatVerdict, printTable, say } from '../command-line.ts'
+import { type BareServer, startBare } from '../candidates/bare.ts'
+import type { Target } from '../candidates/candidate.ts'
+import { NEVISFIDO, startTrimint } from '../candidates/trimint.ts'
+import { createVerification } from '../candidates/verification.ts'
 import type { BenchEnvironment } from '../environment.ts'
-import { formatRequest, requestOnce } from '../load/http.ts'
-import type { Repetition } from '../measure.ts'
-import type { MeasuredProcess } from '../process.ts'
-import { median, spread } from '../statistics.ts'
+import { formatRequest, requestOnce, TOKEN_PLACE } from '../load/http.ts'
+import { formatMedians, measurePair, measureStretch, type Options, type Pair, ratioOf } from '../measure.ts'
+import { formatSpread, formatVerdict, median, printTable, say, spread } from '../report.ts'
 
 /**
  * The least rate of the whole route, as a ratio to crypto.verify alone. Over HTTP it is out of reach: bare node:http with
@@ -33,170 +28,101 @@ const TARGET = 0.6
 
 /** Each key belongs to one user. Several keys, as responses with one key at the same time would be verified again. */
 const KEYS = 64
-const CONNECTIONS = 64
 const RESPONSES = 4_000
+/** The stretch ends with the last response. */
+const MAX_SECONDS = 60
 
-/** As long as what an authenticator signs. */
-const SIGNED = 'x'.repeat(200)
+/** By their numbers in FIDO's ALG_SIGN. */
+const ALGORITHMS = { 'ECDSA on P-256': 1, 'RSA-PSS, 2048 bits': 3 }
 
-const UAF = 'application/fido+uaf;charset=UTF-8'
-const PATH = '/nevisfido/uaf/1.1/authentication'
-const HEADERS = { 'content-type': UAF, accept: UAF }
+const formatPost = (path: string, body: string): string => {
+  const uaf = 'application/fido+uaf;charset=UTF-8'
+  const headers = { 'content-type': uaf, accept: uaf }
+  return formatRequest(`POST /nevisfido/uaf/1.1/${path}`, headers, body)
+}
 
-const ALGORITHMS = [
-  { title: 'ECDSA on P-256', algorithm: 1 },
-  { title: 'RSA-PSS, 2048 bits', algorithm: 3 },
-]
+const AUTHENTICATION = { request: formatPost('authentication', TOKEN_PLACE), expect: '^\\{"statusCode":1200\\b' }
 
-export async function runVerifications(environment: BenchEnvironment, { rounds }: Repetition): Promise<void> {
-  const folder = join(environment.folder, 'verifications')
-  const sections = {
-    nevisfido: {
-      appId: 'https://fido.example.com/nevisfido/uaf/1.1/facets',
-      protect: [],
-      users: '*' as const,
-      attestation: 'surrogate' as const,
-    },
-  }
-  const store = `sqlite:${join(folder, 'trimint.db')}`
-  const { port, process: server } = await startTrimintProcess({
-    core: environment.cores.server,
-    folder,
-    store,
-    sections,
-  })
+export async function runVerifications(environment: BenchEnvironment, { rounds }: Options): Promise<void> {
   await using stack = new AsyncDisposableStack()
-  stack.use(server)
-  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CONNECTIONS })
-  stack.defer(() => pool.close())
+  const place = environment.place('verifications')
+  const { appId, users } = NEVISFIDO
+  const sections = { nevisfido: { appId, users, protect: [], attestation: 'surrogate' as const } }
+  const store = await environment.openStore('sqlite', place.folder)
+  const target = await startTrimint({ ...place, store, sections }, { requests: AUTHENTICATION })
+  stack.use(target.server)
   const bare = stack.use(await startBare(environment))
-  const barePool = new Pool(`http://127.0.0.1:${bare.port}`, { connections: CONNECTIONS })
-  stack.defer(() => barePool.close())
-  // A success has the same headers and the same length.
-  const refused = await requestOnce(port, formatRequest({ method: 'POST', path: PATH, headers: HEADERS, body: '{}' }))
-  const answer = { ...refused, body: '{"statusCode":1200}' }
-
   const rows: string[][] = []
-  for (const { title, algorithm } of ALGORITHMS) {
-    const keys = Array.from({ length: KEYS }, () => createAuthenticatorKey(algorithm))
-    await Promise.all(keys.map((key, user) => register(pool, key, `${algorithm} ${user}`)))
-    const verification = createVerification(keys[0] as AuthenticatorKey)
-    await bare.imitate(answer, verification)
-    const results: { verifyUs: number; httpUs: number; routeUs: number; rate: number }[] = []
-    for (let round = 0; round < rounds; round++) {
-      say(`verifications: ${title}, round ${round + 1} of ${rounds}`)
-      const bodies = await prepare(pool, keys, algorithm)
-      const verifyUs = measureVerify(keys[0] as AuthenticatorKey)
-      const { us: httpUs } = await measureRoute(bare.process, barePool, bodies)
-      const { us: routeUs, rate } = await measureRoute(server, pool, bodies)
-      results.push({ verifyUs, httpUs, routeUs, rate })
-    }
-    const ratio = spread(results.map(({ verifyUs, routeUs }) => verifyUs / routeUs))
-    const ofHttp = spread(results.map(({ httpUs, routeUs }) => httpUs / routeUs))
-    rows.push([
-      title,
-      median(results.map(({ verifyUs }) => verifyUs)).toFixed(0),
-      median(results.map(({ httpUs }) => httpUs)).toFixed(0),
-      median(results.map(({ routeUs }) => routeUs)).toFixed(0),
-      median(results.map(({ rate }) => rate)).toFixed(0),
-      `${ofHttp.median.toFixed(2)} (${formatRange(ofHttp)})`,
-      ratio.median.toFixed(2),
-      formatRange(ratio),
-      `≥ ${TARGET.toFixed(2)}`,
-      formatVerdict(ratio.median >= TARGET),
-    ])
+  for (const [title, algorithm] of Object.entries(ALGORITHMS)) {
+    say(`verifications: ${title}`)
+    rows.push([title, ...(await measureAlgorithm(environment, target, bare, algorithm, rounds))])
   }
-  const times = ['crypto.verify, µs', 'node:http with it, µs', 'route, µs', 'route/s']
-  const ratios = ['of node:http with it', 'of crypto.verify', 'least to most', 'target', '']
+  const times = ['crypto.verify, µs', 'route, µs', 'node:http with it, µs', 'route/s']
+  const ratios = ['of node:http with it', 'least to most', 'of crypto.verify', 'least to most', 'target', '']
   printTable(['verifications', ...times, ...ratios], rows)
 }
 
-async function post(pool: Pool, path: string, body: string): Promise<{ readonly uafRequest: string }> {
-  const { body: reply } = await pool.request({
-    method: 'POST',
-    path: `/nevisfido/uaf/1.1/${path}`,
-    headers: HEADERS,
-    body,
-  })
-  const parsed = (await reply.json()) as { readonly statusCode: number; readonly uafRequest: string }
+async function measureAlgorithm(
+  { generator }: BenchEnvironment,
+  target: Target,
+  bare: BareServer,
+  algorithm: number,
+  rounds: number,
+): Promise<string[]> {
+  const { port } = target.server
+  const keys = Array.from({ length: KEYS }, () => createAuthenticatorKey(algorithm))
+  const respondAll = (op: 'Reg' | 'Auth') =>
+    Promise.all(keys.map((key, index) => respond(port, op, `${algorithm} ${index}`, key)))
+  for (const response of await respondAll('Reg')) await post(port, 'registration', response)
+  // A success has the same headers and the same length.
+  const refused = await requestOnce(port, formatPost('authentication', '{}'))
+  const bareTarget = bare.imitate({ ...refused, body: '{"statusCode":1200}' }, AUTHENTICATION, algorithm)
+  const pairs: Pair[] = []
+  const verifyUs: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const tokens: string[] = []
+    while (tokens.length < RESPONSES) tokens.push(...(await respondAll('Auth')))
+    const measure = (of: Target) => () => measureStretch(generator, of, { seconds: MAX_SECONDS, tokens })
+    verifyUs.push(measureVerification(algorithm))
+    pairs.push(await measurePair(round, measure(target), measure(bareTarget)))
+  }
+  const ofVerify = spread(pairs.map(([route], round) => (verifyUs[round] ?? Number.NaN) / route.processorUs))
+  return [
+    median(verifyUs).toFixed(0),
+    ...formatMedians(pairs, 0, ({ processorUs }) => processorUs),
+    median(pairs.map(([route]) => route.rate)).toFixed(0),
+    ...formatSpread(ratioOf(pairs, ({ processorUs }) => processorUs)),
+    ...formatSpread(ofVerify),
+    ...formatVerdict(ofVerify.median, { atLeast: TARGET }),
+  ]
+}
+
+async function post(port: number, path: string, body: string): Promise<{ readonly uafRequest: string }> {
+  const answer = await requestOnce(port, formatPost(path, body))
+  const parsed = JSON.parse(answer.body) as { readonly statusCode: number; readonly uafRequest: string }
   if (parsed.statusCode !== 1200) throw new Error(`${path} answered ${parsed.statusCode}; expected 1200`)
   return parsed
 }
 
 /** Creates a session and returns the body that answers it. */
-async function ask(
-  pool: Pool,
-  operation: 'registration' | 'authentication',
-  username: string,
-  build: (fcParams: string) => Buffer,
-): Promise<string> {
-  const op = operation === 'registration' ? 'Reg' : 'Auth'
+async function respond(port: number, op: 'Reg' | 'Auth', username: string, key: AuthenticatorKey): Promise<string> {
+  const operation = op === 'Reg' ? 'registration' : 'authentication'
   const context = JSON.stringify({ username })
-  const { uafRequest } = await post(pool, `request/${operation}`, JSON.stringify({ op, context }))
+  const { uafRequest } = await post(port, `request/${operation}`, JSON.stringify({ op, context }))
   const [{ header, challenge }] = JSON.parse(uafRequest)
   const fcParams = encodeFcParams({ challenge })
-  const { serverData } = header
-  const response = buildResponse({ op, assertions: [build(fcParams)], serverData, fcParams })
+  const build = op === 'Reg' ? buildRegistration : buildAuthentication
+  // A counter of 0: the responses hold in any order.
+  const assertions = [build({ key, keyId: Buffer.alloc(32, username), fcParams, counter: 0 })]
+  const response = buildResponse({ op, assertions, serverData: header.serverData, fcParams })
   return JSON.stringify({ uafResponse: JSON.stringify([response]) })
 }
 
-const keyIdOf = (username: string): Buffer => Buffer.alloc(32, username)
-
-async function register(pool: Pool, key: AuthenticatorKey, username: string): Promise<void> {
-  const keyId = keyIdOf(username)
-  const body = await ask(pool, 'registration', username, (fcParams) =>
-    buildRegistration({ key, keyId, fcParams, counter: 0 }),
-  )
-  await post(pool, 'registration', body)
-}
-
-async function prepare(pool: Pool, keys: readonly AuthenticatorKey[], algorithm: number): Promise<string[]> {
-  const bodies: string[] = []
-  for (let from = 0; from < RESPONSES; from += KEYS) {
-    const asked = keys.map((key, user) => {
-      const username = `${algorithm} ${user}`
-      const keyId = keyIdOf(username)
-      // A counter of 0: the responses hold in any order.
-      return ask(pool, 'authentication', username, (fcParams) =>
-        buildAuthentication({ key, keyId, fcParams, counter: 0 }),
-      )
-    })
-    bodies.push(...(await Promise.all(asked)))
-  }
-  return bodies.slice(0, RESPONSES)
-}
-
-/** Returns microseconds of processor time for one response, and responses a second. */
-async function measureRoute(server: MeasuredProcess, pool: Pool, bodies: string[]) {
-  const waiting = [...bodies]
-  const before = await server.processorSeconds()
-  const began = performance.now()
-  const client = async () => {
-    for (let body = waiting.pop(); body; body = waiting.pop()) await post(pool, 'authentication', body)
-  }
-  await Promise.all(Array.from({ length: CONNECTIONS }, client))
-  const rate = bodies.length / ((performance.now() - began) / 1000)
-  return { us: (((await server.processorSeconds()) - before) / bodies.length) * 1e6, rate }
-}
-
-function createVerification({ algorithm, privateKey, publicKey }: AuthenticatorKey): Verification {
-  return {
-    key: publicKey.export({ type: 'spki', format: 'pem' }) as string,
-    options: signatureOptions(algorithm),
-    text: SIGNED,
-    signature: signAs(algorithm, privateKey, Buffer.from(SIGNED)).toString('base64'),
-  }
-}
-
-/** Returns microseconds of processor time for one verification, with the key imported already. */
-function measureVerify({ algorithm, privateKey, publicKey }: AuthenticatorKey): number {
-  const data = Buffer.from(SIGNED)
-  const signature = signAs(algorithm, privateKey, data)
-  const options = { key: publicKey, ...signatureOptions(algorithm) }
+/** Returns microseconds of processor time for one verification. */
+function measureVerification(algorithm: number): number {
+  const verifyOne = createVerification(algorithm)
   const began = process.cpuUsage()
-  for (let count = 0; count < RESPONSES; count++) {
-    if (!verify('sha256', data, options, signature)) throw new Error('the signature does not hold')
-  }
+  for (let count = 0; count < RESPONSES; count++) verifyOne()
   const { user, system } = process.cpuUsage(began)
   return (user + system) / RESPONSES
 }

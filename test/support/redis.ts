@@ -15,11 +15,13 @@ export interface StartedRedis extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** Starts Redis in an empty folder, by default on a free port. */
-export async function startRedis(port?: number): Promise<StartedRedis> {
+const NOT_DURABLE = ['--appendonly', 'no']
+
+/** Starts Redis in an empty folder, by default on a free port and without a file. */
+export async function startRedis(port?: number, flags: readonly string[] = NOT_DURABLE): Promise<StartedRedis> {
   const chosen = port ?? (await findFreePort())
   const folder = await mkdtemp(join(tmpdir(), 'trimint-redis-'))
-  const words = ['--port', String(chosen), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
+  const words = ['--port', String(chosen), '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...flags]
   const child = spawn('redis-server', words, { stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = once(child, 'close')
   let said = ''
