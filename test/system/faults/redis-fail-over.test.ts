@@ -15,7 +15,7 @@ import { fewAtATime } from '../../support/stores.ts'
 
 // The primary dies or hangs under load, and Sentinel or the Cluster promotes one of its replicas.
 
-const ROUNDS = FULL ? 10 : 1
+const ROUNDS = FULL ? 30 : 1
 const TIMEOUT = FULL ? 900_000 : 180_000
 
 /**
