@@ -20,6 +20,8 @@ import { perform, startStandIns, upload } from '../../support/stand-ins.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
+/** Describes only violations, which saves half of the time. No enabled rule needs what axe would preload. */
+const AXE_RUN = "axe.run({ resultTypes: ['violations'], preload: false })"
 const run = promisify(execFile)
 const BROWSER_TIMEOUT = 120_000
 /** A finding of axe. */
@@ -474,8 +476,8 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await page.emulateMedia({ colorScheme })
     await page.setViewportSize({ width, height: 900 })
     await fillWithEverything()
-    await page.evaluate(AXE)
-    const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()')
+    if (!(await page.evaluate('"axe" in window'))) await page.evaluate(AXE)
+    const { violations } = await page.evaluate<{ violations: Violation[] }>(AXE_RUN)
     const findings = violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])
     expect(findings).toEqual([])
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width)
