@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BrowserContext, chromium } from 'playwright-core'
+import { expect } from 'vitest'
 import { findProgram } from './programs.ts'
 
 /** Keeps Chromium from sending requests by itself, and resolves no host names: it reaches only this machine. */
@@ -36,3 +37,9 @@ export async function startBrowser(): Promise<StartedBrowser> {
     },
   }
 }
+
+/**
+ * Polls a page as `expect.poll` does, but less often: each look takes 3 ms of processor time, here and in Chromium.
+ */
+export const pollPage = <Seen>(look: () => Seen | Promise<Seen>) =>
+  expect.poll(look, { interval: 100, timeout: 40_000 })

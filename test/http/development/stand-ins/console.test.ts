@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type StartedBrowser, startBrowser } from '../../../support/browser.ts'
+import { pollPage, type StartedBrowser, startBrowser } from '../../../support/browser.ts'
 import { control } from '../../../support/development.ts'
 import { hasProgram } from '../../../support/programs.ts'
 import {
@@ -66,13 +66,13 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await page.getByLabel('Or paste a token').fill(token)
     await page.getByRole('button', { name: 'Decode' }).click()
     const decoded = page.locator('#decoded')
-    await expect.poll(() => decoded.innerText()).toContain('3 tries left')
+    await pollPage(() => decoded.innerText()).toContain('3 tries left')
     await upload(service, token, { query: 'tag=up&index=1' })
-    await expect.poll(() => decoded.innerText()).toMatch(/Samples for the next attempt\s+png 1 × 1, tag up, index 1/)
+    await pollPage(() => decoded.innerText()).toMatch(/Samples for the next attempt\s+png 1 × 1, tag up, index 1/)
     await perform(service, token, 'verify')
     await perform(service, token, 'verify')
     const attempts = decoded.getByRole('list', { name: 'Attempts' })
-    await expect.poll(() => attempts.innerText()).toMatch(/verify\s+LiveDetectionFailed[\s\S]*verify\s+not recognised/)
+    await pollPage(() => attempts.innerText()).toMatch(/verify\s+LiveDetectionFailed[\s\S]*verify\s+not recognised/)
     expect(await decoded.innerText()).toContain('1 tries left')
   })
 
@@ -83,12 +83,12 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await page.getByLabel('Or paste a token').fill(token)
     await page.getByRole('button', { name: 'Decode' }).click()
     const journeys = page.locator('#decoded').getByRole('list', { name: 'Journeys' })
-    await expect.poll(() => journeys.innerText()).toMatch(new RegExp(`${JourneyId}\\s+2 uploaded`))
+    await pollPage(() => journeys.innerText()).toMatch(new RegExp(`${JourneyId}\\s+2 uploaded`))
   })
 
   test('S4: explains a call that was not served', async () => {
     await perform(service, await issueToken(service, 'bcid=bws.112.7'), 'verify', [])
     const row = page.locator('#journal > li').first()
-    await expect.poll(() => row.innerText()).toMatch(/\/verify[\s\S]*400[\s\S]*No samples were uploaded/)
+    await pollPage(() => row.innerText()).toMatch(/\/verify[\s\S]*400[\s\S]*No samples were uploaded/)
   })
 })
