@@ -1,9 +1,18 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 // Threads and processes that tests start would strip the types of every source file again.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/trimint')
+
+// Tests create thousands of files and directories, which costs a tenth of the processor time on a disk.
+const MEMORY = '/dev/shm'
+const MIN_FREE_BYTES = 2 * 2 ** 30
+const isRoomy = (folder: string): boolean => {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize > MIN_FREE_BYTES
+}
+if (existsSync(MEMORY) && isRoomy(MEMORY)) process.env.TMPDIR ??= MEMORY
 
 const FULL = process.env.TRIMINT_TEST_FULL === '1'
 
@@ -21,7 +30,7 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000, interval: 20 } },
     // Most tests wait for timers and processes. The default, one worker fewer than cores, leaves a small machine idle; each
     // worker imports the service again.
-    maxWorkers: 4,
+    maxWorkers: 6,
     projects: [
       {
         extends: true,

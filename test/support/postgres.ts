@@ -108,7 +108,15 @@ async function initialise(data: string): Promise<void> {
 async function launch(folder: string, settings: Settings): Promise<StartedPostgres> {
   const data = join(folder, 'data')
   const port = Number(settings.port ?? (await findFreePort()))
-  const all = { fsync: 'off', listen_addresses: '127.0.0.1', port: String(port), shared_buffers: '32MB', ...settings }
+  const all = {
+    fsync: 'off',
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    shared_buffers: '32MB',
+    // In the data folder: a killed server leaves other shared memory behind.
+    dynamic_shared_memory_type: 'mmap',
+    ...settings,
+  }
   const words = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const child = spawn(join(BIN ?? '', 'postgres'), ['-D', data, '-k', folder, ...words], {
     ...identity,

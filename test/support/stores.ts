@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdtempSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -84,18 +84,7 @@ async function emptyFile(name: string): Promise<void> {
   for (const { name } of tables.all()) database.exec(`DELETE FROM ${name}`)
 }
 
-/** Creates a folder for files of stores: in memory where the system allows, since each commit waits for the disk. */
+/** Creates a folder for files of stores. */
 export function createStoreFolder(name: string): string {
-  return mkdtempSync(join(isWritable(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), `trimint-${name}-`))
-}
-
-const MEMORY_FOLDER = '/dev/shm'
-
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK)
-    return true
-  } catch {
-    return false
-  }
+  return mkdtempSync(join(tmpdir(), `trimint-${name}-`))
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
 import { getToken, QUERY } from '../../support/bws.ts'
 import { FULL } from '../../support/full.ts'
@@ -22,7 +22,11 @@ async function startPair() {
   const standby = stack.use(await primary.startStandby())
   await primary.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
   await primary.query('SELECT pg_reload_conf()')
-  await expect.poll(() => primary.query('SELECT sync_state FROM pg_stat_replication')).toEqual([{ sync_state: 'sync' }])
+  const isSynchronous = async () => {
+    const states = await primary.query('SELECT sync_state FROM pg_stat_replication')
+    expect(states).toEqual([{ sync_state: 'sync' }])
+  }
+  await vi.waitFor(isSynchronous, { timeout: 30_000 })
   const url = primary.url.replace(/@.*\//, `@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/`)
   const instances: Stores[] = []
   for (const _ of [1, 2]) {
@@ -97,77 +101,78 @@ describe.skipIf(!hasPostgres())('PostgreSQL with a synchronous standby', () => {
     },
   )
 
-  test('rejects a write whose wait for the standby an administrator cancelled', async () => {
-    await using pair = await startPair()
-    const [stores] = pair.instances as [Stores]
-    pair.standby.freeze()
-    const cancelled = pair.primary.query(CANCEL_FIRST_WAIT)
-    const isWatching = () => pair.primary.query("SELECT FROM pg_stat_activity WHERE query LIKE 'DO $cancel$%'")
-    await expect.poll(isWatching).not.toEqual([])
-    await expect(stores.tokens.create(createRecord())).rejects.toThrow('not confirmed')
-    await cancelled
-  })
-
-  test('leaves few sessions behind in a server that waits for its standby', async () => {
-    await using pair = await startPair()
-    pair.standby.freeze()
-    const ends = performance.now() + 4_000
-    while (performance.now() < ends) {
-      const calls = pair.instances.flatMap(({ tokens }) => [
-        tokens.create(createRecord()),
-        tokens.create(createRecord()),
-      ])
-      await Promise.allSettled(calls)
-    }
-    const [row] = await pair.primary.query(
-      "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'trimint%' AND backend_type = 'client backend'",
-    )
-    // For each of two instances: five connections, and eight that were given up.
-    expect(Number(row?.count)).toBeLessThanOrEqual(2 * (5 + 8 + 1))
-
-    pair.standby.thaw()
-    await expect
-      .poll(() =>
-        Promise.all(
-          pair.instances.map(({ tokens }) =>
-            tokens.create(createRecord()).then(
-              () => true,
-              () => false,
-            ),
-          ),
-        ),
-      )
-      .toEqual([true, true])
-  })
-
-  test('makes no revocation known that was read from a server that can no longer confirm writes', async () => {
-    await using pair = await startPair()
-    const [stores] = pair.instances as [Stores]
-    await stores.revocations.since(undefined)
-    pair.standby.freeze()
-    await expect(stores.revocations.since(undefined)).rejects.toThrow('not answered')
-  })
-
-  test('is not ready while it cannot confirm writes, and names the contracts that still issue tokens', async () => {
-    await using pair = await startPair()
-    const [stores] = pair.instances as [Stores]
-    const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN }
-    await using service = await startService({ stores, configuration })
-    const readiness = async () => {
-      const { status, body } = await service.request('/readyz')
-      return { status, body: JSON.parse(body) as unknown }
-    }
-    expect(await readiness()).toEqual({ status: 200, body: { status: 'ready' } })
-    pair.standby.freeze()
-    await expect.poll(readiness).toEqual({
-      status: 503,
-      body: { status: 'not_ready', reasons: ['store_unavailable'], serving: ['bws', 'idscan'] },
+  describe('whose standby hangs', () => {
+    let pair: Awaited<ReturnType<typeof startPair>>
+    beforeAll(async () => {
+      pair = await startPair()
     })
-    expect((await getToken(service, QUERY)).status).toBe(200)
-    expect((await login(service)).status).toBe(200)
-    expect(codeOf(await create(service, 'registration'))).toBe(1500)
-    pair.standby.thaw()
-    await expect.poll(readiness).toEqual({ status: 200, body: { status: 'ready' } })
-    await expect.poll(async () => codeOf(await create(service, 'registration'))).toBe(1200)
+    afterAll(() => pair?.[Symbol.asyncDispose]())
+    afterEach(async () => {
+      pair.standby.thaw()
+      const create = ({ tokens }: Stores) =>
+        tokens.create(createRecord()).then(
+          () => 'created',
+          () => 'rejected',
+        )
+      // Each instance works again.
+      const outcomes = async () => expect(await Promise.all(pair.instances.map(create))).toEqual(['created', 'created'])
+      await vi.waitFor(outcomes, { timeout: 30_000 })
+    })
+
+    test('rejects a write whose wait for the standby an administrator cancelled', async () => {
+      const [stores] = pair.instances as [Stores]
+      pair.standby.freeze()
+      const cancelled = pair.primary.query(CANCEL_FIRST_WAIT)
+      const isWatching = () => pair.primary.query("SELECT FROM pg_stat_activity WHERE query LIKE 'DO $cancel$%'")
+      await expect.poll(isWatching).not.toEqual([])
+      await expect(stores.tokens.create(createRecord())).rejects.toThrow('not confirmed')
+      await cancelled
+    })
+
+    test('leaves few sessions behind in a server that waits for its standby', async () => {
+      pair.standby.freeze()
+      const ends = performance.now() + 4_000
+      while (performance.now() < ends) {
+        const calls = pair.instances.flatMap(({ tokens }) => [
+          tokens.create(createRecord()),
+          tokens.create(createRecord()),
+        ])
+        await Promise.allSettled(calls)
+      }
+      const [row] = await pair.primary.query(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'trimint%' AND backend_type = 'client backend'",
+      )
+      // For each of two instances: five connections, and eight that were given up.
+      expect(Number(row?.count)).toBeLessThanOrEqual(2 * (5 + 8 + 1))
+    })
+
+    test('makes no revocation known that was read from a server that can no longer confirm writes', async () => {
+      const [stores] = pair.instances as [Stores]
+      await stores.revocations.since(undefined)
+      pair.standby.freeze()
+      await expect(stores.revocations.since(undefined)).rejects.toThrow('not answered')
+    })
+
+    test('is not ready while it cannot confirm writes, and names the contracts that still issue tokens', async () => {
+      const [stores] = pair.instances as [Stores]
+      const configuration = { idscan: { accounts: [ACCOUNT] }, nevisfido: OPEN }
+      await using service = await startService({ stores, configuration })
+      const readiness = async () => {
+        const { status, body } = await service.request('/readyz')
+        return { status, body: JSON.parse(body) as unknown }
+      }
+      expect(await readiness()).toEqual({ status: 200, body: { status: 'ready' } })
+      pair.standby.freeze()
+      await expect.poll(readiness).toEqual({
+        status: 503,
+        body: { status: 'not_ready', reasons: ['store_unavailable'], serving: ['bws', 'idscan'] },
+      })
+      expect((await getToken(service, QUERY)).status).toBe(200)
+      expect((await login(service)).status).toBe(200)
+      expect(codeOf(await create(service, 'registration'))).toBe(1500)
+      pair.standby.thaw()
+      await expect.poll(readiness).toEqual({ status: 200, body: { status: 'ready' } })
+      await expect.poll(async () => codeOf(await create(service, 'registration'))).toBe(1200)
+    })
   })
 })

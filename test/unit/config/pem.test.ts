@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { checkCertificateChain, checkPrivateKey, checkValidity, isUsablePair } from '../../../src/config/pem.ts'
 import { cert, key, otherCert, otherKey } from '../../support/certificate.ts'
 import { hasProgram } from '../../support/programs.ts'
@@ -76,7 +76,7 @@ test('names the length of a short RSA key', () => {
 
 test.skipIf(!hasProgram('openssl'))('names the length of a short RSA key in a certificate', () => {
   const folder = mkdtempSync(join(tmpdir(), 'trimint-pem-'))
-  afterAll(() => rmSync(folder, { recursive: true }))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
   const file = join(folder, 'key.pem')
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }))
