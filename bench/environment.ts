@@ -45,6 +45,9 @@ export interface BenchEnvironment extends AsyncDisposable {
 /** Every write is synced to the disk. The file is not rewritten: that starts at 64 MB, and delays every answer. */
 const DURABLE_REDIS = '--appendonly yes --appendfsync always --auto-aof-rewrite-percentage 0 --databases 1000'
 
+/** With less memory than the indexes of a million tokens need, each creation would wait for the disk. */
+const DURABLE_POSTGRES = { fsync: 'on', shared_buffers: '512MB', max_wal_size: '8GB' }
+
 /** @param cores undefined lets the system choose the core of every process */
 export async function createBenchEnvironment(cores?: Cores): Promise<BenchEnvironment> {
   const folder = await mkdtemp(join(tmpdir(), 'trimint-bench-'))
@@ -69,7 +72,7 @@ export async function createBenchEnvironment(cores?: Cores): Promise<BenchEnviro
     async openStore(kind, serverFolder) {
       if (kind === 'sqlite') return `sqlite:${join(serverFolder, 'trimint.db')}`
       if (kind === 'postgres') {
-        postgres ??= owned.use(await startPostgres({ fsync: 'on' }))
+        postgres ??= owned.use(await startPostgres(DURABLE_POSTGRES))
         return postgres.createDatabase()
       }
       redis ??= owned.use(await startRedis(undefined, DURABLE_REDIS.split(' ')))
