@@ -25,6 +25,10 @@ export const LOGIN: Requests = {
   expect: `^\\{"access_token":"(${JWS})"`,
 }
 
+const OPAQUE = '[\\w-]+'
+const created = (token: string, sessionId: string): string =>
+  `^\\{"token":"${token}","sessionId":"${sessionId}","statusCode":1200\\}$`
+
 export const CREATE: Requests = {
   request: formatRequest(
     'POST /nevisfido/token/create/registration',
@@ -35,7 +39,7 @@ export const CREATE: Requests = {
     },
     JSON.stringify({ op: 'Reg', context: '{"username":"jeff"}' }),
   ),
-  expect: '^\\{"token":"([\\w-]+)","sessionId":"[\\w-]+","statusCode":1200\\}$',
+  expect: created(`(${OPAQUE})`, OPAQUE),
 }
 
 const check = (path: string): Requests => ({
@@ -63,6 +67,15 @@ const redeem: Requests = {
   expect: '^\\{"statusCode":1200,"uafRequest":"',
 }
 
+const status: Requests = {
+  request: formatRequest(
+    'POST /nevisfido/status',
+    { authorization: basic('backend', SECRETS.client), 'content-type': 'application/json', accept: 'application/json' },
+    JSON.stringify({ sessionId: TOKEN_PLACE }),
+  ),
+  expect: '"status":"tokenCreated"',
+}
+
 const UNLIMITED_USES = 1e9
 
 export const idscanCheck: Traffic = { requests: { ...check('idscan/scanning'), uses: UNLIMITED_USES }, tokens: LOGIN }
@@ -72,6 +85,10 @@ const countedCheck: Traffic = {
 }
 const introspection: Traffic = { requests: { ...introspect, uses: UNLIMITED_USES }, tokens: LOGIN }
 const redemption: Traffic = { requests: redeem, tokens: CREATE }
+const sessionStatus: Traffic = {
+  requests: { ...status, uses: UNLIMITED_USES },
+  tokens: { ...CREATE, expect: created(OPAQUE, `(${OPAQUE})`) },
+}
 
 function workload(name: string, title: string, kind: StoreKind, traffic: Traffic, target?: number): Candidate {
   return {
@@ -100,6 +117,7 @@ export const WORKLOADS: readonly Candidate[] = [
   workload('check-counted-sqlite', 'gateway check, counted, SQLite', 'sqlite', countedCheck),
   workload('check-counted-redis', 'gateway check, counted, Redis', 'redis', countedCheck),
   workload('introspect', 'introspection, IDscan', 'sqlite', introspection),
+  workload('status-sqlite', 'nevisFIDO status, SQLite', 'sqlite', sessionStatus),
   workload('redeem-sqlite', 'nevisFIDO redeem, SQLite', 'sqlite', redemption),
   workload('create-postgres', 'nevisFIDO create, PostgreSQL', 'postgres', { requests: CREATE }, 0.2),
   workload('redeem-postgres', 'nevisFIDO redeem, PostgreSQL', 'postgres', redemption),
