@@ -7,7 +7,7 @@ import { type Entry, sizeOf, toBriefRecord, toRecord } from './entry.ts'
 import type { Journal } from './journal.ts'
 import type { IsSecret } from './redact.ts'
 import { type JournalRecord, type ParsedFilter, type RequestFilter, requestFilter } from './schema.ts'
-import { serveStream } from './stream.ts'
+import { type Stream, serveStream } from './stream.ts'
 
 const DEFAULT_WAIT_MS = 5_000
 
@@ -73,7 +73,10 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     const entry = journal.entries().find((candidate) => candidate.id === id)
     return entry ? keep(entry) : null
   })
-  const clear = shared.define('journal.clear', () => journal.clear())
+  const clear = shared.define('journal.clear', () => {
+    journal.clear()
+    for (const stream of streams) stream.empty()
+  })
 
   // While any process follows the journal, every process passes on its entries.
   let followed = 0
@@ -154,7 +157,7 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
 
   let isClosed = false
   const waiting = new Set<() => void>()
-  const streams = new Set<() => void>()
+  const streams = new Set<Stream>()
 
   return {
     api: {
@@ -164,7 +167,8 @@ export function createJournalPart({ shared }: PartDependencies, journal: Journal
     resets: { journal: () => clear(undefined) },
     close() {
       isClosed = true
-      for (const end of [...waiting, ...streams]) end()
+      for (const end of waiting) end()
+      for (const stream of streams) stream.end()
     },
     routes(app: FastifyInstance) {
       serveMethods(app, '/requests', {

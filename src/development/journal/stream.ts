@@ -4,9 +4,15 @@ import { ControlError } from '../control/errors.ts'
 import { queryOf, serveMethods } from '../control/routes.ts'
 import type { JournalRecord } from './schema.ts'
 
+export interface Stream {
+  end(): void
+  /** Tells the reader that the requests until now are gone. */
+  empty(): void
+}
+
 export interface StreamOptions {
-  /** Functions that end the open streams. */
-  readonly streams: Set<() => void>
+  /** The open streams. */
+  readonly streams: Set<Stream>
   /** Calls a listener for each further request; resolves to a function that ends it. */
   readonly follow: (listener: (record: JournalRecord) => void) => Promise<() => Promise<unknown>>
   /** Returns which requests a query asks for. @throws ControlError for an invalid query. */
@@ -21,7 +27,7 @@ const MAX_UNSENT_BYTES = 1024 * 1024
 /** Shorter than the time after which the listener closes a silent connection. */
 const KEEP_ALIVE_MS = 30_000
 
-/** Serves further requests as server-sent events (L19). */
+/** Serves further requests as server-sent events, and an event `emptied` where the journal is emptied (L19). */
 export function serveStream(app: FastifyInstance, url: string, { streams, follow, accept }: StreamOptions): void {
   serveMethods(app, url, {
     async GET(request, reply) {
@@ -32,15 +38,15 @@ export function serveStream(app: FastifyInstance, url: string, { streams, follow
         throw new ControlError(503, 'temporarily_unavailable', `too many streams; expected at most ${MAX_STREAMS}`)
       }
       const { raw } = reply
-      const end = (): void => void raw.destroy()
-      streams.add(end)
+      const stream: Stream = { end: () => void raw.destroy(), empty: () => write('event: emptied\ndata: {}\n\n') }
+      streams.add(stream)
       const unfollow = await follow((record) => {
         if (isWanted(record)) write(`data: ${JSON.stringify(record)}\n\n`)
       })
       const keepAlive = setInterval(() => write(':\n\n'), KEEP_ALIVE_MS)
       raw.once('close', () => {
         clearInterval(keepAlive)
-        streams.delete(end)
+        streams.delete(stream)
         // The primary may have ended first.
         void unfollow().catch(() => undefined)
       })
@@ -56,9 +62,10 @@ export function serveStream(app: FastifyInstance, url: string, { streams, follow
       raw.flushHeaders()
 
       function write(text: string): void {
-        if (raw.destroyed) return
+        // Another worker may pass on a request before the stream is open.
+        if (raw.destroyed || !raw.headersSent) return
         raw.write(text)
-        if (raw.writableLength > MAX_UNSENT_BYTES) end()
+        if (raw.writableLength > MAX_UNSENT_BYTES) stream.end()
       }
       return reply
     },

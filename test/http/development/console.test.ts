@@ -442,12 +442,14 @@ describe.skipIf(!hasProgram('chromium'))('the console in a browser', { timeout: 
     await pollPage(() => rows(page).count()).toBe(0)
   })
 
-  test('L25: shows that another program has emptied the journal', async () => {
+  test.each([0, 1])('L25: shows that another program has emptied the journal, and %d requests since', async (since) => {
     await getToken(service, QUERY)
-    await pollPage(() => rows(page).count()).toBe(1)
+    await getToken(service, QUERY)
+    await pollPage(() => rows(page).count()).toBe(2)
     await control(service, 'DELETE', '/requests')
-    await pollPage(() => rows(page).count()).toBe(0)
-    expect(await text('#count')).toBe('0 requests')
+    for (let sent = 0; sent < since; sent++) await getToken(service, QUERY, WRONG)
+    await pollPage(() => rows(page).count()).toBe(since)
+    expect(await text('#count')).toBe(`${since} ${since === 1 ? 'request' : 'requests'}`)
   })
 
   test('L26: works by keyboard', async () => {

@@ -394,6 +394,16 @@ describe('L19: streams requests', () => {
     stream.destroy()
   })
 
+  test.each([
+    ['DELETE', '/requests', undefined],
+    ['POST', '/reset', { only: ['journal'] }],
+  ] as const)('L19: tells its readers that %s %s emptied the journal', async (method, path, body) => {
+    const stream = await open()
+    await control(service, method, path, body)
+    expect(await once(stream, 'data')).toEqual(['event: emptied\ndata: {}\n\n'])
+    stream.destroy()
+  })
+
   test('L19: ends its reply to HEAD, so that the connection answers further requests', async () => {
     const request = (method: string, path: string) => `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n`
     const socket = connect(service.port, '127.0.0.1').setEncoding('utf8')

@@ -4,11 +4,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { expect, test } from 'vitest'
 import type { JournalRecord } from '../../../src/development/journal/schema.ts'
-import { serveStream } from '../../../src/development/journal/stream.ts'
+import { type Stream, serveStream } from '../../../src/development/journal/stream.ts'
 
 test('L19: cuts off a reader that does not read', async () => {
   const app = Fastify()
-  const streams = new Set<() => void>()
+  const streams = new Set<Stream>()
   let listener: (record: JournalRecord) => void = () => undefined
   serveStream(app, '/stream', {
     streams,

@@ -31,7 +31,7 @@ export async function call(method, path, body) {
  * Follows server-sent events. `EventSource` cannot send `Authorization`.
  *
  * @param {string} path
- * @returns {Promise<AsyncGenerator<any>>} resolves once the server sends, so that no event is missed from then on.
+ * @returns {Promise<AsyncGenerator<{ event: string, data: any }>>} resolves once the server sends, so that no event is missed from then on.
  */
 export async function follow(path) {
   const { body } = await send(path, {})
@@ -48,8 +48,9 @@ async function* readEvents(stream) {
     if (done) return
     const events = (pending + value).split('\n\n')
     pending = events.pop() ?? ''
-    for (const event of events) {
-      if (event.startsWith('data: ')) yield JSON.parse(event.slice('data: '.length))
+    for (const text of events) {
+      const { event = 'message', data } = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/s)))
+      if (data) yield { event, data: JSON.parse(data) }
     }
   }
 }

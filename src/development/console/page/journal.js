@@ -55,13 +55,6 @@ export function clearJournal() {
   summarise()
 }
 
-/** Removes all requests from the page where the server has none: another program may have emptied the journal. */
-export async function refreshJournal() {
-  if (entries.length === 0) return
-  const { requests } = await call('GET', 'requests?limit=1')
-  if (requests.length === 0 && arrived.length === 0) clearJournal()
-}
-
 /** Draws the chart for this moment. */
 export function refreshChart() {
   drawChart(entries)
@@ -90,7 +83,11 @@ async function followOnce(onRequests) {
   arrived = requests.toReversed()
   showArrived()
   showConnection('live')
-  for await (const record of stream) {
+  for await (const { event, data: record } of stream) {
+    if (event === 'emptied') {
+      clearJournal()
+      continue
+    }
     if (known.delete(identify(record))) continue
     if (arrived.length === 0) {
       requestAnimationFrame(() => {

@@ -5,7 +5,7 @@ import { refreshClock, startClock, tick } from './clock.js'
 import { attempt, find } from './dom.js'
 import { refreshFaults, startFaults } from './faults.js'
 import { startIssuing } from './issue.js'
-import { clearJournal, refreshChart, refreshJournal, startJournal } from './journal.js'
+import { clearJournal, refreshChart, startJournal } from './journal.js'
 import { refreshGuard, refreshSessions } from './sessions.js'
 import { refreshToken, startTokens } from './token.js'
 
@@ -51,7 +51,7 @@ async function start() {
   }, TICK_MS)
   setInterval(() => {
     if (document.hidden) return
-    void Promise.all([refreshJournal(), refresh()]).catch(ignoreOutage)
+    void refresh().catch(ignoreOutage)
   }, REFRESH_MS)
   await Promise.all([startFaults(), startIssuing(), refresh()])
 }
