@@ -85,6 +85,8 @@ async function followOnce(onRequests) {
   showConnection('live')
   for await (const { event, data: record } of stream) {
     if (event === 'emptied') {
+      // The list may have been read after this, and then the stream repeats all of it.
+      known.clear()
       clearJournal()
       continue
     }
