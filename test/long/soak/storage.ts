@@ -50,7 +50,7 @@ async function openFile(): Promise<Storage> {
 }
 
 /** Keys without a time to live that hold many records, or none of a token. */
-const LASTING = /^trimint:(?:replicas|signing-keys|revocations|revocations-by-end|failures|failures-by-end)$/
+const LASTING = /^trimint:(?:reserve|replicas|signing-keys|revocations|revocations-by-end|failures|failures-by-end)$/
 
 async function openRedis(): Promise<Storage> {
   const redis = await startRedis()
