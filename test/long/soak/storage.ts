@@ -50,7 +50,8 @@ async function openFile(): Promise<Storage> {
 }
 
 /** Keys without a time to live that hold many records, or none of a token. */
-const LASTING = /^trimint:(?:reserve|replicas|signing-keys|revocations|revocations-by-end|failures|failures-by-end)$/
+const LASTING =
+  /^trimint:(?:anonymous|credentials|reserve|replicas|signing-keys|revocations(?:-by-end|-by-subject)?|failures-by-end|failures-blocks)$/
 
 async function openRedis(): Promise<Storage> {
   const redis = await startRedis()
