@@ -328,7 +328,10 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis whose writes wait for a re
       await outcomeOf(write(instances[at] as Stores)),
     ])
     const outcomes = Object.fromEntries(await Promise.all(attempts)) as Record<string, string>
-    const rejection = 'NotReplicatedError: 0 of 1 replicas have confirmed a write within 700 ms'
+    // On a busy machine, the time limit of the whole step may come first.
+    const rejection = expect.stringMatching(
+      /0 of 1 replicas have confirmed a write within 700 ms|Redis has not answered within 800 ms/,
+    )
     expect(outcomes).toEqual(Object.fromEntries(Object.keys(writes).map((name) => [name, rejection])))
 
     pair.replica.thaw()
