@@ -9,7 +9,7 @@ import {
   type Scope,
   scopesOf,
 } from './guard-scopes.ts'
-import type { FailedAttemptStore } from './ports/failed-attempt-store.ts'
+import type { FailedAttemptStore, FailureCount } from './ports/failed-attempt-store.ts'
 
 export interface Guard {
   /** Returns for how many more milliseconds an attempt is blocked; 0 if it is not. */
@@ -59,6 +59,10 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   const blockMs = settings.block * 1000
   /** The steps of the store that run, by the key of their count. */
   const steps = new Map<string, Set<Promise<boolean>>>()
+  /** The accounts that the store has yet to forget, once for each success. */
+  const forgetting: string[] = []
+  /** The accounts that the list which is read at the moment may still have, although they were forgotten. */
+  let forgotten = new Set<string>()
   let isStoreAway = false
   let isRefreshing = false
 
@@ -151,11 +155,15 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
     if (known && known.failures < ofAddress.limit) {
       remember({ ...known, failures: Math.max(0, known.failures - failures) }, ofAddress.limit)
     }
+    forgotten.add(account.key)
+    forgetting.push(account.key)
     try {
       const removed = await store.remove(account.key, account.limit)
       if (removed > 0) await store.subtract(ofAddress.key, removed, ofAddress.limit)
     } catch (error) {
       onStoreError(error)
+    } finally {
+      forgetting.splice(forgetting.indexOf(account.key), 1)
     }
   }
 
@@ -183,8 +191,13 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
       isRefreshing = true
       try {
         const now = clock()
+        forgotten = new Set(forgetting)
         const listed = await store.list(now, { blocks: MAX_BLOCKS, counts: MAX_COUNTS })
-        memory.replace(listed, now, (count) => isBlock(count, settings))
+        const kept = [...forgotten].map((key) => running(key, now)).filter((count) => count !== undefined)
+        const isBlocking = (count: FailureCount): boolean => isBlock(count, settings)
+        // A success does not end a block.
+        const current = listed.filter((count) => !forgotten.has(count.key) || isBlocking(count))
+        memory.replace([...current, ...kept], now, isBlocking)
         isStoreAway = false
       } catch (error) {
         isStoreAway = true

@@ -3,7 +3,7 @@ import { clientNetwork } from '../../../src/core/address.ts'
 import { createGuard, type Guard, noGuard } from '../../../src/core/guard.ts'
 import { createGuardMemory, type GuardMemory } from '../../../src/core/guard-memory.ts'
 import { type Attempt, isBlock } from '../../../src/core/guard-scopes.ts'
-import type { FailedAttemptStore } from '../../../src/core/ports/failed-attempt-store.ts'
+import type { FailedAttemptStore, FailureCount } from '../../../src/core/ports/failed-attempt-store.ts'
 import { openStore } from '../../support/stores.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
@@ -396,6 +396,91 @@ test('does not bring back a count that was removed while the store failed', asyn
   adding.reject(new Error('store failed'))
   await failed
   expect(memory.get('address 10.0.0.1')).toBeUndefined()
+})
+
+describe('a success during a refresh', () => {
+  const removals = [
+    [
+      'while the list is read',
+      async (guard: Guard, list: () => Promise<void>) => {
+        const refreshed = guard.refresh()
+        guard.succeed(psc)
+        await list()
+        await refreshed
+      },
+    ],
+    [
+      'before it, where the store has yet to forget the failures',
+      async (guard: Guard, list: () => Promise<void>) => {
+        guard.succeed(psc)
+        const refreshed = guard.refresh()
+        await list()
+        await refreshed
+      },
+    ],
+  ] as const
+
+  /** Creates a guard whose store lists counts as they were before the success, and forgets them later. */
+  async function createSlow() {
+    const listing = Promise.withResolvers<void>()
+    const removing = Promise.withResolvers<void>()
+    const removed = Promise.withResolvers<void>()
+    let stale: Awaited<ReturnType<FailedAttemptStore['list']>> = []
+    const guard = create({
+      ...store,
+      list: () => listing.promise.then(() => stale),
+      remove: async (...words) => {
+        await removing.promise
+        const failures = await store.remove(...words)
+        removed.resolve()
+        return failures
+      },
+    })
+    await fail(guard, psc, 2)
+    stale = await store.list(clock(), { blocks: 10, counts: 10 })
+    /** @param changes to what the account's count was. */
+    async function list(changes: Partial<FailureCount> = {}): Promise<void> {
+      stale = stale.map((count) =>
+        count.key.includes('psc') && count.key.includes('10.0.0.1') ? { ...count, ...changes } : count,
+      )
+      listing.resolve()
+    }
+    async function remove(): Promise<void> {
+      removing.resolve()
+      await removed.promise
+    }
+    return { guard, list, remove }
+  }
+
+  test.each(removals)('I24: leaves the failures of the account forgotten: a success %s', async (_, succeed) => {
+    const { guard, list, remove } = await createSlow()
+    await succeed(guard, list)
+    await remove()
+    await fail(guard, psc, 1)
+    expect(guard.blockedFor(psc)).toBe(0)
+  })
+
+  test('I24: keeps a block by another process, also after a further failure', async () => {
+    const { guard, list, remove } = await createSlow()
+    const refreshed = guard.refresh()
+    guard.succeed(psc)
+    await remove()
+    await fail(guard, psc, 1)
+    await list({ failures: 3, expires: clock() + 300_000 })
+    await refreshed
+    expect(guard.blockedFor(psc)).toBe(300_000)
+  })
+
+  test('I24: keeps the failures of the account since', async () => {
+    const { guard, list, remove } = await createSlow()
+    const refreshed = guard.refresh()
+    guard.succeed(psc)
+    await remove()
+    await fail(guard, psc, 3)
+    await list()
+    await refreshed
+    expect(guard.blockedFor(psc)).toBe(300_000)
+  })
 })
 
 test('runs only one refresh at a time', async () => {
