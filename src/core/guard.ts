@@ -59,9 +59,9 @@ export function createGuard({ settings, memory, store, clock, onBlock, onStoreEr
   const blockMs = settings.block * 1000
   /** The steps of the store that run, by the key of their count. */
   const steps = new Map<string, Set<Promise<boolean>>>()
-  /** The accounts that the store has yet to forget, once for each success. */
+  /** Accounts whose failures the store has yet to delete, once for each success. */
   const forgetting: string[] = []
-  /** The accounts that the list which is read at the moment may still have, although they were forgotten. */
+  /** Accounts whose deleted failures the list that is being read may still contain. */
   let forgotten = new Set<string>()
   let isStoreAway = false
   let isRefreshing = false

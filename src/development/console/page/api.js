@@ -31,7 +31,8 @@ export async function call(method, path, body) {
  * Follows server-sent events. `EventSource` cannot send `Authorization`.
  *
  * @param {string} path
- * @returns {Promise<AsyncGenerator<{ event: string, data: any }>>} resolves once the server sends, so that no event is missed from then on.
+ * @returns {Promise<AsyncGenerator<{ event: string, data: unknown }>>} resolves once the server sends, so that no event is
+ *   missed from then on.
  */
 export async function follow(path) {
   const { body } = await send(path, {})

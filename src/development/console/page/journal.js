@@ -83,13 +83,14 @@ async function followOnce(onRequests) {
   arrived = requests.toReversed()
   showArrived()
   showConnection('live')
-  for await (const { event, data: record } of stream) {
+  for await (const { event, data } of stream) {
     if (event === 'emptied') {
       // The list may have been read after this, and then the stream repeats all of it.
       known.clear()
       clearJournal()
       continue
     }
+    const record = /** @type {JournalRecord} */ (data)
     if (known.delete(identify(record))) continue
     if (arrived.length === 0) {
       requestAnimationFrame(() => {
