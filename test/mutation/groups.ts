@@ -6,7 +6,7 @@ export interface Group {
   readonly mutate: readonly string[]
   /** In order of speed: the first test that fails ends the run. */
   readonly tests: readonly string[]
-  /** Programs to treat as missing, since tests that need them do not cover these sources. */
+  /** Programs and stores to leave out, since tests that need them do not cover these sources. */
   readonly without?: readonly string[]
   /** Whether the tests measure time. If so, each waits until the machine is idle (quiet.ts). */
   readonly timed?: boolean
@@ -20,6 +20,17 @@ const STORE_TESTS = [
   'test/system/store/usage-store.test.ts',
   'test/system/store/token-store.test.ts',
   'test/system/store/revocation-store.test.ts',
+  'test/system/store/credential-store.test.ts',
+]
+
+/** What finds a server among several. */
+const TOPOLOGY = [
+  'src/store/redis/ask-servers.ts',
+  'src/store/redis/cluster.ts',
+  'src/store/redis/connection.ts',
+  'src/store/redis/primary.ts',
+  'src/store/redis/sentinel.ts',
+  'src/store/redis/topology.ts',
 ]
 
 export const GROUPS: Readonly<Record<string, Group>> = {
@@ -84,18 +95,28 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'src/store/instrumented.ts',
     ],
     tests: ['test/unit/store/*.test.ts', 'test/system/store/sqlite-*.test.ts', ...STORE_TESTS],
-    without: ['redis-server'],
+    without: ['redis-server', 'postgres'],
     timed: true,
   },
   'store-redis': {
-    mutate: ['src/store/redis/*.ts', 'src/store/open-stores.ts'],
-    tests: [
-      'test/unit/store/batcher.test.ts',
-      'test/system/store/redis-client.test.ts',
-      'test/system/store/redis-topology.test.ts',
-      ...STORE_TESTS,
-    ],
+    mutate: ['src/store/redis/*.ts', ...TOPOLOGY.map((file) => `!${file}`), 'src/store/open-stores.ts'],
+    tests: ['test/unit/store/batcher.test.ts', 'test/system/store/redis-client.test.ts', ...STORE_TESTS],
+    without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],
+  },
+  'store-redis-topology': {
+    mutate: TOPOLOGY,
+    tests: ['test/system/store/redis-client.test.ts', 'test/system/store/redis-topology.test.ts', ...STORE_TESTS],
+    without: ['redis nodes', 'postgres'],
+    timed: true,
+    preload: ['src/store/redis/open.ts'],
+  },
+  'store-postgres': {
+    mutate: ['src/store/postgres/*.ts'],
+    tests: ['test/system/store/postgres-database.test.ts', ...STORE_TESTS],
+    without: ['redis-server'],
+    timed: true,
+    preload: ['src/store/postgres/open.ts'],
   },
 }

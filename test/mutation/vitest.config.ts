@@ -18,7 +18,7 @@ class InOrder extends BaseSequencer {
 /** The tests of one group (run.ts), without projects: Stryker's runner identifies tests by file and name only. */
 export default defineConfig({
   test: {
-    globalSetup: ['test/mutation/no-leak-recorder.ts'],
+    globalSetup: ['test/mutation/no-leak-recorder.ts', 'test/support/run-folder-setup.ts'],
     setupFiles: ['test/mutation/quiet.ts', ...preload],
     // Ends tests that wait for ever. Groups without quiet.ts run on a busy machine, so they get longer.
     testTimeout: timed ? 20_000 : 120_000,

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { findFreePort } from './ports.ts'
+import { isLeftOut } from './programs.ts'
 import { hasRunFolder, makeOnce } from './run-folder.ts'
 
 const run = promisify(execFile)
@@ -15,7 +16,7 @@ const run = promisify(execFile)
 const PASSWORD = 'postgres-password'
 
 /** The newest installed version's programs, which Debian keeps out of the PATH. */
-const BIN = globSync('/usr/lib/postgresql/*/bin').sort().at(-1)
+const BIN = isLeftOut('postgres') ? undefined : globSync('/usr/lib/postgresql/*/bin').sort().at(-1)
 
 /** Returns whether PostgreSQL is installed, for `test.skipIf`. */
 export function hasPostgres(): boolean {

@@ -17,12 +17,15 @@ const sourcesOf = (program: Program): readonly string[] => [
 /** The words of `npm start` after `node`. */
 export const SOURCES = sourcesOf('main')
 
+/** In test/mutation, where a bundle would be without the mutant. */
+const isMutated = process.env.TRIMINT_MUTATION_TESTS !== undefined
+
 /**
  * Returns what tests pass to Node to start a program: a bundle as the package has it, built once for the whole run. It
- * starts with a quarter less processor time than the sources. Runs without a folder start the sources.
+ * starts with a quarter less processor time than the sources. Benchmarks and test/mutation start the sources.
  */
 export async function programWords(program: Program = 'main'): Promise<readonly string[]> {
-  if (!hasRunFolder()) return sourcesOf(program)
+  if (!hasRunFolder() || isMutated) return sourcesOf(program)
   const dist = join(await makeOnce('package', layOutPackage), 'dist')
   return ['--require', join(dist, 'preload.cjs'), join(dist, `${program}.js`)]
 }

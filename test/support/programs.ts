@@ -12,12 +12,16 @@ export function hasProgram(name: string): boolean {
   return found
 }
 
-/** Programs that this run treats as missing (test/mutation). */
 const WITHOUT = (process.env.TRIMINT_TEST_WITHOUT ?? '').split(',')
+
+/** Returns whether this run leaves out the tests that need a program, or a kind of store (test/mutation). */
+export function isLeftOut(name: string): boolean {
+  return WITHOUT.includes(name)
+}
 
 /** Returns the path of a program on the PATH. */
 export function findProgram(name: string): string | undefined {
-  if (WITHOUT.includes(name)) return undefined
+  if (isLeftOut(name)) return undefined
   const folders = (process.env.PATH ?? '').split(delimiter)
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inject } from 'vitest'
 
-/** Whether this run has a folder: those of `test/mutation` have none, because their sources change, nor have benchmarks. */
-export const hasRunFolder = (): boolean => process.env.VITEST === 'true' && inject('runFolder') !== ''
+/** Whether this run has a folder: benchmarks have none. */
+export const hasRunFolder = (): boolean => process.env.VITEST === 'true'
 
 /**
  * Makes a folder of this name once for the whole run. Several workers of Vitest may need it at the same time: the first
