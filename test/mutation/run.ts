@@ -29,7 +29,7 @@ mkdirSync(RESULTS, { recursive: true })
 for (const [group, parts] of chosen) runStryker(group, parts)
 process.exitCode = report(chosen.map(([group]) => reportOf(group)))
 
-function runStryker(group: string, { mutate, tests, without = [], timed = false, preload = [] }: Group): void {
+function runStryker(group: string, { mutate, tests, without = [], timed = false, threads = false, preload = [] }: Group): void {
   const configuration = join(RESULTS, `${group}.config.json`)
   writeFileSync(
     configuration,
@@ -38,7 +38,7 @@ function runStryker(group: string, { mutate, tests, without = [], timed = false,
       // Coverage tells which tests reach a mutant; following imports takes longer and tells less.
       vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
       mutate: files.length > 0 ? files : mutate,
-      coverageAnalysis: 'perTest',
+      coverageAnalysis: threads ? 'off' : 'perTest',
       concurrency: CONCURRENCY,
       incremental: true,
       incrementalFile: join(RESULTS, `${group}.incremental.json`),

@@ -19,7 +19,7 @@ class InOrder extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: ['test/mutation/no-leak-recorder.ts', 'test/support/run-folder-setup.ts'],
-    setupFiles: ['test/mutation/quiet.ts', ...preload],
+    setupFiles: ['test/mutation/quiet.ts', 'test/mutation/active-mutant.ts', ...preload],
     // Ends tests that wait for ever. Groups without quiet.ts run on a busy machine, so they get longer.
     testTimeout: timed ? 20_000 : 120_000,
     include: tests,
