@@ -14,7 +14,8 @@ import type { Server } from '../server.ts'
 const WARM_UP_S = 4
 /** At half load, requests arrive one by one and other code is hot. */
 const HALF_LOAD_WARM_UP_S = 1.5
-const MAX_HALF_LOAD_ROUNDS = 5
+/** Short and many, so that a pause of the machine, or a whole collection of garbage, decides about few of them. */
+const HALF_LOAD = { seconds: 0.25, rounds: 20 }
 
 /** The p99 latency at half load to stay below, in multiples of bare node:http's. */
 const P99_TARGET = 3
@@ -75,13 +76,12 @@ async function measureOneStart(
       figures.fullLoad.push(await measurePair(round, measure(bare), measure(target)))
     }
   }
-  const halfLoadRounds = Math.min(rounds, MAX_HALF_LOAD_ROUNDS)
-  for (let round = 0; round < halfLoadRounds; round++) {
-    say(`half load, round ${round + 1} of ${halfLoadRounds}`)
+  say('half load')
+  for (let round = 0; round < HALF_LOAD.rounds; round++) {
     for (const { figures, bare, target } of entries) {
       const measure = (of: Target, side: 0 | 1) => {
         const rate = 0.5 * median(figures.fullLoad.slice(-rounds).map((pair) => pair[side].rate))
-        return () => measureStretch(environment.generator, of, { seconds, rate })
+        return () => measureStretch(environment.generator, of, { seconds: HALF_LOAD.seconds, rate })
       }
       figures.halfLoad.push(await measurePair(round, measure(bare, 0), measure(target, 1)))
     }

@@ -29,7 +29,10 @@ mkdirSync(RESULTS, { recursive: true })
 for (const [group, parts] of chosen) runStryker(group, parts)
 process.exitCode = report(chosen.map(([group]) => reportOf(group)))
 
-function runStryker(group: string, { mutate, tests, without = [], timed = false, threads = false, preload = [] }: Group): void {
+function runStryker(
+  group: string,
+  { mutate, tests, without = [], timed = false, threads = false, preload = [] }: Group,
+): void {
   const configuration = join(RESULTS, `${group}.config.json`)
   writeFileSync(
     configuration,
