@@ -31,7 +31,7 @@ process.exitCode = report(chosen.map(([group]) => reportOf(group)))
 
 function runStryker(
   group: string,
-  { mutate, tests, without = [], timed = false, threads = false, preload = [] }: Group,
+  { mutate, tests, without = [], timed = false, threads = [], preload = [] }: Group,
 ): void {
   const configuration = join(RESULTS, `${group}.config.json`)
   writeFileSync(
@@ -41,7 +41,7 @@ function runStryker(
       // Coverage tells which tests reach a mutant; following imports takes longer and tells less.
       vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
       mutate: files.length > 0 ? files : mutate,
-      coverageAnalysis: threads ? 'off' : 'perTest',
+      coverageAnalysis: 'perTest',
       concurrency: CONCURRENCY,
       incremental: true,
       incrementalFile: join(RESULTS, `${group}.incremental.json`),
@@ -63,6 +63,7 @@ function runStryker(
       ...process.env,
       TRIMINT_MUTATION_TESTS: JSON.stringify(tests),
       TRIMINT_MUTATION_TIMED: String(timed),
+      TRIMINT_MUTATION_THREADS: JSON.stringify(threads),
       TRIMINT_MUTATION_PRELOAD: JSON.stringify(preload),
       TRIMINT_TEST_WITHOUT: without.join(','),
     },
