@@ -10,8 +10,8 @@ export interface Group {
   readonly without?: readonly string[]
   /** Whether the tests measure time. If so, each waits until the machine is idle (quiet.ts). */
   readonly timed?: boolean
-  /** Sources that run on threads: each of their mutants meets every test (active-mutant.ts). */
-  readonly threads?: readonly string[]
+  /** Sources that run on threads, each with the tests that cover it (active-mutant.ts). */
+  readonly threads?: Readonly<Record<string, readonly string[]>>
   /** Modules to load before any test: Stryker attributes code that runs at import to the test that imports it first. */
   readonly preload?: readonly string[]
 }
@@ -25,20 +25,19 @@ const STORE_TESTS = [
   'test/system/store/credential-store.test.ts',
 ]
 
+const ofStore = (name: string): string => `test/system/store/${name}.test.ts`
+
 /** What the thread with the writing connection runs. */
-const SQLITE_THREAD = [
-  'src/store/sqlite/credential-changes.ts',
-  'src/store/sqlite/credential-store.ts',
-  'src/store/sqlite/failed-attempt-store.ts',
-  'src/store/sqlite/instance-store.ts',
-  'src/store/sqlite/operations.ts',
-  'src/store/sqlite/revocation-store.ts',
-  'src/store/sqlite/token-lookup.ts',
-  'src/store/sqlite/token-store.ts',
-  'src/store/sqlite/transaction.ts',
-  'src/store/sqlite/usage-store.ts',
-  'src/store/sqlite/writer-thread.ts',
-]
+const SQLITE_THREAD = {
+  'src/store/sqlite/credential-{changes,store}.ts': [ofStore('credential-store')],
+  'src/store/sqlite/failed-attempt-store.ts': [ofStore('failed-attempt-store')],
+  'src/store/sqlite/instance-store.ts': [ofStore('instance-store')],
+  'src/store/sqlite/revocation-store.ts': [ofStore('revocation-store')],
+  'src/store/sqlite/token-store.ts': [ofStore('token-store')],
+  'src/store/sqlite/usage-store.ts': [ofStore('usage-store')],
+  'src/store/sqlite/{operations,token-lookup,transaction}.ts': [ofStore('token-store')],
+  'src/store/sqlite/writer-thread.ts': [ofStore('sqlite-database'), ofStore('token-store')],
+}
 
 /** What finds a server among several. */
 const TOPOLOGY = [
@@ -105,7 +104,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   'store-sqlite': {
     mutate: [
       'src/store/sqlite/*.ts',
-      ...SQLITE_THREAD.map((file) => `!${file}`),
+      ...Object.keys(SQLITE_THREAD).map((file) => `!${file}`),
       'src/store/after-microtasks.ts',
       'src/store/sweep.ts',
       'src/store/instrumented.ts',
@@ -120,7 +119,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     timed: true,
   },
   'store-sqlite-thread': {
-    mutate: SQLITE_THREAD,
+    mutate: Object.keys(SQLITE_THREAD),
     tests: [
       'test/unit/store/{token-lookup,transaction,writer}.test.ts',
       'test/system/store/sqlite-*.test.ts',

@@ -31,7 +31,7 @@ process.exitCode = report(chosen.map(([group]) => reportOf(group)))
 
 function runStryker(
   group: string,
-  { mutate, tests, without = [], timed = false, threads = [], preload = [] }: Group,
+  { mutate, tests, without = [], timed = false, threads = {}, preload = [] }: Group,
 ): void {
   const configuration = join(RESULTS, `${group}.config.json`)
   writeFileSync(
