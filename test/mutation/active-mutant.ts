@@ -41,7 +41,8 @@ afterEach(() => {
   if (stryker === undefined || test === undefined) return
   const file = relative(process.cwd(), test.slice(0, test.indexOf('#')))
   stryker.mutantCoverage ??= { static: {}, perTest: {} }
-  const covered = (stryker.mutantCoverage.perTest[test] ??= {})
+  stryker.mutantCoverage.perTest[test] ??= {}
+  const covered = stryker.mutantCoverage.perTest[test]
   for (const { tests, ids } of mutants) {
     if (tests.some((pattern) => matchesGlob(file, pattern))) for (const id of ids) covered[id] = 1
   }
