@@ -27,7 +27,7 @@ const STORE_TESTS = [
 
 const ofStore = (name: string): string => `test/system/store/${name}.test.ts`
 
-/** What the thread with the writing connection runs. */
+/** What the thread with the writing connection runs, without its loop: nothing ends a mutant that never waits. */
 const SQLITE_THREAD = {
   'src/store/sqlite/credential-{changes,store}.ts': [ofStore('credential-store')],
   'src/store/sqlite/failed-attempt-store.ts': [ofStore('failed-attempt-store')],
@@ -36,7 +36,6 @@ const SQLITE_THREAD = {
   'src/store/sqlite/token-store.ts': [ofStore('token-store')],
   'src/store/sqlite/usage-store.ts': [ofStore('usage-store')],
   'src/store/sqlite/{operations,token-lookup,transaction}.ts': [ofStore('token-store')],
-  'src/store/sqlite/writer-thread.ts': [ofStore('sqlite-database'), ofStore('token-store')],
 }
 
 /** What finds a server among several. */
@@ -104,6 +103,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   'store-sqlite': {
     mutate: [
       'src/store/sqlite/*.ts',
+      '!src/store/sqlite/writer-thread.ts',
       ...Object.keys(SQLITE_THREAD).map((file) => `!${file}`),
       'src/store/after-microtasks.ts',
       'src/store/sweep.ts',
