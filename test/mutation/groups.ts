@@ -25,6 +25,8 @@ const STORE_TESTS = [
   'test/system/store/credential-store.test.ts',
 ]
 
+const TOKEN_OPERATIONS = 'test/unit/store/token-operations.test.ts'
+
 const ofStore = (name: string): string => `test/system/store/${name}.test.ts`
 
 /** What the thread with the writing connection runs, without its loop: nothing ends a mutant that never waits. */
@@ -33,9 +35,9 @@ const SQLITE_THREAD = {
   'src/store/sqlite/failed-attempt-store.ts': [ofStore('failed-attempt-store')],
   'src/store/sqlite/instance-store.ts': [ofStore('instance-store')],
   'src/store/sqlite/revocation-store.ts': [ofStore('revocation-store')],
-  'src/store/sqlite/token-store.ts': [ofStore('token-store')],
+  'src/store/sqlite/token-store.ts': [TOKEN_OPERATIONS, ofStore('token-store'), ofStore('credential-store')],
   'src/store/sqlite/usage-store.ts': [ofStore('usage-store')],
-  'src/store/sqlite/{operations,token-lookup,transaction}.ts': [ofStore('token-store')],
+  'src/store/sqlite/{operations,token-lookup,transaction}.ts': [TOKEN_OPERATIONS, ofStore('token-store')],
 }
 
 /** What finds a server among several. */
@@ -121,7 +123,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   'store-sqlite-thread': {
     mutate: Object.keys(SQLITE_THREAD),
     tests: [
-      'test/unit/store/{token-lookup,transaction,writer}.test.ts',
+      'test/unit/store/{token-lookup,token-operations,transaction}.test.ts',
       'test/system/store/sqlite-*.test.ts',
       ...STORE_TESTS,
     ],
