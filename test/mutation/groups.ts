@@ -140,7 +140,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-redis-topology': {
     mutate: TOPOLOGY,
-    tests: ['test/system/store/redis-client.test.ts', 'test/system/store/redis-topology.test.ts', ...STORE_TESTS],
+    tests: ['test/system/store/redis-client.test.ts', ...STORE_TESTS, 'test/system/store/redis-topology.test.ts'],
     without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],
