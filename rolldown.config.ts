@@ -10,7 +10,7 @@ export default defineConfig({
   input: {
     main: 'src/main.ts',
     index: 'src/index.ts',
-    // A thread, which the store loads by this name (src/store/sqlite/writer.ts).
+    // A thread, which the store loads by this name (src/store/sqlite/open-writer.ts).
     'writer-thread': 'src/store/sqlite/writer-thread.ts',
   },
   platform: 'node',

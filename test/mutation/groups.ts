@@ -37,6 +37,7 @@ const SQLITE_THREAD = {
   'src/store/sqlite/revocation-store.ts': [ofStore('revocation-store')],
   'src/store/sqlite/token-store.ts': [TOKEN_OPERATIONS, ofStore('token-store'), ofStore('credential-store')],
   'src/store/sqlite/usage-store.ts': [ofStore('usage-store')],
+  'src/store/sqlite/database.ts': [ofStore('sqlite-database'), ofStore('sqlite-source'), ofStore('token-store')],
   'src/store/sqlite/{operations,token-lookup,transaction}.ts': [TOKEN_OPERATIONS, ofStore('token-store')],
 }
 

@@ -1,8 +1,9 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { openDatabase, pauseThread } from './database.ts'
+import type { WriterThreadData } from './open-writer.ts'
 import { prepareOperations } from './operations.ts'
 import { createTransactions } from './transaction.ts'
-import type { Batch, Reply, WriterThreadData } from './writer.ts'
+import type { Batch, Reply } from './writer.ts'
 
 // The thread with the writing connection of a store. An uncaught error, such as a failed sync, ends it and the store.
 

@@ -16,6 +16,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterAll, expect, test, vi } from 'vitest'
+import { createMetrics } from '../../../src/observability/metrics.ts'
+import { instrumentStores } from '../../../src/store/instrumented.ts'
 import { openStores } from '../../../src/store/open-stores.ts'
 import { openDatabase } from '../../../src/store/sqlite/database.ts'
 import { createStoreFolder } from '../../support/stores.ts'
@@ -204,6 +206,21 @@ test.skipIf(!existsSync(DESCRIPTORS))('leaves no descriptor and no thread after 
   expect(findOpen(file)).toEqual([])
   expect(existsSync(`${file}-wal`), 'the log was copied into the database').toBe(false)
   await expect.poll(countThreads).toBe(before)
+})
+
+test('notices that its file was deleted, also where calls are measured; a store in memory has no file', async () => {
+  const file = newFile()
+  const stores = await openStores(`sqlite:${file}`)
+  const measured = instrumentStores(stores, createMetrics(Date.now), Date.now)
+  expect(await stores.isInPlace?.()).toBe(true)
+  rmSync(file)
+  expect(await stores.isInPlace?.()).toBe(false)
+  expect(await measured.isInPlace?.()).toBe(false)
+  await stores.close()
+  const inMemory = await openStores('sqlite::memory:')
+  expect(inMemory.isInPlace).toBeUndefined()
+  expect(instrumentStores(inMemory, createMetrics(Date.now), Date.now)).not.toHaveProperty('isInPlace')
+  await inMemory.close()
 })
 
 test('leaves no thread when a store cannot be opened, and rejects with the reason', async () => {
