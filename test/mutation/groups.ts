@@ -41,15 +41,22 @@ const SQLITE_THREAD = {
   'src/store/sqlite/{operations,token-lookup,transaction}.ts': [TOKEN_OPERATIONS, ofStore('token-store')],
 }
 
-/** What finds a server among several. */
-const TOPOLOGY = [
-  'src/store/redis/ask-servers.ts',
-  'src/store/redis/cluster.ts',
-  'src/store/redis/connection.ts',
-  'src/store/redis/primary.ts',
-  'src/store/redis/sentinel.ts',
-  'src/store/redis/topology.ts',
-]
+/** What connects to Redis and finds a server among several. */
+const REDIS_CONNECTION = [
+  'ask-servers',
+  'client',
+  'cluster',
+  'connection',
+  'delete-keys',
+  'durability',
+  'open',
+  'primary',
+  'refusal',
+  'reserve',
+  'rights',
+  'sentinel',
+  'topology',
+].map((name) => `src/store/redis/${name}.ts`)
 
 export const GROUPS: Readonly<Record<string, Group>> = {
   'core-bws': {
@@ -133,15 +140,22 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     threads: SQLITE_THREAD,
   },
   'store-redis': {
-    mutate: ['src/store/redis/*.ts', ...TOPOLOGY.map((file) => `!${file}`), 'src/store/open-stores.ts'],
-    tests: ['test/unit/store/batcher.test.ts', 'test/system/store/redis-client.test.ts', ...STORE_TESTS],
+    mutate: ['src/store/redis/*.ts', ...REDIS_CONNECTION.map((file) => `!${file}`)],
+    tests: ['test/unit/store/batcher.test.ts', ...STORE_TESTS, 'test/http/cli/credentials.test.ts'],
     without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],
   },
-  'store-redis-topology': {
-    mutate: TOPOLOGY,
-    tests: ['test/system/store/redis-client.test.ts', ...STORE_TESTS, 'test/system/store/redis-topology.test.ts'],
+  'store-redis-connection': {
+    mutate: [...REDIS_CONNECTION, 'src/store/open-stores.ts'],
+    tests: [
+      'test/unit/store/{batcher,redis-*}.test.ts',
+      'test/system/store/redis-client.test.ts',
+      ...STORE_TESTS,
+      'test/system/store/redis-topology.test.ts',
+      'test/system/store/redis-connection.test.ts',
+      'test/system/anonymous-tokens.test.ts',
+    ],
     without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],

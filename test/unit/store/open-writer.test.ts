@@ -93,3 +93,14 @@ test('rejects a call that is not answered in time', async () => {
   await expect(writer.write(ADD)).rejects.toThrow('the store did not answer within 50 ms')
   await writer.close()
 })
+
+test('closes its connection, also one that is closed already', async () => {
+  for (const isClosedBefore of [false, true]) {
+    const database = new DatabaseSync(':memory:')
+    const options = { onFatal: vi.fn(), timeoutMs: 50, create: true }
+    const writer = createLocalWriter(database, () => undefined, options)
+    if (isClosedBefore) database.close()
+    await writer.close()
+    expect(database.isOpen).toBe(false)
+  }
+})
