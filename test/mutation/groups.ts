@@ -141,7 +141,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-redis': {
     mutate: ['src/store/redis/*.ts', ...REDIS_CONNECTION.map((file) => `!${file}`)],
-    tests: ['test/unit/store/batcher.test.ts', ...STORE_TESTS, 'test/http/cli/credentials.test.ts'],
+    tests: ['test/unit/store/batcher.test.ts', ...STORE_TESTS, 'test/system/store/redis-pages.test.ts'],
     without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],
@@ -150,7 +150,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     mutate: [...REDIS_CONNECTION, 'src/store/open-stores.ts'],
     tests: [
       'test/unit/store/{batcher,redis-*}.test.ts',
-      'test/system/store/redis-client.test.ts',
+      'test/system/store/redis-{client,pages}.test.ts',
       ...STORE_TESTS,
       'test/system/store/redis-topology.test.ts',
       'test/system/store/redis-connection.test.ts',
