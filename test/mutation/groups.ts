@@ -141,7 +141,11 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-redis': {
     mutate: ['src/store/redis/*.ts', ...REDIS_CONNECTION.map((file) => `!${file}`)],
-    tests: ['test/unit/store/batcher.test.ts', ...STORE_TESTS, 'test/system/store/redis-pages.test.ts'],
+    tests: [
+      'test/unit/store/{batcher,redis-token-record}.test.ts',
+      ...STORE_TESTS,
+      'test/system/store/redis-pages.test.ts',
+    ],
     without: ['redis nodes', 'postgres'],
     timed: true,
     preload: ['src/store/redis/open.ts'],
