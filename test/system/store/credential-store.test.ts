@@ -324,6 +324,12 @@ describe.each(kinds)('$kind', ({ name }) => {
     })
   })
 
+  test('rejects a settlement whose store is closed, instead of reporting a conflict', async () => {
+    const closed = await openStores(await name())
+    await closed.close()
+    await expect(closed.tokens.settle('any', registering(createCredential()), NOW)).rejects.toThrow('closed')
+  })
+
   test('lists and removes keys', async () => {
     const [stores, others] = await opened
     const credential = await registered(stores, createCredential({ username: 'quote"\'\n—😀' }))
