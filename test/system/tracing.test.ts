@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { FULL } from '../support/full.ts'
+import { findFreePort } from '../support/ports.ts'
 import { startProcess } from '../support/process.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
@@ -33,7 +34,6 @@ async function startCollector(port = 0) {
     )
   return {
     url: `http://127.0.0.1:${address.port}`,
-    port: address.port,
     received,
     spans,
     [Symbol.dispose]() {
@@ -75,12 +75,10 @@ test("with OTEL_… set, a request continues its client's trace, and the audit l
 })
 
 test('logs that the collector is away, when it is back, and a protocol that is not supported', async () => {
-  const away = await startCollector()
-  const { url: endpoint, port } = away
-  away[Symbol.dispose]()
+  const port = await findFreePort()
   await using started = await startProcess({
     DRAIN_DELAY: '0s',
-    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
     OTEL_EXPORTER_OTLP_TIMEOUT: '500',
     OTEL_BSP_SCHEDULE_DELAY: '50',
