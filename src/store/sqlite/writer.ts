@@ -63,7 +63,7 @@ interface Pending {
   readonly stop: () => void
 }
 
-/** Creates a writer, and what takes the replies of its connection. */
+/** Creates a writer. The caller passes replies of the connection to `receive`, and its failure to `fail`. */
 export function createWriter({ onFatal, timeoutMs }: WriterOptions, link: Link) {
   const pending = new Map<number, Pending>()
   /** Writes that have waited for three quarters of the timeout. Until they are answered, further ones are rejected. */

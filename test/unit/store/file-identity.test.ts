@@ -1,10 +1,10 @@
-import { copyFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { watchFiles } from '../../../src/store/sqlite/file-identity.ts'
+import { createStoreFolder } from '../../support/stores.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'trimint-files-'))
+const folder = createStoreFolder('files')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const SUFFIXES = ['', '-wal', '-shm']
