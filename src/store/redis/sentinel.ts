@@ -28,7 +28,7 @@ interface Answer {
  * run again while one of its replicas is being promoted, and the others would still confirm its writes.
  */
 export function createSentinelSearch(
-  { servers: sentinels, primaryName }: RedisAddress,
+  { servers: sentinels, primaryName }: Pick<RedisAddress, 'servers' | 'primaryName'>,
   toSentinel: ToSentinel,
 ): PrimarySearch {
   async function readAnswer(client: RedisClient): Promise<Answer> {

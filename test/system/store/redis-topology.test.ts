@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openStores, type Stores } from '../../../src/store/open-stores.ts'
-import { CLUSTER_KEY_PREFIX, readNodes, SLOT } from '../../../src/store/redis/cluster.ts'
+import { CLUSTER_KEY_PREFIX, SLOT } from '../../../src/store/redis/cluster.ts'
 import { startDurableRedis } from '../../support/durable-redis.ts'
 import { startNetwork } from '../../support/network.ts'
 import { findFreePort } from '../../support/ports.ts'
@@ -234,35 +234,6 @@ describe.skipIf(!hasProgram('redis-server'))('a Redis Cluster', () => {
     expect(await outcomeOf(stores.revocations.since(undefined))).toMatch(/Redis is unavailable/)
     await owner.start()
     await recovered(stores)
-  })
-
-  const NODES = `
-07c3 10.0.0.1:6379@16379,redis-1,shard-id=1 master - 0 1426238316232 2 connected 0-5460 [2371->-67ed]
-67ed 10.0.0.2:6379@16379 myself,master - 0 0 3 connected 5461-16383
-292f 10.0.0.3:6379@16379 slave 67ed 0 1426238316232 3 disconnected
-6ec2 :0@0 master,noaddr - 1426238316232 1426238316232 1 disconnected
-`
-  test.each([
-    ['a node that announces a name', NODES, { host: 'redis-1', port: 6_379 }, 2],
-    ['a single slot', NODES.replace('0-5460', '1 2371'), { host: 'redis-1', port: 6_379 }, 2],
-    [
-      'a node that does not know its address',
-      'a :7000@17000 myself,master - 0 0 5 connected 0-16383',
-      { host: 'asked', port: 7_000 },
-      5,
-    ],
-    ['IPv6', 'a ::1:7000@17000 myself,master - 0 0 5 connected 0-16383', { host: '::1', port: 7_000 }, 5],
-    ['no owner', NODES.replace('0-5460', '0-2370 2372-5460'), undefined, 0],
-  ])('reads CLUSTER NODES: %s', (_, text, owner, epoch) => {
-    expect(readNodes(text, { host: 'asked', port: 1 })).toMatchObject({ owner, epoch, isFailed: false })
-  })
-
-  test.each([
-    ['fail', true],
-    ['fail?', false],
-  ])('reads from CLUSTER NODES that an owner with the flag %s has failed: %s', (flag, isFailed) => {
-    const text = NODES.replace(' master - 0 1426238316232 2', ` master,${flag} - 0 1426238316232 2`)
-    expect(readNodes(text, { host: 'asked', port: 1 })).toMatchObject({ isFailed })
   })
 })
 
