@@ -1,4 +1,6 @@
+import { hostname } from 'node:os'
 import { parsePostgresUrl } from '../../core/ports/postgres-url.ts'
+import { connect } from './connection.ts'
 import { createPostgresCredentialStore } from './credential-store.ts'
 import { findDurabilityWarnings } from './durability.ts'
 import { createPostgresFailedAttemptStore } from './failed-attempt-store.ts'
@@ -25,7 +27,14 @@ export interface PostgresOptions {
 export async function openPostgres(url: string, { onError, create }: PostgresOptions) {
   const address = parsePostgresUrl(url)
   if (typeof address === 'string') throw new Error(address)
-  const primary = openPrimary(address, { onError, prepare: (connection) => prepareSchema(connection, { create }) })
+  // PostgreSQL keeps 63 bytes of it. Names of pods differ at their end.
+  const applicationName = `trimint ${process.pid} ${hostname().slice(-40)}`
+  const primary = openPrimary({
+    hosts: address.hosts,
+    connect: (host) => connect(address, host, applicationName),
+    onError,
+    prepare: (connection) => prepareSchema(connection, { create }),
+  })
   const { close } = primary
   try {
     await primary.opened

@@ -1,9 +1,7 @@
-import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PostgresAddress } from '../../core/ports/postgres-url.ts'
 import { createBatcher } from '../batcher.ts'
 import { startDeadline } from '../deadline.ts'
-import { type Connection, connect, type PostgresHost, type Row, type Statement } from './connection.ts'
+import type { Connection, PostgresHost, Row, Statement } from './connection.ts'
 import { createPrimarySearch, PROBE, timelineOf } from './find-primary.ts'
 import { type Call, createPool, MAX_ABANDONED, type Pool } from './pool.ts'
 import { isRefusal } from './refusal.ts'
@@ -36,6 +34,9 @@ export interface Primary {
 }
 
 export interface PrimaryOptions {
+  /** Servers of which one may take writes. */
+  readonly hosts: readonly PostgresHost[]
+  readonly connect: (host: PostgresHost) => Promise<Connection>
   /** Called when a server is left, and when a search fails for another reason than the last one. */
   readonly onError: (error: Error) => void
   /** Prepares a server that was found: creates and migrates the tables. */
@@ -56,11 +57,8 @@ interface Server {
 }
 
 /** Opens connections to the primary, and searches for it in the background until closed. */
-export function openPrimary(address: PostgresAddress, { onError, prepare }: PrimaryOptions): Primary {
-  // PostgreSQL keeps 63 bytes of it. Names of pods differ at their end.
-  const applicationName = `trimint ${process.pid} ${hostname().slice(-40)}`
-  const connectTo = (host: PostgresHost) => connect(address, host, applicationName)
-  const findPrimary = createPrimarySearch(address.hosts, connectTo)
+export function openPrimary({ hosts, connect, onError, prepare }: PrimaryOptions): Primary {
+  const findPrimary = createPrimarySearch(hosts, connect)
 
   const pending = new Set<Promise<unknown>>()
   const waiting = new Set<Call>()
@@ -192,7 +190,7 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
     if (stopped.signal.aborted) return connection.close()
     const pool = createPool({
       waiting,
-      connect: () => connectTo(host),
+      connect: () => connect(host),
       onFailure(error) {
         report(error)
         void leaveIfReplaced()
@@ -233,7 +231,7 @@ export function openPrimary(address: PostgresAddress, { onError, prepare }: Prim
 
   search()
   // A server that is the only one is checked whenever it fails to answer.
-  if (address.hosts.length > 1) void watch()
+  if (hosts.length > 1) void watch()
 
   return {
     run: (statement, values) => track(() => call(statement, values)),
