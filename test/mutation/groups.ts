@@ -155,10 +155,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     tests: [
       'test/unit/store/{batcher,redis-*}.test.ts',
       'test/system/store/redis-{client,pages}.test.ts',
-      ...STORE_TESTS,
-      'test/system/store/redis-topology.test.ts',
-      'test/system/store/redis-connection.test.ts',
-      'test/system/anonymous-tokens.test.ts',
+      ofStore('usage-store'),
     ],
     without: ['redis nodes', 'postgres'],
     timed: true,
@@ -166,7 +163,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-postgres': {
     mutate: ['src/store/postgres/*.ts'],
-    tests: ['test/system/store/postgres-database.test.ts', ...STORE_TESTS],
+    tests: ['test/unit/store/postgres-*.test.ts', ofStore('postgres-database'), ...STORE_TESTS],
     without: ['redis-server'],
     timed: true,
     preload: ['src/store/postgres/open.ts'],
