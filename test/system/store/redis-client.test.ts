@@ -45,15 +45,14 @@ test('reconnects after 50 ms, doubling the delay up to one second', () => {
 })
 
 test('clears the timeout of a step once it resolves or rejects', async () => {
-  const countTimers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
-  const before = countTimers()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   expect(await withDeadline(1_000, async () => 'answer')).toBe('answer')
   await expect(
     withDeadline(1_000, async () => {
       throw new Error('no answer')
     }),
   ).rejects.toThrow('no answer')
-  expect(countTimers()).toBe(before)
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 describe('openStores with Redis', () => {

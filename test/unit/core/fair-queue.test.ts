@@ -30,6 +30,7 @@ test('returns undefined from an empty queue', () => {
 test.each([
   { waiting: ['a1', 'a2', 'b1'], party: 'c', displaced: 'a2' },
   { waiting: ['a1', 'b1', 'b2', 'b3'], party: 'a', displaced: 'b3' },
+  { waiting: ['a1', 'a2', 'b1', 'b2'], party: 'c', displaced: 'a2' },
   { waiting: ['a1', 'a2', 'b1'], party: 'b', displaced: undefined },
   { waiting: ['a1', 'b1'], party: 'c', displaced: undefined },
   { waiting: ['a1', 'a2'], party: 'a', displaced: undefined },

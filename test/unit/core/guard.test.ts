@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { clientNetwork } from '../../../src/core/address.ts'
 import { createGuard, type Guard, noGuard } from '../../../src/core/guard.ts'
 import { createGuardMemory, type GuardMemory } from '../../../src/core/guard-memory.ts'
 import { type Attempt, isBlock } from '../../../src/core/guard-scopes.ts'
@@ -520,35 +519,4 @@ test('tells whether a listed count is a block by the limit of its kind', () => {
   expect(isBlock(count('account psc from 10.0.0.1', 3), settings)).toBe(true)
   expect(isBlock(count('account psc from everywhere', 29), settings)).toBe(false)
   expect(isBlock(count('account psc from everywhere', 30), settings)).toBe(true)
-})
-
-test.each([
-  ['192.0.2.7', '192.0.2.7'],
-  ['::ffff:192.0.2.7', '192.0.2.7'],
-  ['::ffff:c000:207', '192.0.2.7'],
-  ['010.0.0.1', 'unreadable'],
-  ['0x7f.1', 'unreadable'],
-  [`2001:db8::1%${'z'.repeat(100)}`, 'unreadable'],
-  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-  ['2001:db8:1:2::', '2001:db8:1:2::/64'],
-  ['2001:DB8:1:2:ffff::1', '2001:db8:1:2::/64'],
-  ['fe80::1%eth0', 'fe80::/64'],
-  ['::1', '::/64'],
-  ['203.0.113.9:5001', '203.0.113.9'],
-  ['[2001:db8::1]:443', '2001:db8::/64'],
-  ['[2001:db8::1]', '2001:db8::/64'],
-  ['1:2:3:4:5:6:7:8', '1:2:3:4::/64'],
-  ['x[2001:db8::1]:443', 'unreadable'],
-  ['[2001:db8::1]:443x', 'unreadable'],
-  ['not an address', 'unreadable'],
-  ['everywhere', 'unreadable'],
-  ['', 'unreadable'],
-  // A translator of IPv4 addresses (RFC 6052, RFC 8215): all of its callers share the first 64 bits.
-  ['64:ff9b::192.0.2.1', '64:ff9b::c000:201'],
-  ['64:ff9b::192.0.2.2', '64:ff9b::c000:202'],
-  ['64:ff9b:1:fffe::192.0.2.1', '64:ff9b:1:fffe::c000:201'],
-  // After the caller has closed the connection.
-  [undefined, 'unreadable'],
-])('counts the address %s as %s', (address, network) => {
-  expect(clientNetwork(address)).toBe(network)
 })

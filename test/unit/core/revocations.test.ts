@@ -82,6 +82,22 @@ test('rejects while the store fails, and reads it again for the next caller', as
   expect(parts.asked).toHaveLength(2)
 })
 
+test('rejects where reading the store takes longer than what it read may be old', async () => {
+  const clock = createFrozenClock()
+  const { store, asked } = createStore()
+  const slow: RevocationStore = {
+    ...store,
+    async since(cursor) {
+      clock.advance(MAX_STALENESS_MS)
+      return store.since(cursor)
+    },
+  }
+  await expect(create(slow, clock).refreshIfStale()).rejects.toThrow(
+    `reading revocations takes longer than ${MAX_STALENESS_MS} ms`,
+  )
+  expect(asked).toHaveLength(2)
+})
+
 test('knows revocations of other processes after reading all pages', async () => {
   const { store, added } = createStore()
   const revocations = create(store, createFrozenClock())

@@ -29,14 +29,6 @@ test('rejects after 500 ms without an answer, and closes the connection', async 
   await expect.poll(server.connections).toBe(0)
 })
 
-test('leaves no timer behind after an answer', async () => {
-  await using server = await startRedisStandIn(() => 'yes')
-  const countTimers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
-  const before = countTimers()
-  await askServer(server, (client) => client.sendCommand(['ASK']))
-  expect(countTimers()).toBe(before)
-})
-
 test('asks all servers at the same time, and keeps what was answered and what failed', async () => {
   const asked: number[] = []
   const allAsked = Promise.withResolvers<void>()

@@ -48,7 +48,8 @@ test.each([
 
 test('uses what other nodes say where one fails or knows no owner', async () => {
   await using stack = new AsyncDisposableStack()
-  const answers = [new Error('ERR away'), line(9, 9, '0-10'), line(FIRST, 1, '0-16383')]
+  // Without an owner, the epoch is 0.
+  const answers = [new Error('ERR away'), line(9, 9, '0-10'), line(FIRST, 0, '0-16383')]
   const { search } = await startSearch(stack, 3, 3, () => answers)
   expect(await search.find()).toEqual(server(FIRST))
 })
@@ -151,6 +152,8 @@ test.each([
   ['IPv6', 'a ::1:7000@17000 myself,master - 0 0 5 connected 0-16383', { host: '::1', port: 7_000 }, 5],
   ['no owner', NODES.replace('0-5460', '0-2370 2372-5460'), undefined, 0],
   ['a slot that is being moved here', NODES.replace('0-5460', '0-10 [2371-<-67ed]'), undefined, 0],
+  ['nothing', '', undefined, 0],
+  ['lines that are no nodes', 'a\nb c\n\n', undefined, 0],
   ['slots of other lengths', NODES.replace('0-5460', '2371x x2371 2371-5460x'), undefined, 0],
 ])('reads the owner of the slot from CLUSTER NODES: %s', (_, text, owner, epoch) => {
   expect(readNodes(text, ASKED)).toMatchObject({ owner, epoch, isFailed: false })

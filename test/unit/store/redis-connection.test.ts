@@ -187,6 +187,16 @@ describe('asking twice a second', () => {
     expect(old.connections()).toBe(0)
   })
 
+  test('stays while the same server is the primary', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { state, topology } = createTopology(await start(stack, () => 'yes'))
+    const { connection, onError } = connect(stack, { topology })
+    await connection.opened()
+    await expect.poll(() => state.searches).toBeGreaterThan(3)
+    expect(await connection.run(async (client, id) => [await ask(client), id])).toEqual(['yes', 1])
+    expect(onError).not.toHaveBeenCalled()
+  })
+
   test.each([
     ['stays where the search fails', 'no majority', 'old'],
     ['leaves the server where another one is about to replace it', 'CLUSTERDOWN replacing', 'unavailable'],

@@ -5,7 +5,8 @@ import { createKey } from '../../../../src/core/crypto/keyring.ts'
 
 const key = createKey('first', new Uint8Array(32).fill(1))
 const foreign = createKey('foreign', new Uint8Array(32).fill(2))
-const expected = { keyring: [key], issuer: 'BWS', audience: 'https://tokens.example.com' }
+const second = createKey('second', new Uint8Array(32).fill(3))
+const expected = { keyring: [key, second], issuer: 'BWS', audience: 'https://tokens.example.com' }
 const claims = { iss: expected.issuer, aud: expected.audience }
 
 const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{}').toString('base64url')}.AA`
@@ -13,8 +14,10 @@ const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffe
 const cases: [string, string, RegExp][] = [
   ['text that is no token', 'nonsense', /not a signed token/],
   ['another algorithm', unsigned, /signed with none; expected HS256/],
-  ['a key that is not configured', signJws(claims, foreign), /no live key .*; the keys are first/],
+  ['a key that is not configured', signJws(claims, foreign), /no live key .*; the keys are first, second$/],
   ['another issuer', signJws({ ...claims, iss: 'other' }, key), /iss other; expected BWS/],
+  ['an issuer that is an object', signJws({ ...claims, iss: { toString: 1 } }, key), /iss a value that is no text;/],
+  ['an issuer that is null', signJws({ ...claims, iss: null }, key), /iss null;/],
   ['another audience', signJws({ ...claims, aud: 'other' }, key), /aud other; expected https:/],
   ['claims of another contract', signJws(claims, key), /the signature is right/],
 ]

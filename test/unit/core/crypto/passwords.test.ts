@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import {
   createPasswordChecker,
@@ -43,4 +44,30 @@ test('checks a password against a stored argon2id hash', async () => {
   const stored = await hashPassword('right', createPredictableRandomness())
   expect(await check(passwords, stored, 'right')).toBe(true)
   expect(await check(passwords, stored, 'wrong')).toBe(false)
+})
+
+test('counts a check that runs towards its limits, and never starts one that it has refused', async () => {
+  const passwords = createPasswordChecker({ concurrency: 1, waiting: 1 })
+  const stored = await hashPassword('right', createPredictableRandomness())
+  const started: string[] = []
+  const begin = (name: string) =>
+    passwords
+      .check({
+        stored,
+        password: 'right',
+        network: '10.0.0.1',
+        proceed: () => {
+          started.push(name)
+          return true
+        },
+      })
+      .catch(({ name: error }: Error) => error)
+  const first = begin('first')
+  await endOfTurn()
+  expect(started).toEqual(['first'])
+  const [second, third] = [begin('second'), begin('third')]
+  expect(await third).toBe('PasswordQueueFullError')
+  expect(await Promise.all([first, second])).toEqual([true, true])
+  await endOfTurn()
+  expect(started).toEqual(['first', 'second'])
 })
