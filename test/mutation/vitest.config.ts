@@ -22,6 +22,7 @@ export default defineConfig({
     setupFiles: ['test/mutation/quiet.ts', 'test/mutation/active-mutant.ts', ...preload],
     // Ends tests that wait for ever. Groups without quiet.ts run on a busy machine, so they get longer.
     testTimeout: timed ? 20_000 : 120_000,
+    expect: { poll: { timeout: 5_000, interval: 20 } },
     include: tests,
     sequence: { sequencer: InOrder },
   },
