@@ -163,7 +163,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   },
   'store-postgres': {
     mutate: ['src/store/postgres/*.ts'],
-    tests: ['test/unit/store/postgres-*.test.ts', ofStore('postgres-database'), ...STORE_TESTS],
+    tests: ['test/unit/store/postgres-*.test.ts', 'test/system/store/postgres-*.test.ts', ...STORE_TESTS],
     without: ['redis-server'],
     timed: true,
     preload: ['src/store/postgres/open.ts'],

@@ -288,6 +288,17 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     await close()
   })
 
+  test('forgets connections that have not read revocations for an hour', async () => {
+    const url = await server.createDatabase()
+    const { revocations, close } = await openStores(url)
+    await revocations.since(undefined)
+    await server.query("INSERT INTO trimint_beats VALUES (0, now() - interval '61 minutes')", url)
+    await revocations.sweep(NOW)
+    const left = await server.query('SELECT backend <> 0 AS reads FROM trimint_beats', url)
+    expect(left).toEqual([{ reads: true }])
+    await close()
+  })
+
   test('sweeps tokens in steps, and no longer counts those without a client', async () => {
     const url = await server.createDatabase()
     const { tokens, close } = await openStores(url)

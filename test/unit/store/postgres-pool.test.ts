@@ -233,6 +233,16 @@ describe('an idle connection that the server closes', () => {
     expect(opened).toHaveLength(1)
   })
 
+  test('counts no more, although it has run calls', async () => {
+    const { opened, pool, dispatch } = startPool()
+    await dispatch(1)
+    opened[0]?.calls[0]?.resolve()
+    await endOfTurn()
+    opened[0]?.drop()
+    await endOfTurn()
+    expect(pool.hasConnections()).toBe(false)
+  })
+
   test('is reported once where it runs a call', async () => {
     const { opened, onFailure, dispatch } = startPool()
     await dispatch(1)

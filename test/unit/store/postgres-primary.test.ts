@@ -228,6 +228,28 @@ describe('while no server takes writes', () => {
     await answer({ ...servers, callsOf }, A)
     expect(await asked).toHaveLength(1)
     expect(reports()).toHaveLength(2)
+    expect(callsOf(A), 'sends no call that it has rejected').toHaveLength(1)
+  })
+
+  test('rejects calls after 800 ms of the first search, and does not send them afterwards', async () => {
+    await using stack = new AsyncDisposableStack()
+    const found = Promise.withResolvers<void>()
+    const servers = createServers({ a: primaryAt(1) })
+    const { primary, ask } = start(
+      stack,
+      { a: primaryAt(1) },
+      {
+        async connect(host) {
+          await found.promise
+          return servers.connect(host)
+        },
+      },
+    )
+    expect(await messageOf(ask())).toBe('PostgreSQL has not answered within 800 ms')
+    found.resolve()
+    await primary.opened
+    await endOfTurn()
+    expect(servers.callsOf(A)).toEqual([])
   })
 
   test('searches after 50 ms, and then half as often each time, down to twice a second', async () => {
@@ -313,6 +335,19 @@ describe('while no server takes writes', () => {
   })
 })
 
+test('keeps the connection once it is prepared', async () => {
+  await using stack = new AsyncDisposableStack()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  stack.defer(() => void vi.useRealTimers())
+  const { primary, isOpen } = start(stack, { a: primaryAt(1) })
+  await primary.opened
+  for (let part = 0; part < 5; part++) {
+    await vi.advanceTimersByTimeAsync(1_250)
+    await endOfTurn()
+  }
+  expect(isOpen(A)).toEqual([true])
+})
+
 describe('leaving a server', () => {
   test('that takes no writes any more: calls reject, and the next one is searched', async () => {
     await using stack = new AsyncDisposableStack()
@@ -361,13 +396,26 @@ describe('leaving a server', () => {
     expect(await next).toHaveLength(1)
   })
 
-  test('once a second, if another one was promoted', async () => {
+  test('once a second, if another one was promoted, as often as that happens', async () => {
     await using stack = new AsyncDisposableStack()
     const { primary, states, isOpen } = start(stack, { a: primaryAt(1), b: STANDBY })
     await primary.opened
     states.b = primaryAt(2)
     await moved(primary, 2)
     expect(isOpen(A).some(Boolean)).toBe(false)
+    states.a = primaryAt(3)
+    await moved(primary, 3)
+    expect(isOpen(B).some(Boolean)).toBe(false)
+  })
+
+  test('is looked into once a second over a connection that is closed again', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { primary, isOpen } = start(stack, { a: primaryAt(1), b: STANDBY })
+    await primary.opened
+    await expect.poll(() => isOpen(A).length).toBe(2)
+    await endOfTurn()
+    expect(isOpen(A)).toEqual([true, false])
+    expect(primary.generation()).toBe(1)
   })
 
   test('happens not while it is the only one and answers', async () => {
