@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { createGuard } from '../../../src/core/guard.ts'
-import { createGuardMemory } from '../../../src/core/guard-memory.ts'
+import { createGuardMemory, MAX_COUNTS } from '../../../src/core/guard-memory.ts'
 import type { FailedAttemptStore, FailureCount } from '../../../src/core/ports/failed-attempt-store.ts'
 import { createFrozenClock } from '../../support/time.ts'
 
@@ -61,6 +61,13 @@ test('blocks for the whole time as soon as the limit is reached, before the stor
   for (let at = 0; at < 4; at++) void fail()
   expect(guard.blockedFor(SECRET)).toBe(0)
   void fail()
+  expect(guard.blockedFor(SECRET)).toBe(300_000)
+})
+
+test('keeps a block that the store has not answered during a flood of other failures', () => {
+  const { guard, fail } = start()
+  for (let at = 0; at < 5; at++) void fail()
+  for (let at = 0; at <= MAX_COUNTS; at++) void fail({ address: `address ${at}` })
   expect(guard.blockedFor(SECRET)).toBe(300_000)
 })
 

@@ -68,6 +68,6 @@ test('counts a check that runs towards its limits, and never starts one that it 
   const [second, third] = [begin('second'), begin('third')]
   expect(await third).toBe('PasswordQueueFullError')
   expect(await Promise.all([first, second])).toEqual([true, true])
-  await endOfTurn()
-  expect(started).toEqual(['first', 'second'])
+  expect(await begin('fourth')).toBe(true)
+  expect(started).toEqual(['first', 'second', 'fourth'])
 })

@@ -189,6 +189,20 @@ describe('DER', () => {
     expect(readDer(Buffer.from(hex, 'hex'))).toBeUndefined()
   })
 
+  test.each([
+    ['an indefinite length', '0480', 0x80],
+    ['a length of three octets', '0483010000', 0x10000],
+    ['one octet where none is needed', '04817f', 0x7f],
+    ['two octets where one is enough', '048200ff', 0xff],
+  ])('rejects %s although as many bytes follow', (_, head, length) => {
+    const bytes = Buffer.concat([Buffer.from(head, 'hex'), Buffer.alloc(length, 1)])
+    expect(readDer(bytes)).toBeUndefined()
+  })
+
+  test('reads a value without content at the end', () => {
+    expect(readDer(Buffer.from('0400', 'hex'))).toEqual({ tag: 4, content: Buffer.alloc(0), rest: Buffer.alloc(0) })
+  })
+
   test('reads values of each form of length, and what follows them', () => {
     for (const [length, head] of [
       [5, '0405'],
