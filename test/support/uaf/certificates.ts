@@ -75,6 +75,13 @@ BZKsVJf6Db5j5gYMxrGokQoMmNNwRA==
 
 export const LARGE_EXPONENT_LEAF = issueLeaf({ privateKey: LARGE_EXPONENT_KEY })
 
+/** Of version 1, which has no extensions, and signed with its own key. */
+export const VERSION_1 =
+  'MIIBEjCBuQIUGDWXLwMfKnzp53RNuq24G9daekkwCgYIKoZIzj0EAwIwDDEKMAgGA1UEAwwBYTAeFw0yNjExMzAxMjE3MjNaFw0z' +
+  'NjExMjcxMjE3MjNaMAwxCjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATzMsfHSUrq81Oaj87vO7rT6tg1aEe2' +
+  'F207wuD3Bl0w1cE0W7eLh7GGQIXsOjsvve3TuD7xPVmz80jT7ikstsViMAoGCCqGSM49BAMCA0gAMEUCIQC734WsXJm7QvoO68rr' +
+  '/rjK6zDpOFKzuH+vc5a/2me8XwIgExGOAnMujIldPd4d1hHqmUOuX/EC/3PdLhwllk/kjRs='
+
 function encode({ der }: Issued): string {
   return der.toString('base64')
 }

@@ -29,6 +29,7 @@ import {
   PLAIN_LEAF,
   RAW_AAID_LEAF,
   ROOT,
+  VERSION_1,
 } from '../../../support/uaf/certificates.ts'
 
 const keys = new Map(SIGNATURE_ALGORITHMS.map((algorithm) => [algorithm, createAuthenticatorKey(algorithm)]))
@@ -287,6 +288,8 @@ describe('U25', () => {
       expect(allowsAaid(certificate, 'f1d0#0001')).toBe(true)
       expect(allowsAaid(certificate, 'F1D0#0002')).toBe(false)
     }
-    expect(allowsAaid(parse(PLAIN_LEAF), 'F1D0#0002')).toBe(true)
+    for (const certificate of [PLAIN_LEAF, VERSION_1].map(parse)) {
+      expect(allowsAaid(certificate, 'F1D0#0002')).toBe(true)
+    }
   })
 })
