@@ -1,5 +1,12 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { vi } from 'vitest'
+import type { RedisClient } from '../../src/store/redis/client.ts'
+import {
+  createRedisConnection,
+  type RedisConnection,
+  type RedisConnectionOptions,
+} from '../../src/store/redis/connection.ts'
 
 /** A reply of Redis; an Error is sent as one. After `undefined` the connection hangs. */
 export type Reply = string | number | null | undefined | Error | readonly Reply[] | { readonly [name: string]: Reply }
@@ -97,3 +104,39 @@ function encode(reply: Reply): string {
 }
 
 const isList = (reply: object): reply is readonly Reply[] => Array.isArray(reply)
+
+interface Started {
+  readonly connection: RedisConnection
+  readonly onError: ReturnType<typeof vi.fn<(error: Error) => void>>
+}
+
+export const ask = (client: RedisClient) => client.sendCommand(['ASK'])
+
+/** Opens a connection, and closes it with the stack. */
+export function openConnection(stack: AsyncDisposableStack, options: Partial<RedisConnectionOptions>): Started {
+  const onError = vi.fn<(error: Error) => void>()
+  const connection = createRedisConnection({
+    topology: { find: () => Promise.reject(new Error('no server')), keyPrefix: '' },
+    replicas: 0,
+    prepare: async () => undefined,
+    onError,
+    ...options,
+  })
+  stack.defer(() => connection.close())
+  return { connection, onError }
+}
+
+/** A topology of one server that can be replaced by another. */
+export function createTopology(first: RedisStandIn) {
+  const state = { server: first, searches: 0 }
+  async function find() {
+    state.searches += 1
+    return { url: state.server.url }
+  }
+  return { state, topology: { find, watch: find, keyPrefix: '' } }
+}
+
+/** Starts one that is stopped with the stack. */
+export async function useStandIn(stack: AsyncDisposableStack, answer: (words: readonly string[]) => Reply) {
+  return stack.use(await startRedisStandIn(answer))
+}

@@ -1,53 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test, vi } from 'vitest'
-import type { RedisClient } from '../../../src/store/redis/client.ts'
-import {
-  createRedisConnection,
-  type RedisConnection,
-  type RedisConnectionOptions,
-} from '../../../src/store/redis/connection.ts'
-import { type RedisStandIn, type Reply, startRedisStandIn } from '../../support/redis-stand-in.ts'
+import { describe, expect, test } from 'vitest'
+import { ask, createTopology, openConnection, type RedisStandIn, useStandIn } from '../../support/redis-stand-in.ts'
 
 // When a connection is replaced, and what waits or rejects meanwhile. test/system has the same with real servers.
 
-interface Started {
-  readonly connection: RedisConnection
-  readonly onError: ReturnType<typeof vi.fn<(error: Error) => void>>
-}
-
-const ask = (client: RedisClient) => client.sendCommand(['ASK'])
-
-function connect(stack: AsyncDisposableStack, options: Partial<RedisConnectionOptions>): Started {
-  const onError = vi.fn<(error: Error) => void>()
-  const connection = createRedisConnection({
-    topology: { find: () => Promise.reject(new Error('no server')), keyPrefix: '' },
-    replicas: 0,
-    prepare: async () => undefined,
-    onError,
-    ...options,
-  })
-  stack.defer(() => connection.close())
-  return { connection, onError }
-}
-
-/** A topology of one server that can be replaced by another; `watch` looks at both. */
-function createTopology(first: RedisStandIn) {
-  const state = { server: first, searches: 0 }
-  async function find() {
-    state.searches += 1
-    return { url: state.server.url }
-  }
-  return { state, topology: { find, watch: find, keyPrefix: '' } }
-}
-
-async function start(stack: AsyncDisposableStack, answer: (words: readonly string[]) => Reply) {
-  return stack.use(await startRedisStandIn(answer))
-}
-
 test('runs steps once it has connected and is prepared, and says which connection it is', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, ([name]) => name ?? null)
-  const { connection, onError } = connect(stack, {
+  const server = await useStandIn(stack, ([name]) => name ?? null)
+  const { connection, onError } = openConnection(stack, {
     topology: { find: async () => server, keyPrefix: 'prefix:' },
     prepare: async (client) => void (await client.sendCommand(['PREPARE'])),
   })
@@ -65,8 +25,8 @@ test('runs steps once it has connected and is prepared, and says which connectio
 
 test('rejects with the error of a step, and keeps the connection', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, () => new Error('ERR no'))
-  const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+  const server = await useStandIn(stack, () => new Error('ERR no'))
+  const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
   await expect(connection.run(ask)).rejects.toThrow('ERR no')
   expect(await connection.run(async (_, id) => id)).toBe(1)
   expect(onError).not.toHaveBeenCalled()
@@ -74,7 +34,7 @@ test('rejects with the error of a step, and keeps the connection', async () => {
 
 test('rejects steps after the first failed attempt with its reason, and opened rejects with that too', async () => {
   await using stack = new AsyncDisposableStack()
-  const { connection, onError } = connect(stack, {})
+  const { connection, onError } = openConnection(stack, {})
   const failure = new Error('no server')
   const first = connection.run(ask)
   await expect(connection.opened()).rejects.toThrow(failure)
@@ -85,9 +45,9 @@ test('rejects steps after the first failed attempt with its reason, and opened r
 
 test('tries again until it succeeds, and closes what failed', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, () => 'yes')
+  const server = await useStandIn(stack, () => 'yes')
   let attempts = 0
-  const { connection, onError } = connect(stack, {
+  const { connection, onError } = openConnection(stack, {
     topology: { find: async () => server, keyPrefix: '' },
     async prepare() {
       attempts += 1
@@ -106,8 +66,8 @@ test.each(['READONLY You cannot write', 'LOADING Redis is loading'])(
   async (failure) => {
     await using stack = new AsyncDisposableStack()
     let failures = 1
-    const server = await start(stack, () => (failures-- > 0 ? new Error(failure) : 'yes'))
-    const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+    const server = await useStandIn(stack, () => (failures-- > 0 ? new Error(failure) : 'yes'))
+    const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
     await expect(connection.run(ask)).rejects.toThrow(failure)
     expect(await connection.run(async (client, id) => [await ask(client), id])).toEqual(['yes', 2])
     expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: failure }))
@@ -118,8 +78,8 @@ test.each(['READONLY You cannot write', 'LOADING Redis is loading'])(
 test('connects anew after 800 ms without an answer, and rejects what was pending with the same reason', async () => {
   await using stack = new AsyncDisposableStack()
   let isSilent = true
-  const server = await start(stack, () => (isSilent ? undefined : 'yes'))
-  const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+  const server = await useStandIn(stack, () => (isSilent ? undefined : 'yes'))
+  const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
   await connection.opened()
   const begin = performance.now()
   const first = connection.run(ask)
@@ -136,8 +96,8 @@ test('connects anew after 800 ms without an answer, and rejects what was pending
 
 test('begins no steps while one has waited for 600 ms, and begins them again once it is answered', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, () => 'yes')
-  const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+  const server = await useStandIn(stack, () => 'yes')
+  const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
   await connection.opened()
   const slow = Promise.withResolvers<string>()
   const first = connection.run(() => slow.promise)
@@ -154,89 +114,19 @@ test('begins no steps while one has waited for 600 ms, and begins them again onc
 
 test('connects anew when the server closes the connection', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, () => 'yes')
-  const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+  const server = await useStandIn(stack, () => 'yes')
+  const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
   await connection.opened()
   server.disconnect()
   await expect.poll(() => onError.mock.calls.length).toBe(1)
   expect(await connection.run(async (client, id) => [await ask(client), id])).toEqual(['yes', 2])
 })
 
-describe('asking twice a second', () => {
-  test('leaves a server that says that it is a replica', async () => {
-    await using stack = new AsyncDisposableStack()
-    const server = await start(stack, () => 'yes')
-    const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
-    await connection.opened()
-    server.become('replica')
-    await expect.poll(() => onError.mock.calls.length).toBeGreaterThan(0)
-    expect(onError.mock.calls[0]?.[0].message).toBe('Redis is a replica; expected the primary')
-  })
-
-  test('leaves a server once another one is the primary', async () => {
-    await using stack = new AsyncDisposableStack()
-    const [old, next] = [await start(stack, () => 'old'), await start(stack, () => 'next')]
-    const { state, topology } = createTopology(old)
-    const { connection, onError } = connect(stack, { topology })
-    expect(await connection.run(ask)).toBe('old')
-    state.server = next
-    await expect.poll(() => connection.run(ask)).toBe('next')
-    expect(onError).toHaveBeenCalledExactlyOnceWith(
-      expect.objectContaining({ message: 'Redis has been replaced by another server' }),
-    )
-    expect(old.connections()).toBe(0)
-  })
-
-  test('stays while the same server is the primary', async () => {
-    await using stack = new AsyncDisposableStack()
-    const { state, topology } = createTopology(await start(stack, () => 'yes'))
-    const { connection, onError } = connect(stack, { topology })
-    await connection.opened()
-    await expect.poll(() => state.searches).toBeGreaterThan(3)
-    expect(await connection.run(async (client, id) => [await ask(client), id])).toEqual(['yes', 1])
-    expect(onError).not.toHaveBeenCalled()
-  })
-
-  test.each([
-    ['stays where the search fails', 'no majority', 'old'],
-    ['leaves the server where another one is about to replace it', 'CLUSTERDOWN replacing', 'unavailable'],
-  ])('%s', async (_, failure, expected) => {
-    await using stack = new AsyncDisposableStack()
-    const server = await start(stack, () => 'old')
-    let searches = 0
-    async function find() {
-      searches += 1
-      if (searches > 2) throw new Error(failure)
-      return server
-    }
-    const { connection } = connect(stack, { topology: { find, watch: find, keyPrefix: '' } })
-    await connection.opened()
-    await expect.poll(() => searches).toBeGreaterThan(3)
-    expect(await connection.run(ask).catch(() => 'unavailable')).toBe(expected)
-  })
-
-  test('gives up a server that is replaced while it is being prepared', async () => {
-    await using stack = new AsyncDisposableStack()
-    const [old, next] = [await start(stack, () => 'old'), await start(stack, () => 'next')]
-    const { state, topology } = createTopology(old)
-    const { connection } = connect(stack, {
-      topology,
-      // The old server hangs.
-      prepare: (client) => (state.server === old ? new Promise(() => undefined) : Promise.resolve(void client)),
-    })
-    await expect.poll(() => state.searches).toBe(1)
-    state.server = next
-    await expect(connection.opened()).rejects.toThrow('Redis has been replaced by another server')
-    await expect.poll(() => connection.run(ask).catch(() => undefined)).toBe('next')
-    expect(old.connections()).toBe(0)
-  })
-})
-
 test('does not use a server that was replaced by the time it is prepared', async () => {
   await using stack = new AsyncDisposableStack()
-  const [old, next] = [await start(stack, () => 'old'), await start(stack, () => 'next')]
+  const [old, next] = [await useStandIn(stack, () => 'old'), await useStandIn(stack, () => 'next')]
   const { state, topology } = createTopology(old)
-  const { connection, onError } = connect(stack, {
+  const { connection, onError } = openConnection(stack, {
     topology,
     async prepare() {
       state.server = next
@@ -250,9 +140,9 @@ test('does not use a server that was replaced by the time it is prepared', async
 
 test('gives up an attempt after two seconds', async () => {
   await using stack = new AsyncDisposableStack()
-  const server = await start(stack, () => undefined)
+  const server = await useStandIn(stack, () => undefined)
   const begin = performance.now()
-  const { connection } = connect(stack, {
+  const { connection } = openConnection(stack, {
     topology: { find: async () => server, keyPrefix: '' },
     prepare: async (client) => void (await ask(client)),
   })
@@ -270,8 +160,8 @@ describe('writing', () => {
 
   test('waits for replicas, once for all writes that were answered together', async () => {
     await using stack = new AsyncDisposableStack()
-    const server = await start(stack, confirming(1))
-    const { connection } = connect(stack, { topology: { find: async () => server, keyPrefix: '' }, replicas: 1 })
+    const server = await useStandIn(stack, confirming(1))
+    const { connection } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' }, replicas: 1 })
     await connection.opened()
     expect(await Promise.all([connection.write(ask), connection.write(ask)])).toEqual(['yes', 'yes'])
     expect(sent(server)).toEqual(['ASK', 'ASK', 'PEXPIRE', 'WAIT'])
@@ -281,18 +171,18 @@ describe('writing', () => {
 
   test('waits for none where the URL asks for none, or the step only reads', async () => {
     await using stack = new AsyncDisposableStack()
-    const server = await start(stack, confirming(1))
+    const server = await useStandIn(stack, confirming(1))
     const topology = { find: async () => server, keyPrefix: '' }
-    await connect(stack, { topology }).connection.write(ask)
-    await connect(stack, { topology, replicas: 1 }).connection.run(ask)
+    await openConnection(stack, { topology }).connection.write(ask)
+    await openConnection(stack, { topology, replicas: 1 }).connection.run(ask)
     expect(sent(server)).toEqual(['ASK', 'ASK'])
   })
 
   test('rejects and connects anew where too few replicas confirm, and later writes wait anew', async () => {
     await using stack = new AsyncDisposableStack()
     let replicas = 0
-    const server = await start(stack, (words) => confirming(replicas)(words))
-    const { connection, onError } = connect(stack, {
+    const server = await useStandIn(stack, (words) => confirming(replicas)(words))
+    const { connection, onError } = openConnection(stack, {
       topology: { find: async () => server, keyPrefix: '' },
       replicas: 1,
     })
@@ -313,8 +203,8 @@ describe('writing', () => {
         return wait.promise
       },
     }
-    const server = await start(stack, () => 'yes')
-    const { connection } = connect(stack, {
+    const server = await useStandIn(stack, () => 'yes')
+    const { connection } = openConnection(stack, {
       topology: { find: async () => server, keyPrefix: '' },
       replicas: 1,
       prepare: async (real) => void Object.assign(real, client),
@@ -336,8 +226,8 @@ describe('writing', () => {
 describe('closing', () => {
   test('waits for steps, each of several commands, and rejects further ones', async () => {
     await using stack = new AsyncDisposableStack()
-    const server = await start(stack, () => 'yes')
-    const { connection, onError } = connect(stack, { topology: { find: async () => server, keyPrefix: '' } })
+    const server = await useStandIn(stack, () => 'yes')
+    const { connection, onError } = openConnection(stack, { topology: { find: async () => server, keyPrefix: '' } })
     await connection.opened()
     const running = connection.run(async (client) => {
       await ask(client)
@@ -354,9 +244,9 @@ describe('closing', () => {
 
   test('ends an attempt, and starts no further one', async () => {
     await using stack = new AsyncDisposableStack()
-    const server = await start(stack, () => undefined)
+    const server = await useStandIn(stack, () => undefined)
     let searches = 0
-    const { connection, onError } = connect(stack, {
+    const { connection, onError } = openConnection(stack, {
       topology: {
         async find() {
           searches += 1
@@ -378,9 +268,9 @@ describe('closing', () => {
 
   test('asks the server no more', async () => {
     await using stack = new AsyncDisposableStack()
-    const server = await start(stack, () => 'yes')
+    const server = await useStandIn(stack, () => 'yes')
     const { state, topology } = createTopology(server)
-    const { connection } = connect(stack, { topology })
+    const { connection } = openConnection(stack, { topology })
     await connection.opened()
     await connection.close()
     const { searches } = state
