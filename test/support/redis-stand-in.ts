@@ -26,7 +26,7 @@ export interface RedisStandIn extends AsyncDisposable {
   become(role: string): void
 }
 
-/** Starts one. `answer` gets each command but those that the client sends when it connects. */
+/** Starts a stand-in. `answer` gets each command but those that the client sends when it connects. */
 export async function startRedisStandIn(answer: (words: readonly string[]) => Reply): Promise<RedisStandIn> {
   const received: string[][] = []
   const sockets = new Set<Socket>()
@@ -58,6 +58,7 @@ export async function startRedisStandIn(answer: (words: readonly string[]) => Re
       socket.write(replies)
     })
   })
+
   function disconnect(): void {
     for (const socket of sockets) socket.destroy()
   }
@@ -136,7 +137,7 @@ export function createTopology(first: RedisStandIn) {
   return { state, topology: { find, watch: find, keyPrefix: '' } }
 }
 
-/** Starts one that is stopped with the stack. */
+/** Starts a stand-in, and stops it with the stack. */
 export async function useStandIn(stack: AsyncDisposableStack, answer: (words: readonly string[]) => Reply) {
   return stack.use(await startRedisStandIn(answer))
 }

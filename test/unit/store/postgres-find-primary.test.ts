@@ -58,7 +58,7 @@ describe('the search for the primary', () => {
     expect(servers.isOpen(A)).toEqual([false])
   })
 
-  test('describes what is no error', async () => {
+  test('names a reason that is not an Error', async () => {
     await expect(createPrimarySearch([A], () => Promise.reject('text'))()).rejects.toThrow('(a:5432: text)')
   })
 

@@ -77,7 +77,7 @@ describe('leaving a server', () => {
     expect(primary.generation()).toBe(1)
   })
 
-  test('happens not while it is the only one and answers', async () => {
+  test('does not happen while it is the only one and answers', async () => {
     await using stack = new AsyncDisposableStack()
     const { primary, of } = startPrimary(stack, { a: primaryAt(1) })
     await primary.opened
@@ -86,7 +86,7 @@ describe('leaving a server', () => {
     expect(primary.generation()).toBe(1)
   })
 
-  test('happens not where a connection was lost and it still is the primary', async () => {
+  test('does not happen where a connection was lost and it still is the primary', async () => {
     await using stack = new AsyncDisposableStack()
     const { primary, ask, callsOf, of, reports, ...servers } = startPrimary(stack, { a: primaryAt(1) })
     await primary.opened
@@ -100,7 +100,7 @@ describe('leaving a server', () => {
     expect(primary.generation()).toBe(1)
   })
 
-  test('happens not where it rejects new connections and serves those that it has', async () => {
+  test('does not happen where it rejects new connections and serves those that it has', async () => {
     await using stack = new AsyncDisposableStack()
     const { primary, ask, states, callsOf, ...servers } = startPrimary(stack, { a: primaryAt(1) })
     await primary.opened

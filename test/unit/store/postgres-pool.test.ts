@@ -39,7 +39,7 @@ function startPool({ connect }: { readonly connect?: () => Promise<ConnectionSta
     return calls
   }
 
-  return { pool, opened, waiting, onFailure, onReadOnly, stopDeadline, call, dispatch }
+  return { pool, opened, waiting, onFailure, onReadOnly, stopDeadline, dispatch }
 }
 
 const names = ({ calls }: ConnectionStandIn) => calls.map(({ name }) => name)

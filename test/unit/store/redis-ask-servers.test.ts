@@ -44,7 +44,7 @@ test('asks all servers at the same time, and keeps what was answered and what fa
 
 test.each([
   ['an error of each address of a name', new AggregateError([new Error('a'), new Error('b')]), 'a, b'],
-  ['what is no error', 'text', 'text'],
+  ['a reason that is not an Error', 'text', 'text'],
 ])('describes %s', async (_, reason, text) => {
   const { failures } = await askServers(SERVERS.slice(0, 1), () => Promise.reject(reason))
   expect(failures).toEqual([`127.0.0.1:1: ${text}`])
